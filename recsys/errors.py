@@ -1,0 +1,25 @@
+"""Errors whose message a user reads: one sentence that says what was found, where, and what to do."""
+
+
+class UserError(ValueError):
+    """Base of every error that is the input's fault, not the code's; command lines print it without a traceback."""
+
+
+class ConfigError(UserError):
+    """A setting, group or command-line argument that does not exist or does not fit the others."""
+
+
+class DataError(UserError):
+    """A table that is missing, lacks a column, or holds what cannot be used."""
+
+
+class TrainingError(UserError):
+    """A training that cannot go on: the loss is not a number, or a run cannot be resumed."""
+
+
+class ExportError(UserError):
+    """A model that cannot leave: no graph, or a graph that disagrees with torch."""
+
+
+class BundleError(UserError):
+    """A bundle that is incomplete, altered, of another version, or asked for what it does not hold."""

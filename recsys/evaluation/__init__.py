@@ -1,0 +1,1 @@
+"""Judging models: the whole catalogue ranked in blocks, and published candidate lists."""

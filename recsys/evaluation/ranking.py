@@ -1,0 +1,225 @@
+"""Ranks for every user who is asked about, in blocks that fit a memory budget.
+
+Axes: B users in a block, I items, C candidates, K length of the ranked list.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import PhaseData
+from recsys.data.loaders import Share
+from recsys.metrics.ranking import RankingMetrics, ranking_metrics
+from recsys.models.recommender import Query, Recommender
+
+VIEWS = ("new", "all", "candidates")
+
+
+def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best items of every row: higher score first, exact ties to the lower item index.
+
+    `torch.topk` breaks ties arbitrarily, so rows with a tie at the border are ranked again by (score, index) in one integer.
+
+    Args:
+        scores: float32 (B, I), no NaN.
+        k: K, at most I.
+
+    Returns:
+        Scores and item indices, each (B, K).
+    """
+    values, items = scores.topk(k)
+    items, order = items.sort(dim=1)
+    values, resorted = values.gather(1, order).sort(dim=1, descending=True, stable=True)
+    items = items.gather(1, resorted)
+    tied = torch.nonzero((scores >= values[:, -1:]).sum(dim=1) > k).squeeze(1)
+    if len(tied):
+        block = scores[tied] + 0.0  # -0.0 equals 0.0, its bits do not
+        bits = block.view(torch.int32)
+        ascending = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # same order as the floats
+        last_first = torch.arange(scores.shape[1] - 1, -1, -1, device=scores.device)
+        items[tied] = (ascending * (1 << 32) + last_first).topk(k).indices
+        values[tied] = block.gather(1, items[tied])
+    return values, items
+
+
+class RankingResult(NamedTuple):
+    """Flat metrics ("new/ndcg@10": 0.05, …) and one row a user and view (user, view, num_truth, metric columns)."""
+
+    metrics: dict[str, float]
+    per_user: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class UserBlocks:
+    """Users with something to predict, in blocks (B,); every process takes its own users, none is asked twice."""
+
+    users: Tensor
+    block_size: int
+    share: Share = Share()
+
+    def __len__(self) -> int:
+        own = len(self.users[self.share.rank :: self.share.world_size])
+        return -(-own // self.block_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        own = self.users[self.share.rank :: self.share.world_size]
+        yield from torch.split(own, self.block_size) if len(own) else ()
+
+
+class RankingEvaluator:
+    """Collects the metrics of one phase; the same code judges during training, after it, and closed-form models.
+
+    Views: "new" counts purchases of items that the user never bought in the fitted part, with those masked; "all" counts
+    every purchase and masks nothing; "candidates" ranks a given list. A view whose truth is empty is left out.
+
+    Args:
+        data: the phase; its truth is asked, its interactions are masked and give the histories.
+        views: any of `VIEWS`; "candidates" is left out where the phase has none.
+        ks: cut-offs; one beyond the catalogue counts the missing places as misses.
+        device: where the scores are.
+        block_mb: memory that one block of scores may take.
+        keep_users: also keep the metrics of every user.
+    """
+
+    def __init__(
+        self,
+        data: PhaseData,
+        *,
+        views: tuple[str, ...],
+        ks: tuple[int, ...],
+        device: torch.device,
+        block_mb: int = 256,
+        keep_users: bool = False,
+    ) -> None:
+        self.device = device
+        self._data = data
+        self._ks = ks
+        self._bytes = block_mb * 2**20
+        self._num_items = data.vocabulary.num_items
+        self._depth = min(max(ks), self._num_items)
+        self._keep_users = keep_users
+        self._truth = data.truth.to(device)
+        self._seen = data.interactions.distinct.to(device)
+        self._history = data.interactions.history.to(device)
+        self._catalogue_views = [view for view in views if view != "candidates"]
+        self._candidates = data.candidates if "candidates" in views else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was added."""
+        views = self._catalogue_views + (["candidates"] if self._candidates is not None else [])
+        size = self._data.vocabulary.num_users
+        self._metrics = {
+            # a list of candidates says nothing about what the shop would show
+            view: RankingMetrics(self._ks, None if view == "candidates" else self._data.interactions.buyers, size).to(self.device)
+            for view in views
+        }
+        self._per_user: list[pd.DataFrame] = []
+
+    def blocks(self, model: Recommender, share: Share = Share()) -> UserBlocks:
+        """Users to ask about, as many at once as the memory budget allows for this model."""
+        asked = self._truth.lengths() > 0
+        if self._candidates is not None:
+            asked[self._candidates.user.to(self.device)] = True
+        # scores, their mask and the ranking's copies take about four floats a pair beside the model's own
+        pair_bytes = 4 * (model.floats_per_pair + 4)
+        size = max(1, self._bytes // (pair_bytes * self._num_items))
+        return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), share)
+
+    def metric_names(self) -> list[str]:
+        """Names by user that `compute` can return: "new/ndcg@10" and so on."""
+        return [f"{view}/{name}" for view, metrics in self._metrics.items() for name in metrics.names]
+
+    def update(self, model: Recommender, users: Tensor) -> None:
+        """Scores a block of users (B,) and adds it."""
+        query = self.query(model, users)
+        if self._catalogue_views:
+            scores = model.score_all(query).float()  # (B, I)
+            truth = self._truth.mask(users, self._num_items)
+            seen = self._seen.mask(users, self._num_items) if "new" in self._catalogue_views else None
+            for view in self._catalogue_views:
+                if view == "new" and seen is not None:
+                    self._add_ranked(view, users, scores.masked_fill(seen, -torch.inf), truth & ~seen)
+                else:
+                    self._add_ranked(view, users, scores, truth)
+        if self._candidates is not None:
+            self._add_candidates(model, query, users)
+
+    def query(self, model: Recommender, users: Tensor) -> Query:
+        """What the model is asked for these users (B,): the history only where it reads one."""
+        history = self._history.padded(users, self._num_items) if model.reads_history else users.new_zeros(len(users), 0)
+        return Query(users, history)
+
+    def compute(self) -> dict[str, float]:
+        """Flat metrics of what was added, over all processes."""
+        found: dict[str, float] = {}
+        for view, metrics in self._metrics.items():
+            means = metrics.compute()
+            found |= {f"{view}/{name}": value for name, value in means.items() if means["users"]}
+        return found
+
+    def per_user(self) -> pd.DataFrame:
+        """One row a user and view: user, view, num_truth and the metrics."""
+        return pd.concat(self._per_user, ignore_index=True) if self._per_user else pd.DataFrame()
+
+    def _add_ranked(self, view: str, users: Tensor, scores: Tensor, truth: Tensor) -> None:
+        values, items = rank_top(scores, self._depth)  # (B, K)
+        hits = truth.gather(1, items)
+        # a masked item that fills up the list of a user who bought nearly everything is not recommended
+        shown = torch.where(values == -torch.inf, self._num_items, items)
+        self._add(view, users, hits, truth.sum(dim=1), shown)
+
+    def _add_candidates(self, model: Recommender, query: Query, users: Tensor) -> None:
+        candidates = self._candidates
+        assert candidates is not None
+        row_of = torch.full((self._data.vocabulary.num_users,), -1, device=self.device)
+        row_of[candidates.user.to(self.device)] = torch.arange(len(candidates.user), device=self.device)
+        row = row_of[users]
+        listed = row >= 0
+        if not bool(listed.any()):
+            return
+        items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
+        relevant = candidates.relevant.to(self.device)[row[listed]]
+        padding = items == self._num_items
+        asked = Query(query.user[listed], query.history[listed])
+        scores = model.forward(asked, items.masked_fill(padding, 0)).float().masked_fill(padding, -torch.inf)
+        # the columns ascend by item, so a stable sort leaves ties to the lower index
+        order = scores.sort(dim=1, descending=True, stable=True).indices
+        self._add("candidates", users[listed], relevant.gather(1, order), relevant.sum(dim=1), None)
+
+    def _add(self, view: str, users: Tensor, hits: Tensor, num_truth: Tensor, shown: Tensor | None) -> None:
+        per_user = ranking_metrics(hits, num_truth, self._ks)
+        self._metrics[view].update(per_user, shown)
+        if self._keep_users:
+            columns = {name: values.cpu().numpy() for name, values in per_user.items()}
+            frame = pd.DataFrame({"user": users.cpu().numpy(), "view": view, "num_truth": num_truth.cpu().numpy()} | columns)
+            self._per_user.append(frame[frame["num_truth"] > 0])
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    data: PhaseData,
+    *,
+    views: tuple[str, ...] = VIEWS,
+    ks: tuple[int, ...] = (10,),
+    device: torch.device | str = "cpu",
+    block_mb: int = 256,
+) -> RankingResult:
+    """Judges a fitted model on a phase, users and all.
+
+    Returns:
+        Metrics by "view/name@k" and the table of users; see `RankingEvaluator`.
+    """
+    evaluator = RankingEvaluator(
+        data, views=views, ks=ks, device=torch.device(device), block_mb=block_mb, keep_users=True
+    )
+    model.to(device).eval()
+    assert isinstance(model, Recommender)
+    for users in evaluator.blocks(model):
+        evaluator.update(model, users)
+    return RankingResult(evaluator.compute(), evaluator.per_user())

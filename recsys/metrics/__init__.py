@@ -1,0 +1,1 @@
+"""Metrics: pure functions on hits, and accumulators that sum them over blocks and processes."""

@@ -1,0 +1,1 @@
+"""Recommenders: pure nn.Modules, one file a model, learned or closed-form."""

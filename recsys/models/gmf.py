@@ -1,0 +1,46 @@
+"""Generalised matrix factorisation. Axes: B users, C candidates, I items, D factors."""
+
+import torch
+from torch import Tensor, nn
+
+from recsys.models.recommender import Query
+
+
+class GMF(nn.Module):
+    """logit(u, i) = h · (p_u ⊙ q_i) + b.
+
+    Source: He et al., Neural Collaborative Filtering, WWW 2017, section 3.2.
+
+    Args:
+        num_users, num_items: size of the vocabularies.
+        embedding_dim: D, the paper's predictive factors.
+        dropout: share of each user vector's factors that are zeroed in training.
+        init_std: standard deviation of the initial factors.
+    """
+
+    reads_history = False
+    floats_per_pair = 1
+
+    def __init__(
+        self, num_users: int, num_items: int, embedding_dim: int = 32, dropout: float = 0.0, init_std: float = 0.01
+    ) -> None:
+        super().__init__()
+        self.num_users, self.num_items = num_users, num_items
+        self.user = nn.Embedding(num_users, embedding_dim)
+        self.item = nn.Embedding(num_items, embedding_dim)
+        self.output = nn.Linear(embedding_dim, 1)
+        self.dropout = nn.Dropout(dropout)
+        for table in (self.user, self.item):
+            nn.init.normal_(table.weight, std=init_std)
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        """(B, C) -> logits (B, C)."""
+        return (self.item(items) @ self._weighted(query).unsqueeze(2)).squeeze(2) + self.output.bias
+
+    def score_all(self, query: Query) -> Tensor:
+        """-> logits (B, I)."""
+        return torch.addmm(self.output.bias, self._weighted(query), self.item.weight.T)
+
+    def _weighted(self, query: Query) -> Tensor:
+        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue, and no (B, C, D) product to keep
+        return self.dropout(self.user(query.user)) * self.output.weight  # (B, D)

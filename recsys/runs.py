@@ -1,0 +1,116 @@
+"""The run folder: what a training leaves behind, and how others read it.
+
+    config.yaml          the composed configuration, plain
+    metrics.json         flat, full precision
+    per_user.parquet     user_id, view, num_truth and a column a metric (test)
+    vocabulary.npz       user_ids, item_ids
+    history.npz          indptr, items: what each user bought in the fitted part, in order of time
+    items.json           item id to a name for people, where the source has names
+    data_report.json     rows in, dropped and why, per phase
+    run.json             fingerprints, seed, versions, monitored metric, model
+    logs/                CSV and TensorBoard, a folder a phase
+    checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase ("test" or "ship") is the model
+    report.html          pictures
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from recsys.data.ids import Vocabulary
+from recsys.data.ragged import Ragged
+from recsys.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes the files of one run; every file is written beside and renamed."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """A folder that a training has written.
+
+        Raises:
+            ConfigError: it is no run folder.
+        """
+        folder = cls(Path(path))
+        if not (folder.path / "config.yaml").is_file():
+            raise ConfigError(f"{path} is not a run folder: it has no config.yaml; scripts/train.py prints the folder it wrote")
+        return folder
+
+    def require_finished(self) -> None:
+        """Raises ConfigError where the training has not ended."""
+        if not (self.path / "metrics.json").is_file():
+            raise ConfigError(f"{self.path} has not finished training; continue it with train.resume={self.path}")
+
+    def write_json(self, name: str, content: Any) -> None:  # noqa: ANN401
+        """Writes plain values."""
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        self._replace(name, lambda file: file.write_text(text + "\n", encoding="utf-8"))
+
+    def read_json(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+        """Reads plain values; `default` where there is no such file."""
+        file = self.path / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Writes config.yaml."""
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        self._replace("config.yaml", lambda file: file.write_text(text, encoding="utf-8"))
+
+    def read_config(self) -> dict[str, Any]:
+        """Reads config.yaml."""
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Writes a Parquet file."""
+        self._replace(name, lambda file: table.to_parquet(file, index=False))
+
+    def write_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Writes vocabulary.npz."""
+        self._replace("vocabulary.npz", vocabulary.save)
+
+    def read_vocabulary(self) -> Vocabulary:
+        """Reads vocabulary.npz."""
+        return Vocabulary.load(self.path / "vocabulary.npz")
+
+    def write_history(self, history: Ragged) -> None:
+        """Writes history.npz."""
+        arrays = {"indptr": history.indptr.numpy(), "items": history.values.numpy().astype(np.int32)}
+        self._replace("history.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+    def read_history(self) -> Ragged:
+        """Reads history.npz."""
+        with np.load(self.path / "history.npz", allow_pickle=False) as arrays:
+            return Ragged(torch.from_numpy(arrays["indptr"]), torch.from_numpy(arrays["items"].astype(np.int64)))
+
+    def write_weights(self, phase: str, model: nn.Module) -> None:
+        """Writes checkpoints/PHASE/model.safetensors."""
+        state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+        (self.path / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
+        self._replace(f"checkpoints/{phase}/model.safetensors", lambda file: save_file(state, file))
+
+    def read_weights(self, phase: str | None = None) -> dict[str, torch.Tensor]:
+        """Weights of a phase; of the last one by default."""
+        for name in [phase] if phase else ["ship", "test"]:
+            file = self.path / "checkpoints" / name / "model.safetensors"
+            if file.is_file():
+                return load_file(file)
+        raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
+
+    def _replace(self, name: str, write: Any) -> None:  # noqa: ANN401
+        # keeps the suffix, which decides what numpy and Parquet write
+        beside = (self.path / name).with_name(f".partial-{Path(name).name}")
+        write(beside)
+        os.replace(beside, self.path / name)

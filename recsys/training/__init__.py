@@ -1,0 +1,1 @@
+"""Training: losses, the LightningModule, checkpoints, and one call that runs them."""

@@ -1,0 +1,66 @@
+"""Checkpoints that are whole or absent."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+
+class KeepBestAndLast(Checkpoint):
+    """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (highest monitored value so far).
+
+    `last.ckpt` also exists before the first epoch, so that an interrupted run can always be resumed. Files are written
+    beside and renamed.
+
+    Args:
+        folder: where to.
+        monitor: metric to maximise; None keeps only the last.
+    """
+
+    def __init__(self, folder: Path, monitor: str | None) -> None:
+        self.folder = folder
+        self.monitor = monitor
+        self.best_value = -float("inf")
+        self.best_epoch = 0
+        self._validated = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, inside the checkpoint."""
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What `state_dict` gave."""
+        self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the untrained state."""
+        if not (self.folder / "last.ckpt").exists():
+            self._save(trainer, "last.ckpt")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remembers that the monitored value is of this epoch."""
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the epoch that has just ended."""
+        if self.monitor is not None and self._validated:
+            value = float(trainer.callback_metrics[self.monitor])
+            if value > self.best_value:
+                self.best_value, self.best_epoch = value, trainer.current_epoch + 1
+                self._save(trainer, "best.ckpt")
+        self._validated = False
+        self._save(trainer, "last.ckpt")
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        beside = self.folder / f"{name}.partial"
+        trainer.save_checkpoint(beside, weights_only=False)
+        if trainer.is_global_zero:
+            os.replace(beside, self.folder / name)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A Lightning checkpoint on the CPU, without pickle."""
+    return torch.load(path, map_location="cpu", weights_only=True)

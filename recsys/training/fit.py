@@ -1,0 +1,181 @@
+"""One call that trains a recommender on one phase."""
+
+import json
+import logging
+import math
+import os
+import signal
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from recsys.data.interactions import PhaseData
+from recsys.errors import ConfigError
+from recsys.evaluation.ranking import RankingEvaluator
+from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
+from recsys.training.ranking_module import Objective, Optimization, RankingModule
+
+
+class FitResult(NamedTuple):
+    """How a training went.
+
+    Attributes:
+        epochs: the best epoch, from 1, where validation chose it, else the last.
+        value: the monitored metric at that epoch; NaN without validation.
+        seconds: of the training loop, validation included.
+        samples_per_second: scored pairs (purchases, with a full softmax) over the seconds of the epochs trained.
+    """
+
+    epochs: int
+    value: float
+    seconds: float
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What decides which epoch is best.
+
+    Attributes:
+        monitor: "val/view/metric@k".
+        ks: cut-offs to report.
+        patience: validations without a better value before training stops.
+        every: epochs between two validations.
+        block_mb: see `RankingEvaluator`.
+    """
+
+    monitor: str
+    ks: tuple[int, ...] = (10,)
+    patience: int = 5
+    every: int = 1
+    block_mb: int = 256
+
+    @property
+    def view(self) -> str:
+        """The view that is monitored, the only one computed while training."""
+        return self.monitor.split("/")[1]
+
+
+def fit_model(
+    model: nn.Module,
+    data: PhaseData,
+    *,
+    objective: Objective,
+    optimization: Optimization,
+    seed: int,
+    folder: Path,
+    trainer_options: dict[str, Any],
+    validation: Validation | None = None,
+    stop_after: int | None = None,
+    loggers: list[Logger] | None = None,
+    callbacks: list[pl.Callback] | None = None,
+) -> FitResult:
+    """Trains in place; at the end the model holds the best epoch's weights, or the last one's without validation.
+
+    Training continues from `folder`/last.ckpt if that exists, and does nothing if the folder says it has finished.
+
+    Args:
+        model: a recommender with parameters.
+        data: the phase to fit on (and, with validation, to ask about).
+        objective, optimization, validation: see there.
+        seed: decides order, negatives and dropout.
+        folder: of the checkpoints.
+        trainer_options: of `pytorch_lightning.Trainer`: accelerator, devices, strategy, precision, gradient_clip_val …
+        stop_after: epochs to train, of the `optimization.max_epochs` that the schedule spans; None: all.
+        loggers, callbacks: more of them.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+        KeyboardInterrupt: ^C; last.ckpt holds the last whole epoch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    finished, last = folder / "finished.json", folder / "last.ckpt"
+    chosen = folder / ("best.ckpt" if validation else "last.ckpt")
+    if finished.exists():
+        model.load_state_dict(_weights(chosen))
+        return FitResult(**json.loads(finished.read_text()))
+    keep = KeepBestAndLast(folder, validation.monitor if validation else None)
+    own: list[pl.Callback] = [keep]
+    if validation is not None:
+        own.append(EarlyStopping(validation.monitor, patience=validation.patience, mode="max", check_on_train_epoch_end=False))
+    if trainer_options.get("enable_progress_bar", True):
+        own.append(RichProgressBar(refresh_rate=10, leave=False))
+    _quieten()
+    trainer = pl.Trainer(
+        max_epochs=stop_after or optimization.max_epochs,
+        logger=loggers or False,
+        callbacks=own + (callbacks or []),
+        enable_checkpointing=True,  # ours stands among the callbacks
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=validation.every if validation else 1,
+        limit_val_batches=None if validation else 0,
+        use_distributed_sampler=False,
+        log_every_n_steps=1,
+        **trainer_options,
+    )
+    evaluator = None
+    if validation is not None:
+        evaluator = RankingEvaluator(
+            data,
+            views=(validation.view,),
+            ks=validation.ks,
+            device=trainer.strategy.root_device,
+            block_mb=validation.block_mb,
+        )
+        _require_monitor(validation, evaluator)
+    module = RankingModule(model, data.interactions, objective, optimization, seed, evaluator)
+    start = time.perf_counter()
+    resumed_at = load_checkpoint(last)["epoch"] + 1 if last.exists() else 0
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        # a checkpoint of a finished schedule has nothing left to resume
+        if resumed_at < (stop_after or optimization.max_epochs):
+            trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as stop:
+        # what Lightning makes of ^C; it also leaves the signal ignored
+        raise KeyboardInterrupt from stop
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    seconds = time.perf_counter() - start
+    model.load_state_dict(_weights(chosen))
+    result = FitResult(
+        keep.best_epoch if validation else stop_after or optimization.max_epochs,
+        keep.best_value if validation else math.nan,
+        seconds,
+        module.samples / seconds,
+    )
+    beside = finished.with_suffix(".partial")
+    beside.write_text(json.dumps(result._asdict()))
+    os.replace(beside, finished)
+    return result
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("model."): value for name, value in load_checkpoint(path)["state_dict"].items()}
+
+
+def _require_monitor(validation: Validation, evaluator: RankingEvaluator) -> None:
+    known = evaluator.metric_names()
+    if validation.monitor not in {f"val/{name}" for name in known}:
+        raise ConfigError(
+            f"train.monitor={validation.monitor!r} is not among the metrics of this data: "
+            + ", ".join(f"val/{name}" for name in known)
+        )
+
+
+def _quieten() -> None:
+    """Silences advice that does not apply: our loaders need no workers, and log once an epoch on purpose."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.accelerators").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="pytorch_lightning")

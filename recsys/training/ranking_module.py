@@ -1,0 +1,188 @@
+"""The LightningModule that trains any recommender."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Interactions
+from recsys.data.loaders import PairBatch, PairBatches, Share, UserBatch, UserBatches, epoch_generator
+from recsys.errors import ConfigError, TrainingError
+from recsys.evaluation.ranking import RankingEvaluator, UserBlocks
+from recsys.models.recommender import Query, Recommender
+from recsys.training.losses import PAIR_LOSSES, USER_LOSSES
+
+STEPS_BETWEEN_LOSS_CHECKS = 100
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a batch holds and how it is judged.
+
+    Attributes:
+        name: a loss of `recsys.training.losses`.
+        batch_size: rows of a batch: positives, or users where the loss is `full_softmax`.
+        num_negatives: drawn for each positive; none for `full_softmax`.
+    """
+
+    name: str
+    batch_size: int
+    num_negatives: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in PAIR_LOSSES | USER_LOSSES:
+            raise ConfigError(f"loss.name={self.name!r} is unknown; choose from {', '.join(PAIR_LOSSES | USER_LOSSES)}")
+        if self.name in PAIR_LOSSES and self.num_negatives < 1:
+            raise ConfigError(f"loss.num_negatives={self.num_negatives}: {self.name} needs at least 1")
+        if self.batch_size < 1:
+            raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How parameters move.
+
+    Attributes:
+        max_epochs: at most; the one-cycle schedule spans them, also where training stops earlier.
+        lr: the highest learning rate.
+        weight_decay: decoupled, of matrices (embeddings and layers), not of biases.
+        schedule: "one_cycle" or "constant".
+    """
+
+    max_epochs: int
+    lr: float
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("constant", "one_cycle"):
+            raise ConfigError(f"train.schedule={self.schedule!r} is unknown; choose constant or one_cycle")
+        if self.max_epochs < 1:
+            raise ConfigError(f"train.max_epochs={self.max_epochs}: it has to be at least 1")
+
+
+class RankingModule(pl.LightningModule):
+    """Trains `model` on index batches; everything a batch needs lies on the device.
+
+    Args:
+        model: a recommender with parameters.
+        interactions: what to fit on.
+        objective, optimization: see there.
+        seed: with the epoch and the process it decides order, negatives and dropout.
+        evaluator: judges the model after an epoch; None: no validation.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        interactions: Interactions,
+        objective: Objective,
+        optimization: Optimization,
+        seed: int,
+        evaluator: RankingEvaluator | None = None,
+    ) -> None:
+        super().__init__()
+        assert isinstance(model, Recommender)
+        self.model = model
+        self._interactions = interactions
+        self._objective = objective
+        self._optimization = optimization
+        self._seed = seed
+        self._evaluator = evaluator
+        self._batches: PairBatches | UserBatches | None = None
+        self.samples = 0
+
+    def train_dataloader(self) -> PairBatches | UserBatches:
+        """Batches of the whole training part, on the device of the model."""
+        if self._batches is None:
+            options: dict[str, Any] = {
+                "batch_size": self._objective.batch_size,
+                "seed": self._seed,
+                "device": self.device,
+                "epoch": lambda: self.current_epoch,
+                "share": self._share(),
+            }
+            if self._objective.name in USER_LOSSES:
+                self._batches = UserBatches(self._interactions, **options)
+            else:
+                negatives = self._objective.num_negatives
+                self._batches = PairBatches(self._interactions, num_negatives=negatives, **options)
+        return self._batches
+
+    def val_dataloader(self) -> UserBlocks | tuple[()]:
+        """Blocks of users to ask about."""
+        if self._evaluator is None:
+            return ()
+        return self._evaluator.blocks(self.model, self._share())
+
+    def training_step(self, batch: PairBatch | UserBatch, batch_idx: int) -> Tensor:
+        """The loss of a batch, a scalar."""
+        query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
+        if isinstance(batch, UserBatch):
+            loss = USER_LOSSES[self._objective.name](self.model.score_all(query), batch.row, batch.item)
+            self.samples += batch.item.numel()
+        else:
+            loss = PAIR_LOSSES[self._objective.name](self.model(query, batch.items))
+            self.samples += batch.items.numel()
+        self._loss_sum += loss.detach()
+        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
+            self._check_loss(batch_idx)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Makes dropout a function of (seed, epoch, process), so that a resumed epoch repeats it."""
+        share = self._share()
+        torch.manual_seed(epoch_generator(self._seed, self.current_epoch, share.rank, torch.device("cpu")).initial_seed())
+        self._loss_sum = torch.zeros((), device=self.device)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the evaluator; no model with a broken loss is judged, let alone kept."""
+        if self._evaluator is not None:
+            self._evaluator.reset()
+        if self.trainer.training or self.trainer.fit_loop.epoch_loop.batch_idx > 0:
+            self._check_loss(self.trainer.fit_loop.epoch_loop.batch_idx)
+
+    def validation_step(self, users: Tensor, batch_idx: int) -> None:
+        """Adds a block of users (B,)."""
+        assert self._evaluator is not None
+        self._evaluator.update(self.model, users)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/view/metric@k`."""
+        if self._evaluator is not None:
+            found = self._evaluator.compute()
+            self.log_dict({f"val/{name}": value for name, value in found.items()}, rank_zero_only=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the mean loss of the epoch."""
+        steps = self.trainer.fit_loop.epoch_loop.batch_idx + 1
+        self._check_loss(steps - 1)
+        self.log("train/loss", self._loss_sum / steps, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, fused where the device has it, with or without a one-cycle schedule."""
+        matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        biases = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        settings = self._optimization
+        optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": biases, "weight_decay": 0.0}],
+            lr=settings.lr,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        if settings.schedule == "constant":
+            return optimizer
+        steps = settings.max_epochs * len(self.train_dataloader())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _share(self) -> Share:
+        return Share(self.global_rank, self.trainer.world_size)
+
+    def _check_loss(self, batch_idx: int) -> None:
+        if not bool(torch.isfinite(self._loss_sum)):
+            raise TrainingError(
+                f"the loss is no longer a number (epoch {self.current_epoch + 1}, step {batch_idx + 1}): "
+                f"lower train.lr (now {self._optimization.lr:g}) or set train.gradient_clip; checkpoints of earlier epochs remain"
+            )
