@@ -2,12 +2,10 @@
 
 import difflib
 import gc
-import importlib.metadata
 import math
 import os
-import platform
 import random
-import subprocess
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,22 +16,33 @@ import hydra
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from recsys.data.ids import Vocabulary
-from recsys.data.interactions import PhaseData, index_phase
+from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.transactions import Transactions, fingerprint
 from recsys.errors import ConfigError, UserError
+from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
+from recsys.export import write_recommender_bundle
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.html import write_report
-from recsys.runs import RunFolder
+from recsys.runs import RunFolder, record
 from recsys.training.fit import FitResult, Validation, fit_model
 from recsys.training.ranking_module import Objective, Optimization
 
+# errors that a sentence explains; any other is the code's fault and shows where
+EXPLAINED = (UserError, HydraException, OmegaConfBaseException, MisconfigurationException)
 ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
 _PACKAGE = Path(__file__).parent
 # beside the package in a checkout, inside it in a wheel
@@ -53,17 +62,21 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             sys.argv[1:] = arguments
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_hydra_job)()
-    except UserError as error:
-        _leave(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
+    except EXPLAINED as error:
         _leave(explain(error))
     except KeyboardInterrupt:
         _leave("interrupted; the last whole epoch is kept: continue with train.resume=RUN_FOLDER", 130)
 
 
 def _hydra_job(config: DictConfig) -> None:
-    folder = run_experiment(OmegaConf.to_container(config, resolve=True), Path(HydraConfig.get().runtime.output_dir))  # type: ignore[arg-type]
-    print(folder)
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        print(run_experiment(plain, Path(HydraConfig.get().runtime.output_dir)))
+    except EXPLAINED as error:
+        # Hydra would first repeat the whole command line, with whatever password stands in it; a sweep goes on
+        if HydraConfig.get().mode == RunMode.RUN:
+            _leave(explain(error))
+        raise
 
 
 def _leave(sentence: str, code: int = 2) -> None:
@@ -81,15 +94,20 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         try:
             config = hydra.compose("config", overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(config)
+            OmegaConf.set_struct(config, False)
             del config["hydra"]
-            return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain(error)) from error
 
 
 def explain(error: Exception) -> str:
-    """One sentence for an error of Hydra or OmegaConf, with the closest name that exists."""
+    """One sentence for an error of ours, Hydra, OmegaConf or Lightning, with the closest name that exists."""
     text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, MisconfigurationException):
+        return f"trainer: {text}"
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name} does not exist; {_closest(name, error.options)}"
@@ -99,16 +117,17 @@ def explain(error: Exception) -> str:
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
         return f"{key} is not a setting; {_closest(name, [str(k) for k in known] if known is not None else [])}"
-    if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text or "extraneous" in text:
-        return f"{text}; a value with spaces, brackets or other special characters needs quotes: 'data.path=\"data (1).csv\"'"
-    if "Missing mandatory value" in text:
-        return f"{text.partition(' full_key')[0]}: set it on the command line"
+    if isinstance(error, OverrideParseException):
+        text = text.partition(" See https://")[0]
+        return f"{text}; write key=value, and a value with spaces, brackets or other special characters needs quotes: 'data.path=\"data (1).csv\"'"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
     return text
 
 
 def _closest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + f"It is one of: {', '.join(sorted(known))}"
+    return (f"did you mean {close[0]}? It" if close else "it") + f" is one of: {', '.join(sorted(known))}"
 
 
 def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
@@ -127,6 +146,8 @@ def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN40
             raise error.__cause__ from None
         if isinstance(error.__cause__, TypeError):
             raise ConfigError(f"{config['_target_']}: {error.__cause__}") from error
+        if str(error).startswith("Error locating target"):
+            raise ConfigError(f"_target_={config['_target_']} does not exist: correct the module or the name in it") from error
         raise error.__cause__ or error from None
 
 
@@ -189,6 +210,7 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
             if name == "test":
                 run.write_table("per_user.parquet", _with_user_ids(result, data.vocabulary))
                 metrics |= _baselines(config, data)
+                run.write_json("examples.json", example_customers(model, data, transactions.item_names))
     if epochs is not None:
         metrics["train/epochs"] = epochs
     report = transactions.report
@@ -202,7 +224,7 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     known = set(data.vocabulary.item_ids)
     run.write_json("items.json", {item: label for item, label in transactions.item_names.items() if item in known})
     split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    run.write_json("run.json", _record(config, report.fingerprint, fingerprint(*split_rows), len(phases)))
+    run.write_json("run.json", record(config, report.fingerprint, fingerprint(*split_rows)))
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), evaluation["ks"])
     write_report(run)
@@ -232,6 +254,52 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     model = _build(run.read_config()["model"], vocabulary)
     model.load_state_dict(run.read_weights())
     return model.eval(), run
+
+
+def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
+    """Exports the model of a finished run.
+
+    Args:
+        folder: of the run.
+        bundle: folder to write; its name is the bundle's.
+        include_seen: also ship what each user bought, so that it can be excluded or read as history.
+
+    Returns:
+        The bundle.
+    """
+    model, run = load_run(folder)
+    vocabulary, history = run.read_vocabulary(), run.read_history()
+    record, report = run.read_json("run.json"), run.read_json("data_report.json")
+    return write_recommender_bundle(
+        bundle,
+        model=model,  # type: ignore[arg-type]
+        user_ids=vocabulary.user_ids,
+        item_ids=vocabulary.item_ids,
+        popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
+        history_indptr=history.indptr.numpy(),
+        history_items=history.values.numpy(),
+        include_seen=include_seen,
+        item_names=run.read_json("items.json") or None,
+        provenance={
+            "model": record["model"],
+            "metrics": run.read_json("metrics.json"),
+            "data": {key: value for key, value in report.items() if key != "phases"} | {"name": record["data"]},
+            "split": record["split"],
+            "seed": record["seed"],
+            "config": _without_passwords(run.read_config()),
+            "versions": record["versions"],
+            "git_commit": record["git_commit"],
+        },
+    )
+
+
+def _without_passwords(config: Any) -> Any:  # noqa: ANN401
+    """The configuration with the user and password of every URL cut out: a bundle travels further than a run."""
+    if isinstance(config, dict):
+        return {key: _without_passwords(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_without_passwords(value) for value in config]
+    return re.sub(r"://[^/@]*@", "://", config) if isinstance(config, str) else config
 
 
 def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
@@ -341,34 +409,3 @@ def _with_user_ids(result: RankingResult, vocabulary: Vocabulary) -> Any:  # noq
 
 def _found(fitted: FitResult, config: dict[str, Any]) -> str:
     return "" if math.isnan(fitted.value) else f", {config['train']['monitor']} {fitted.value:.4f}"
-
-
-def _record(config: dict[str, Any], data_print: str, split_print: str, num_phases: int) -> dict[str, Any]:
-    packages = ("recsys", "torch", "pytorch-lightning", "numpy", "pandas", "onnxruntime")
-    return {
-        "model": config["choices"]["model"],
-        "data": config["choices"]["data"],
-        "data_fingerprint": data_print,
-        "split": config["choices"]["evaluation"],
-        "split_fingerprint": split_print,
-        "seed": config["seed"],
-        "monitor": config["train"]["monitor"] if num_phases > 1 else None,
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
-        "git_commit": _git_commit(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": "python scripts/train.py " + " ".join(_task_overrides()),
-    }
-
-
-def _task_overrides() -> list[str]:
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
-def _git_commit() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=_PACKAGE, capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()

@@ -13,8 +13,12 @@
     report.html          pictures
 """
 
+import importlib.metadata
 import json
 import os
+import platform
+import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +62,10 @@ class RunFolder:
         """Writes plain values."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
         self._replace(name, lambda file: file.write_text(text + "\n", encoding="utf-8"))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file."""
+        self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
     def read_json(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Reads plain values; `default` where there is no such file."""
@@ -114,3 +122,41 @@ class RunFolder:
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)
         os.replace(beside, self.path / name)
+
+
+def record(config: dict[str, Any], data_print: str, split_print: str) -> dict[str, Any]:
+    """What run.json says: enough to tell whether two runs may be compared, and to repeat one.
+
+    Args:
+        config: plain.
+        data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
+    """
+    packages = ("recsys", "torch", "pytorch-lightning", "numpy", "pandas", "onnxruntime")
+    return {
+        "model": config["choices"]["model"],
+        "data": config["choices"]["data"],
+        "data_fingerprint": data_print,
+        "split": config["choices"]["evaluation"],
+        "split_fingerprint": split_print,
+        "seed": config["seed"],
+        "monitor": config["train"]["monitor"] if config["evaluation"]["views"] else None,
+        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
+        "git_commit": _git_commit(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": " ".join(["python scripts/train.py", *config["choices"]["overrides"]]),
+    }
+
+
+def _git_commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -13,7 +13,7 @@ import pyarrow.csv
 
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport
-from recsys.data.tables import read_table
+from recsys.data.tables import read_table, select_columns
 from recsys.data.transactions import CandidateTable, Cleaning, Transactions, clean_transactions, fingerprint
 from recsys.errors import DataError
 
@@ -71,10 +71,11 @@ def online_retail(path: str | None = None, on_bad_rows: str = "drop", duplicates
         "invoice": "Invoice" if published else "InvoiceNo",
         "name": "Description",
     }
-    if table is None:
-        table = read_table(file, columns)
-    else:
-        table = table.select(list(columns.values())).rename_columns(list(columns))
+    table = read_table(file, columns) if table is None else select_columns(table, columns, file.name)
+    if pa.types.is_string(table.column("user_id").type):
+        # a CSV that pandas wrote says 13085.0, because some customers are missing
+        customer = pc.replace_substring_regex(table.column("user_id"), pattern=r"\.0$", replacement="")
+        table = table.set_column(table.column_names.index("user_id"), "user_id", customer)
     code = table.column("item_id").cast(pa.string())
     invoice = table.column("invoice").cast(pa.string())
     left_out = {
@@ -82,8 +83,7 @@ def online_retail(path: str | None = None, on_bad_rows: str = "drop", duplicates
         "no customer": encode_ids(table.column("user_id")).codes == -1,
         "a stock code that is no product": ~_mask(pc.match_substring_regex(code, r"^[0-9]{5}[A-Za-z]{0,2}$")),
     }
-    named = table.select(["item_id", "name"]).to_pandas().dropna().drop_duplicates("item_id", keep="last")
-    names = dict(zip(named["item_id"].astype(str), named["name"].astype(str).str.strip().str.capitalize(), strict=True))
+    names = {item: name.capitalize() for item, name in _item_names(table).items()}
     cleaning = Cleaning(on_bad_rows, duplicates, timezone="Europe/London")
     return clean_transactions(
         table.drop_columns(["name"]), DataReport(file.name), cleaning, left_out=left_out, item_names=names
@@ -104,9 +104,13 @@ def movielens_100k(path: str | None = None, min_rating: float | None = None, on_
     columns = ["user_id", "item_id", "rating", "timestamp"]
     unit = None
     if file.name == "u.data":
-        table = pa.csv.read_csv(
-            file, pa.csv.ReadOptions(column_names=columns), pa.csv.ParseOptions(delimiter="\t")
-        )
+        try:
+            table = pa.csv.read_csv(file, pa.csv.ReadOptions(column_names=columns), pa.csv.ParseOptions(delimiter="\t"))
+        except pa.ArrowInvalid as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"data.path: {file.name} is not the published u.data of four tab-separated columns: {reason}"
+            ) from error
         unit = "s"
     else:
         table = read_table(file, dict.fromkeys(columns) | {c: c for c in columns})
@@ -141,11 +145,11 @@ def transactions(
     read = read_table(path, columns, separator=separator, table=table)
     names: dict[str, str] = {}
     if "name" in read.column_names:
-        named = read.select(["item_id", "name"]).to_pandas().dropna().drop_duplicates("item_id", keep="last")
-        names = dict(zip(named["item_id"].astype(str), named["name"].astype(str), strict=True))
+        names = _item_names(read)
         read = read.drop_columns(["name"])
     cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
-    source = path.rpartition("@")[2] if "://" in path else Path(path).name
+    # of a URL what names the database: neither user and password nor options, which may hold one
+    source = path.rpartition("@")[2].partition("?")[0] if "://" in path else Path(path).name
     return clean_transactions(read, DataReport(source), cleaning, item_names=names)
 
 
@@ -169,7 +173,9 @@ def presplit(
     columns = dict(columns or DEFAULT_COLUMNS)
     paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
     for key, path in paths.items():
-        if path is not None and "://" not in path and not Path(path).exists():
+        if path is not None and "://" in path:
+            raise DataError(f"data.{key} is a URL, but a published split is read from files: .csv, .tsv or .parquet")
+        if path is not None and not Path(path).exists():
             raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
     parts = [
         read_table(path, columns | ({"relevant": "relevant"} if key == "candidates_path" else {}), setting=f"data.{key}")
@@ -199,7 +205,8 @@ def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.Chunke
     """Adds candidate rows, and the items that only they have, to the vocabulary of the table."""
     users, items = encode_ids(listed.column("user_id")), encode_ids(listed.column("item_id"))
     if (users.codes == -1).any() or (items.codes == -1).any():
-        raise DataError("data.candidates_path: a row has no user_id or no item_id")
+        row = int(np.flatnonzero((users.codes == -1) | (items.codes == -1))[0]) + 1
+        raise DataError(f"data.candidates_path: data row {row:,} has no user_id or no item_id; mend the table")
     every_item = encode_ids(pa.array(np.concatenate([cleaned.item_ids, items.categories.to_numpy(dtype=object)])))
     ids = every_item.categories.to_numpy(dtype=object)
     position = pd.Index(ids)
@@ -210,7 +217,7 @@ def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.Chunke
     candidates = CandidateTable(
         user_position[known].astype(np.int32),
         position.get_indexer(items.categories)[items.codes][known].astype(np.int32),
-        relevant.to_numpy()[known].astype(bool),
+        _truth_values(relevant)[known],
     )
     item = position.get_indexer(cleaned.item_ids)[cleaned.item].astype(np.int32)
     report = cleaned.report
@@ -222,6 +229,28 @@ def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.Chunke
 def _ids_as_strings(table: pa.Table) -> pa.Table:
     columns = {name: encode_ids(table.column(name)) for name in table.column_names}
     return pa.table({name: pa.array(column.astype(object), pa.string()) for name, column in columns.items()})
+
+
+def _truth_values(column: pa.ChunkedArray) -> np.ndarray:
+    """bool (N,) of a column of true and false, 1 and 0, or their names, as a CSV has them."""
+    text = column.cast(pa.string()).to_pandas().str.strip().str.lower()
+    values = text.map({"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False})
+    if values.isna().any():
+        row = int(np.flatnonzero(values.isna())[0])
+        found = column[row].as_py()
+        raise DataError(
+            f"data.candidates_path: relevant is {found!r} in data row {row + 1:,}; write true or false, or 1 or 0"
+        )
+    return values.to_numpy(dtype=bool)
+
+
+def _item_names(table: pa.Table) -> dict[str, str]:
+    """Item id to the name in its last row that has one."""
+    item = encode_ids(table.column("item_id"))
+    name = table.column("name").cast(pa.string()).to_pandas().str.strip()
+    named = pd.DataFrame({"item": item.astype(object), "name": name}).dropna()
+    named = named[named["name"] != ""].drop_duplicates("item", keep="last")
+    return dict(zip(named["item"], named["name"], strict=True))
 
 
 def _mask(column: pa.ChunkedArray) -> np.ndarray:
@@ -244,13 +273,21 @@ def _find(path: str | None, names: list[str], source: str) -> Path:
 def _column_names(file: Path) -> list[str]:
     if file.suffix == ".parquet":
         return list(pa.parquet.read_schema(file).names)
-    with pa.csv.open_csv(file) as reader:
-        return list(reader.schema.names)
+    try:
+        with pa.csv.open_csv(file) as reader:
+            return list(reader.schema.names)
+    except pa.ArrowInvalid:
+        return []  # no CSV: `read_table` says so
 
 
 def _read_workbook(file: Path) -> pa.Table:
     """Reads the published workbook: its two sheets share some days, whose rows are kept once."""
-    sheets = pd.read_excel(file, sheet_name=None, dtype={"Invoice": str, "StockCode": str, "Customer ID": "Int64"})
+    try:
+        sheets = pd.read_excel(file, sheet_name=None, dtype={"Invoice": str, "StockCode": str, "Customer ID": "Int64"})
+    except ImportError as error:
+        raise DataError(
+            f"{file.name} needs a reader of workbooks: pip install openpyxl, or save both sheets as one CSV"
+        ) from error
     # number the repeats inside a sheet, so that only repeats across sheets are dropped
     numbered = [sheet.assign(repeat=sheet.groupby(list(sheet), dropna=False).cumcount()) for sheet in sheets.values()]
     rows = pd.concat(numbered, ignore_index=True).drop_duplicates().drop(columns="repeat")

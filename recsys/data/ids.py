@@ -35,7 +35,7 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
     if pa.types.is_floating(column.type):
         # a nullable integer column often arrives as float: 17850.0 is the id "17850"
         column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
+        whole = pc.all(pc.and_(pc.is_finite(column), pc.equal(pc.floor(column), column))).as_py()
         column = column.cast(pa.int64()) if whole is not False else column
     if len(column) == 0 or pa.types.is_null(column.type):
         return pd.Categorical.from_codes(np.full(len(column), -1), categories=pd.Index([], dtype="str"))

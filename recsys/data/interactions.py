@@ -105,7 +105,7 @@ def index_phase(
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
         items = np.union1d(items, in_test.item)
-    _require_enough(transactions, len(users), len(items), min_buyers)
+    _require_enough(transactions, phase, len(users), len(items), min_buyers, k_core)
     vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
     to_user, to_item = _inverse(users, len(transactions.user_ids)), _inverse(items, len(transactions.item_ids))
     interactions = _events(transactions, rows, to_user[user], to_item[item], len(users), len(items))
@@ -142,12 +142,16 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
     return alive[row_pair]
 
 
-def _require_enough(transactions: Transactions, num_users: int, num_items: int, min_buyers: int) -> None:
+def _require_enough(
+    transactions: Transactions, phase: Phase, num_users: int, num_items: int, min_buyers: int, k_core: int
+) -> None:
     for count, noun in ((num_users, "user"), (num_items, "item")):
         if count < 2:
+            before = len(np.unique(transactions.user[phase.fit])), len(np.unique(transactions.item[phase.fit]))
             raise DataError(
                 f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to fit on, at least 2 are needed; "
-                f"the filters keep items with {min_buyers} buyers (evaluation.min_buyers) of {transactions.report.items:,} items"
+                f"the fitted part has {before[0]:,} users and {before[1]:,} items before the filters "
+                f"(evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core})"
             )
 
 
@@ -201,10 +205,12 @@ def _published(
     to_item: np.ndarray,
     num_items: int,
     counts: dict[str, int],
-) -> Candidates:
+) -> Candidates | None:
     user, item = to_user[user], to_item[item]
     known = (user >= 0) & (item >= 0)
     counts["candidate_rows_unknown"] = int((~known).sum())
+    if not known.any():
+        return None
     user, item, relevant = user[known], item[known], relevant[known]
     # an item listed twice for a user is ranked once, and counts as relevant if one of its rows does
     order = np.lexsort((~relevant, item, user))

@@ -46,6 +46,11 @@ class GlobalTime:
     test_days: float = 28
     validation_days: float = 28
 
+    def __post_init__(self) -> None:
+        for name in ("test_days", "validation_days"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0")
+
     def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
         """Cuts at two instants, the same for every user."""
         time = transactions.timestamp
@@ -119,14 +124,17 @@ class Presplit:
             raise ConfigError("evaluation=presplit needs published parts; set data=presplit, or another evaluation")
         rows = np.arange(len(transactions))
         train, test = rows[~transactions.is_test], rows[transactions.is_test]
-        user = transactions.user[train]
+        user, item = transactions.user[train], transactions.item[train]
         shuffled = np.random.default_rng(seed).permutation(len(train))
         _, first = np.unique(user[shuffled], return_index=True)
         chosen = shuffled[first]
-        # a user with one purchase keeps it
-        chosen = chosen[np.bincount(user)[user[chosen]] > 1]
-        fit = np.ones(len(train), dtype=bool)
-        fit[chosen] = False
+        # out of train means every row of the item; a user with one item keeps it
+        drawn = np.full(len(transactions.user_ids), -1)
+        drawn[user[chosen]] = item[chosen]
+        fit = item != drawn[user]
+        several = np.bincount(user[fit], minlength=len(drawn))[user] > 0
+        fit |= ~several
+        chosen = chosen[several[chosen]]
         has_candidates = transactions.candidates is not None
         return {
             "val": Phase(

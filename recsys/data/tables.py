@@ -1,16 +1,19 @@
 """One reader for CSV, Parquet and SQL: the columns asked for, under their canonical names."""
 
+import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 ID_COLUMNS = ("user_id", "item_id")
+TIME_UNITS = ("s", "ms", "us", "ns")
 
 
 def read_table(
@@ -35,7 +38,13 @@ def read_table(
 
     Raises:
         DataError: the source does not exist, cannot be read, lacks a column, or has no rows.
+        ConfigError: an id column is mapped to null.
     """
+    for canonical in ID_COLUMNS:
+        if columns.get(canonical, canonical) is None:
+            raise ConfigError(
+                f"data.columns.{canonical} is null, but every table of transactions needs one: set it to the column's name"
+            )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}
     location = str(source)
     if "://" in location:
@@ -43,8 +52,16 @@ def read_table(
     else:
         arrow = _read_file(Path(location), wanted, separator, setting)
     if arrow.num_rows == 0:
-        raise DataError(f"{location} has a header but no rows; point {setting} at a table with transactions")
-    return pa.table({canonical: arrow.column(name) for canonical, name in wanted.items()})
+        # a URL may carry a password
+        where = f"table {table}" if "://" in location else location
+        raise DataError(f"{where} has a header but no rows; point {setting} at a table with transactions")
+    return select_columns(arrow, wanted, location)
+
+
+def select_columns(table: pa.Table, wanted: dict[str, str], where: str) -> pa.Table:
+    """Columns of a table under their canonical names; DataError where one is missing, `where` is what to call the table."""
+    _require(wanted, table.column_names, where)
+    return pa.table({canonical: table.column(name) for canonical, name in wanted.items()})
 
 
 def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str) -> pa.Table:
@@ -53,7 +70,7 @@ def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str)
     names = list(dict.fromkeys(wanted.values()))
     try:
         if path.suffix == ".parquet" or path.is_dir():
-            present = pa.parquet.read_schema(path).names if path.is_file() else None
+            present = pa.parquet.read_schema(path).names if path.is_file() else pa.parquet.ParquetDataset(path).schema.names
             _require(wanted, present, path.name)
             return pa.parquet.read_table(path, columns=names)
         if not {".csv", ".tsv", ".txt"} & set(path.suffixes):
@@ -70,7 +87,7 @@ def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str)
             strings_can_be_null=False,
         )
         return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{setting}: {path.name} cannot be read as a table: {reason}") from error
 
@@ -81,12 +98,19 @@ def _read_sql(url: str, table: str | None, wanted: dict[str, str], setting: str)
     if table is None:
         raise DataError(f"{setting} is a SQL URL: name the table with {setting.rpartition('.')[0]}.table=NAME")
     try:
-        engine = sqlalchemy.create_engine(url)
+        try:
+            engine = sqlalchemy.create_engine(url)
+        except ValueError as error:
+            # what stands where the port belongs may be half a password: say nothing of it
+            raise DataError(
+                f"{setting}: the URL cannot be understood; in a user name or password write @ : / ? # as %40 %3A %2F %3F %23"
+            ) from error
         with engine.connect() as connection:
             reflected = sqlalchemy.Table(table, sqlalchemy.MetaData(), autoload_with=connection)
             _require(wanted, [c.name for c in reflected.columns], f"table {table}")
             query = sqlalchemy.select(*(reflected.c[name] for name in dict.fromkeys(wanted.values())))
-            rows = pd.read_sql(query, connection)
+            rows = connection.execute(query).fetchall()
+            names = list(dict.fromkeys(wanted.values()))
     except sqlalchemy.exc.NoSuchTableError as error:
         raise DataError(f"{setting}: there is no table {table!r} in the database") from error
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
@@ -95,17 +119,28 @@ def _read_sql(url: str, table: str | None, wanted: dict[str, str], setting: str)
     finally:
         if "engine" in locals():
             engine.dispose()
-    return pa.Table.from_pandas(rows, preserve_index=False)
+    # not through pandas, where a null turns a column of integers into floats and long ids into their neighbours
+    return pa.table({name: _to_arrow([row[place] for row in rows]) for place, name in enumerate(names)})
 
 
-def _require(wanted: dict[str, str], present: list[str] | None, where: str) -> None:
+def _to_arrow(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # SQLite keeps what it is given, numbers beside text: then all of it is text
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _require(wanted: dict[str, str], present: list[str], where: str) -> None:
     for canonical, name in wanted.items():
-        if present is not None and name not in present:
+        if present.count(name) > 1:
+            raise DataError(f"{where} has {present.count(name)} columns called {name!r}; rename all but one")
+        if name not in present:
             has = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")
-            optional = "" if canonical in ID_COLUMNS else f", or set data.columns.{canonical}=null if there is none"
-            raise DataError(
-                f"column {name!r} is not in {where} (it has {has}); set data.columns.{canonical}{optional}"
-            )
+            hint = "" if canonical in ID_COLUMNS else f", or set data.columns.{canonical}=null if there is none"
+            if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
+                hint += "; the whole header is one column: does data.separator fit?"
+            raise DataError(f"column {name!r} is not in {where} (it has {has}); set data.columns.{canonical}{hint}")
 
 
 def parse_timestamps(column: pd.Series, timezone: str, unit: str | None = None) -> pd.Series:
@@ -120,30 +155,48 @@ def parse_timestamps(column: pd.Series, timezone: str, unit: str | None = None) 
         datetime64[s, UTC] (N,), NaT where a cell is empty or cannot be parsed.
 
     Raises:
-        DataError: numbers without a unit, an unknown time zone, or times of which only some carry an offset.
+        DataError: numbers without a unit, dates with one, or times of which only some carry an offset.
+        ConfigError: an unknown unit or time zone.
     """
+    require_timezone(timezone)
     if unit is not None:
+        if unit not in TIME_UNITS:
+            raise ConfigError(f"data.timestamp_unit={unit!r}: choose {', '.join(TIME_UNITS[:-1])} or {TIME_UNITS[-1]}")
+        if pd.api.types.is_datetime64_any_dtype(column):
+            raise DataError(f"the timestamp column holds dates, not numbers; leave data.timestamp_unit={unit} out")
         return pd.to_datetime(pd.to_numeric(column, errors="coerce"), unit=unit, errors="coerce", utc=True).dt.as_unit("s")
+    numbers = "the timestamp column holds numbers; set data.timestamp_unit to s, ms, us or ns"
     if pd.api.types.is_numeric_dtype(column):
-        raise DataError("the timestamp column holds numbers; set data.timestamp_unit to s, ms, us or ns")
+        raise DataError(numbers)
     if pd.api.types.is_datetime64_any_dtype(column):
         parsed = column
     else:
         text = column.astype("str")
-        has_offset = text.str.contains(r"\d:\d\d.*(?:[+-]\d\d:?\d\d|Z)$", regex=True, na=False)
+        # +02:00, +0200, +02 or Z behind a time of day; a date alone also ends in -02
+        has_offset = text.str.contains(r"[T ]\d\d.*(?:[+-]\d\d(?::?\d\d)?|Z)$", regex=True, na=False)
         parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        if parsed.isna().all() and to_numbers(text).notna().any():
+            raise DataError(numbers)
         unclear = has_offset[parsed.notna()]
         if unclear.any() and not unclear.all():
-            raise DataError(f"{int(unclear.sum())} of {len(unclear)} timestamps carry an offset from UTC and the others do not")
+            raise DataError(
+                f"{int(unclear.sum()):,} of {len(unclear):,} timestamps carry an offset from UTC and the others do not; "
+                "write all of them with one, or none (then data.timezone says which clock they were read from)"
+            )
         if not unclear.any():
             parsed = parsed.dt.tz_localize(None)
     if parsed.dt.tz is None:
-        try:
-            # twice-existing hours are read as summer time, missing hours as the first instant after the gap
-            parsed = parsed.dt.tz_localize(timezone, ambiguous=[True] * len(parsed), nonexistent="shift_forward")
-        except (KeyError, ValueError, OSError) as error:
-            raise DataError(f"data.timezone={timezone!r} is not a time zone; use an IANA name such as Europe/Paris") from error
+        # twice-existing hours are read as summer time, missing hours as the first instant after the gap
+        parsed = parsed.dt.tz_localize(timezone, ambiguous=[True] * len(parsed), nonexistent="shift_forward")
     return parsed.dt.tz_convert("UTC").dt.as_unit("s")
+
+
+def require_timezone(name: str) -> None:
+    """Raises ConfigError where there is no such time zone."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError, TypeError) as error:
+        raise ConfigError(f"data.timezone={name!r} is not a time zone; use an IANA name such as Europe/Paris") from error
 
 
 def to_numbers(column: pd.Series) -> pd.Series:

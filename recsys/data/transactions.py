@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport, RowFilter
-from recsys.data.tables import parse_timestamps, to_numbers
+from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
 from recsys.errors import ConfigError, DataError
 
 SECONDS_A_DAY = 86_400
@@ -149,6 +149,7 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
         rows.leave_out((rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}")
     if "timestamp" not in table.column_names:
         return None
+    require_timezone(cleaning.timezone)
     naive = cleaning.naive_timezone or cleaning.timezone
     times = parse_timestamps(table.column("timestamp").to_pandas(), naive, cleaning.timestamp_unit)
     rows.bad(times.isna().to_numpy(), "a timestamp that cannot be read")

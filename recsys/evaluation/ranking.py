@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.data.loaders import Share
+from recsys.errors import ConfigError
 from recsys.metrics.ranking import RankingMetrics, ranking_metrics
 from recsys.models.recommender import Query, Recommender
 
@@ -95,6 +96,11 @@ class RankingEvaluator:
         block_mb: int = 256,
         keep_users: bool = False,
     ) -> None:
+        for view in views:
+            if view not in VIEWS:
+                raise ConfigError(f"there is no view {view!r} (evaluation.views, train.monitor); choose from {', '.join(VIEWS)}")
+        if not ks or min(ks) < 1:
+            raise ConfigError(f"evaluation.ks={list(ks)}: name at least one length of a list, each 1 or more")
         self.device = device
         self._data = data
         self._ks = ks
@@ -130,6 +136,16 @@ class RankingEvaluator:
         size = max(1, self._bytes // (pair_bytes * self._num_items))
         return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), share)
 
+    def has_questions(self, view: str) -> bool:
+        """True where the view has a truth, so that `compute` can say something."""
+        if view == "candidates":
+            return self._candidates is not None and bool(self._candidates.relevant.any())
+        user = torch.arange(len(self._truth), device=self.device)
+        asked, answered = (
+            torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values for rows in (self._truth, self._seen)
+        )
+        return len(asked) > 0 and not (view == "new" and bool(torch.isin(asked, answered).all()))
+
     def metric_names(self) -> list[str]:
         """Names by user that `compute` can return: "new/ndcg@10" and so on."""
         return [f"{view}/{name}" for view, metrics in self._metrics.items() for name in metrics.names]
@@ -164,7 +180,10 @@ class RankingEvaluator:
 
     def per_user(self) -> pd.DataFrame:
         """One row a user and view: user, view, num_truth and the metrics."""
-        return pd.concat(self._per_user, ignore_index=True) if self._per_user else pd.DataFrame()
+        if not self._per_user:
+            names = dict.fromkeys(name for metrics in self._metrics.values() for name in metrics.names)
+            return pd.DataFrame(columns=["user", "view", "num_truth", *names]).astype({"user": "int64"})
+        return pd.concat(self._per_user, ignore_index=True)
 
     def _add_ranked(self, view: str, users: Tensor, scores: Tensor, truth: Tensor) -> None:
         values, items = rank_top(scores, self._depth)  # (B, K)

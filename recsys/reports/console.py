@@ -42,9 +42,9 @@ def print_leaderboard(metrics: dict[str, float], model: str, ks: list[int]) -> N
     if rows.empty:
         return
     table = Table(title="test", title_justify="left")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for column in rows.columns:
-        table.add_column(column, justify="right")
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for name, values in rows.iterrows():
         style = "bold" if name == model else None
         table.add_row(str(name), *(f"{value:.4f}" for value in values), style=style)

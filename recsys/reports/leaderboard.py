@@ -1,30 +1,45 @@
 """The model beside its baselines, as a table."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 SHOWN = ("ndcg", "recall", "hit_rate")
 
 
-def leaderboard(metrics: dict[str, float], model: str, ks: list[int]) -> pd.DataFrame:
-    """One row a model, best first; columns "new ndcg@10" and so on, at k = 10 where it was measured.
+def cutoff(ks: Sequence[int]) -> int:
+    """The k to show: 10 where it was measured, else the first."""
+    return 10 if 10 in ks or not ks else ks[0]
+
+
+def leaderboard(
+    metrics: dict[str, float], model: str, ks: Sequence[int], shown: Sequence[str] = SHOWN
+) -> pd.DataFrame:
+    """One row a model, best first; columns "new ndcg@10" and so on, at the k of `cutoff`.
+
+    A baseline of the model's own name is called "NAME (baseline)": its settings may differ.
 
     Args:
-        metrics: flat, with "test/VIEW/METRIC@K" of the model and "test/baselines/NAME/VIEW/METRIC@K".
+        metrics: flat, "test/VIEW/METRIC@K" and "test/baselines/NAME/VIEW/METRIC@K".
         model: what to call the model's row.
         ks: cut-offs measured.
+        shown: names of metrics, the first of which decides the order.
     """
-    k = 10 if 10 in ks else ks[0]
+    k = cutoff(ks)
     rows: dict[str, dict[str, float]] = {}
     for key, value in metrics.items():
-        parts = key.split("/")
-        if parts[0] != "test":
-            continue
-        name, view, metric = (parts[2], parts[3], parts[4]) if parts[1] == "baselines" else (model, parts[1], parts[2])
-        if metric in [f"{shown}@{k}" for shown in SHOWN]:
+        match key.split("/"):
+            case ["test", "baselines", baseline, view, metric]:
+                name = f"{baseline} (baseline)" if baseline == model else baseline
+            case ["test", view, metric]:
+                name = model
+            case _:
+                continue
+        if metric in [f"{wanted}@{k}" for wanted in shown]:
             rows.setdefault(name, {})[f"{view} {metric}"] = value
     table = pd.DataFrame.from_dict(rows, orient="index")
     if table.empty:
         return table
     views = list(dict.fromkeys(column.split(" ")[0] for column in table.columns))
-    order = [f"{view} {shown}@{k}" for view in views for shown in SHOWN]
-    return table[order].sort_values(order[0], ascending=False)
+    order = [f"{view} {wanted}@{k}" for view in views for wanted in shown]
+    return table.reindex(columns=order).sort_values(order[0], ascending=False, kind="stable")

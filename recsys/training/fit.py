@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from recsys.data.interactions import PhaseData
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import RankingEvaluator
 from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
 from recsys.training.ranking_module import Objective, Optimization, RankingModule
@@ -57,6 +57,10 @@ class Validation:
     patience: int = 5
     every: int = 1
     block_mb: int = 256
+
+    def __post_init__(self) -> None:
+        if self.monitor.count("/") != 2:
+            raise ConfigError(f"train.monitor={self.monitor!r}: write val/VIEW/METRIC@K, for instance val/new/ndcg@10")
 
     @property
     def view(self) -> str:
@@ -116,7 +120,8 @@ def fit_model(
         enable_checkpointing=True,  # ours stands among the callbacks
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        check_val_every_n_epoch=validation.every if validation else 1,
+        # the last epoch is always judged
+        check_val_every_n_epoch=min(validation.every, optimization.max_epochs) if validation else 1,
         limit_val_batches=None if validation else 0,
         use_distributed_sampler=False,
         log_every_n_steps=1,
@@ -164,6 +169,12 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _require_monitor(validation: Validation, evaluator: RankingEvaluator) -> None:
+    if not evaluator.has_questions(validation.view):
+        raise DataError(
+            f"nobody can be asked in the validation part: no truth for {validation.monitor} (train.monitor) is left, because its "
+            "users or items are unknown to the part that is fitted, or there are no candidates; data_report.json has the counts; "
+            "hold out more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor another view"
+        )
     known = evaluator.metric_names()
     if validation.monitor not in {f"val/{name}" for name in known}:
         raise ConfigError(
@@ -178,4 +189,4 @@ def _quieten() -> None:
     logging.getLogger("pytorch_lightning.accelerators").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")

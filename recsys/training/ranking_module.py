@@ -186,3 +186,4 @@ class RankingModule(pl.LightningModule):
                 f"the loss is no longer a number (epoch {self.current_epoch + 1}, step {batch_idx + 1}): "
                 f"lower train.lr (now {self._optimization.lr:g}) or set train.gradient_clip; checkpoints of earlier epochs remain"
             )
+

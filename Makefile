@@ -1,0 +1,38 @@
+# make demo   set up from nothing, train, export and recommend on the default data
+# make test   set up from nothing, run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint node clean
+.DEFAULT_GOAL := test
+
+setup: $(READY)
+
+# a failed installation leaves no mark, so that the next make tries again
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python scripts/demo.py
+
+test: $(READY) node
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# the check that a bundle runs in Node.js; without npm its test is skipped and says so
+node: tests/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		test -d tests/node/node_modules || (cd tests/node && npm ci --ignore-scripts --silent --no-audit --no-fund); \
+	else echo "npm is not installed: the Node.js check will be skipped"; fi
+
+clean:
+	rm -rf $(VENV) tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,51 @@
+"""A few customers to look at: what they bought, what is recommended, what they then bought."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import PhaseData
+from recsys.evaluation.ranking import RankingEvaluator, rank_top
+
+
+@torch.inference_mode()
+def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], count: int = 6) -> list[dict[str, Any]]:
+    """A few customers, from light to heavy, with what they bought, what is recommended and what they then bought."""
+    bought = data.interactions.history.lengths()
+    asked = torch.nonzero(data.truth.lengths()).squeeze(1)
+    by_purchases = asked[bought[asked].argsort(stable=True)]
+    places = torch.linspace(0, len(by_purchases) - 1, min(count, len(by_purchases))).long()
+    users = by_purchases[places].unique()
+    # the evaluator knows what a model is asked with, and where it was judged
+    evaluator = RankingEvaluator(data, views=("all",), ks=(5,), device=next(_tensors(model)).device)
+    scores = model.score_all(evaluator.query(model, users.to(evaluator.device))).float().cpu()  # type: ignore[operator]
+    seen = data.interactions.distinct.mask(users, data.vocabulary.num_items)
+    depth = min(5, data.vocabulary.num_items)
+    lists = {"new": rank_top(scores.masked_fill(seen, -torch.inf), depth), "all": rank_top(scores, depth)}
+
+    def item(index: Tensor | int) -> dict[str, Any]:
+        item_id = str(data.vocabulary.item_ids[int(index)])
+        return {"item_id": item_id, "name": names.get(item_id, item_id)}
+
+    def row(place: int, user: Tensor) -> dict[str, Any]:
+        _, history = data.interactions.history.take(user.unsqueeze(0))
+        _, truth = data.truth.take(user.unsqueeze(0))
+        ranked = {
+            view: [item(index) | {"score": float(score)} for score, index in zip(values[place], items[place], strict=True)]
+            for view, (values, items) in lists.items()
+        }
+        return {
+            "user_id": str(data.vocabulary.user_ids[int(user)]),
+            "purchases": len(history),
+            "history": [item(index) for index in history.flip(0).tolist()[:8]],
+            "bought": [str(data.vocabulary.item_ids[index]) for index in truth.tolist()],
+        } | ranked
+
+    return [row(place, user) for place, user in enumerate(users)]
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()

@@ -1,0 +1,6 @@
+"""Runs bundles with numpy and ONNX Runtime alone: no torch, no configuration, no training code."""
+
+from recsys.inference.recommender import Recommender
+from recsys.inference.verification import verify
+
+__all__ = ["Recommender", "verify"]

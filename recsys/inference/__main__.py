@@ -1,0 +1,7 @@
+"""`python -m recsys.inference verify …` and `python -m recsys.inference recommend …`."""
+
+import sys
+
+from recsys.inference.command_line import main
+
+sys.exit(main(sys.argv[1:]))

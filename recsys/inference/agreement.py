@@ -1,0 +1,85 @@
+"""When two rankings count as the same.
+
+Matrix products differ by about 1e-7 between runtimes, and between block sizes of one runtime.
+
+Axes: B users, K items of a user, best first.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Scores agree within the first; items whose scores differ by less than the second may swap.
+SCORE_BOUND = 1e-4
+ORDER_BOUND = 1e-5
+# Of large scores float32 itself is coarser: a millionth of the score is about ten roundings.
+_RELATIVE_BOUND = 1e-6
+
+
+def score_bound(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far another runtime may be from these scores, of the same shape."""
+    return np.maximum(SCORE_BOUND, _RELATIVE_BOUND * np.abs(scores))
+
+
+def order_bound(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far below these scores an item may be that stands in their place, of the same shape."""
+    return np.maximum(ORDER_BOUND, _RELATIVE_BOUND * np.abs(scores))
+
+
+def check_same_ranking(
+    want_items: NDArray[np.object_],
+    want_scores: NDArray[np.float32],
+    got_items: NDArray[np.object_],
+    got_scores: NDArray[np.float32],
+) -> float:
+    """Compares two answers of a recommender.
+
+    Args:
+        want_items: item ids, "" where nothing is left, object (B, K).
+        want_scores: -inf there (B, K).
+        got_items: as want_items.
+        got_scores: as want_scores.
+
+    Returns:
+        The largest difference of two scores.
+
+    Raises:
+        ValueError: naming the first row that disagrees.
+    """
+    shapes = {array.shape for array in (want_items, want_scores, got_items, got_scores)}
+    if len(shapes) > 1:
+        raise ValueError(f"the answer has the shape {got_scores.shape}, not {want_scores.shape}")
+    empty = np.isneginf(want_scores)
+    if not np.array_equal(empty, np.isneginf(got_scores)) or (got_items[empty] != "").any():
+        raise ValueError("an excluded item is returned, or an empty place is not empty")
+    want, got = np.where(empty, 0, want_scores), np.where(empty, 0, got_scores)
+    difference = np.abs(want - got)
+    # Written so that NaN fails.
+    wrong = np.argwhere(~(difference <= score_bound(want)))
+    if len(wrong):
+        row, place = wrong[0]
+        raise ValueError(
+            f"row {row}, place {place} has the score {got[row, place]}, not {want[row, place]}"
+        )
+    for row, place in np.argwhere(want_items != got_items):
+        distance = _distance(want_items[row], want[row], got_items[row], got[row], int(place))
+        if not distance < order_bound(want[row])[place]:
+            raise ValueError(
+                f"row {row}, place {place} is {got_items[row, place]!r}, "
+                f"not {want_items[row, place]!r}"
+            )
+    return float(difference.max(initial=0.0))
+
+
+def _distance(
+    want_items: NDArray[np.object_],
+    want: NDArray[np.float32],
+    got_items: NDArray[np.object_],
+    got: NDArray[np.float32],
+    place: int,
+) -> float:
+    """How far the two items at one place are apart, within one answer if one holds both."""
+    if (found := np.flatnonzero(want_items == got_items[place])).size:
+        return float(abs(want[found[0]] - want[place]))
+    if (found := np.flatnonzero(got_items == want_items[place])).size:
+        return float(abs(got[found[0]] - got[place]))
+    return float(abs(want[place] - got[place]))

@@ -1,0 +1,154 @@
+"""Command lines of the form `key=value`, declared as a dataclass.
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    '''Counts the rows of a table.'''
+
+    table: Path = setting("CSV file")
+    limit: int = setting("rows to count", default=10, minimum=1)
+
+arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
+"""
+
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, field, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from recsys.errors import ConfigError
+
+T = TypeVar("T")
+
+_HELP = {"help", "--help", "-h"}
+_KIND_NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    Path: "path",
+    bool: "true or false",
+}
+
+
+def setting(help_text: str, *, default: Any = MISSING, minimum: int | None = None) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """Declares one key; without a default it is required."""
+    return field(default=default, metadata={"help": help_text, "minimum": minimum})
+
+
+def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str) -> T:
+    """Reads `key=value` arguments into a dataclass; `help` anywhere prints the usage and leaves.
+
+    Args:
+        declaration: dataclass of `setting`s, of the types str, int, float, bool, Path, Literal, or
+            one of them or None.
+        arguments: without the name of the program.
+        command: what is typed before the arguments, for the usage.
+
+    Raises:
+        ConfigError: for a key that is unknown, missing, given twice, or whose value does not fit.
+        SystemExit: after the usage was printed.
+    """
+    if _HELP & set(arguments):
+        print(usage(declaration, command))
+        sys.exit(0)
+    declared = {entry.name: entry for entry in fields(declaration)}  # type: ignore[arg-type]
+    kinds = get_type_hints(declaration)
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if key not in declared:
+            raise ConfigError(unknown(key, declared, "setting"))
+        if not equals:
+            raise ConfigError(f"{key!r} has no value: write {key}=…")
+        if key in values:
+            raise ConfigError(f"{key}= is given twice")
+        values[key] = _convert(declared[key], kinds[key], text)
+    missing = [name for name, entry in declared.items() if _required(entry) and name not in values]
+    if missing:
+        raise ConfigError(f"{missing[0]}= is missing; usage: {_synopsis(declaration, command)}")
+    return declaration(**values)
+
+
+def usage(declaration: type[Any], command: str) -> str:
+    """What a dataclass of settings declares, for people."""
+    kinds = get_type_hints(declaration)
+    rows = []
+    for entry in fields(declaration):
+        note = "required" if _required(entry) else _default_note(entry.default)
+        rows.append(
+            (entry.name, f"{entry.metadata['help']} ({_kind_name(kinds[entry.name])}, {note})")
+        )
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows]
+    return "\n".join(
+        [f"usage: {_synopsis(declaration, command)}", "", str(declaration.__doc__), "", *lines]
+    )
+
+
+def unknown(name: str, allowed: Iterable[str], what: str) -> str:
+    """The sentence for a name that does not exist: the closest one that does, and all of them."""
+    names = list(allowed)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{name!r} is not a known {what}: {hint}(known: {', '.join(names)})"
+
+
+def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:  # noqa: ANN401 - the type is a value here
+    if get_origin(kind) is UnionType:
+        kind = next(option for option in get_args(kind) if option is not NoneType)
+    allowed = _allowed(kind)
+    if allowed is not None:
+        if text.lower() not in allowed:
+            raise ConfigError(f"{entry.name}={text!r} is not known: it is {' or '.join(allowed)}")
+        return allowed[text.lower()]
+    try:
+        value = kind(text) if text else None
+    except ValueError:
+        value = None
+    if value is None:
+        raise ConfigError(
+            f"{entry.name}={text!r} is not a {_kind_name(kind)}: {entry.metadata['help']}"
+        )
+    minimum = entry.metadata["minimum"]
+    if minimum is not None and value < minimum:
+        raise ConfigError(f"{entry.name}={text} is too small: it is at least {minimum}")
+    return value
+
+
+def _allowed(kind: Any) -> dict[str, Any] | None:  # noqa: ANN401 - the type is a value here
+    """The few values that a type has, by how they are written."""
+    if kind is bool:
+        return {"true": True, "false": False}
+    return {choice: choice for choice in get_args(kind)} if get_origin(kind) is Literal else None
+
+
+def _required(entry: "Field[Any]") -> bool:
+    return entry.default is MISSING
+
+
+def _synopsis(declaration: type[Any], command: str) -> str:
+    parts = [
+        f"{entry.name}=…" if _required(entry) else f"[{entry.name}={_shown(entry.default)}]"
+        for entry in fields(declaration)
+    ]
+    return " ".join([command, *parts])
+
+
+def _default_note(default: object) -> str:
+    return "optional" if default is None else f"default {_shown(default)}"
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return "…"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _kind_name(kind: Any) -> str:  # noqa: ANN401 - the type is a value here
+    if get_origin(kind) is UnionType:
+        kind = next(option for option in get_args(kind) if option is not NoneType)
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    return _KIND_NAMES[kind]

@@ -1,0 +1,102 @@
+"""Opens batch files by their ending, and never leaves one that is half written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from recsys.errors import DataError
+from recsys.inference.csv_tables import CsvRecommendations, read_csv_users
+from recsys.inference.tables import RecommendationsWriter, UsersFile
+
+
+def check_paths(users: Path, output: Path) -> None:
+    """Refuses what can be known to fail before anything is opened.
+
+    Raises:
+        DataError: for an input that is missing, an ending that is not known, a library that is not
+            installed, or an output that is a folder or the input.
+    """
+    for path, what in ((users, "users"), (output, "output")):
+        if _is_parquet(path, what):
+            _require_pyarrow(path)
+    if not users.is_file():
+        raise DataError(f"users file {users} does not exist")
+    if output.is_dir():
+        raise DataError(f"output {output} is a folder: name a file in it")
+    if output.exists() and output.samefile(users):
+        raise DataError(f"output {output} is the users file itself: name another file")
+
+
+@contextmanager
+def open_users(path: Path, rows: int, read_history: bool) -> Iterator[UsersFile]:
+    """Opens a file with the column user_id and, where wanted, history.
+
+    Args:
+        path: .csv or .parquet, checked by `check_paths`.
+        rows: users in a chunk.
+        read_history: whether a column history is read, if there is one.
+
+    Raises:
+        DataError: if it cannot be read, or lacks the column user_id; also while its chunks are
+            read.
+    """
+    if _is_parquet(path, "users"):
+        from recsys.inference.parquet_tables import read_parquet_users
+
+        with path.open("rb") as binary:
+            yield read_parquet_users(path, binary, rows, read_history)
+    else:
+        # "-sig": spreadsheets write a byte order mark, which would else be part of the first
+        # column's name.
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield read_csv_users(path, text, rows, read_history)
+
+
+@contextmanager
+def create_recommendations(path: Path) -> Iterator[RecommendationsWriter]:
+    """Creates a file that takes its name when all is written, and is gone after an error.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _writer(partial, _is_parquet(path, "output")) as writer:
+            yield writer
+        # Whatever stood at `path` stays until this line.
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"output {path} cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def _writer(path: Path, parquet: bool) -> Iterator[RecommendationsWriter]:
+    if parquet:
+        from recsys.inference.parquet_tables import ParquetRecommendations
+
+        with closing(ParquetRecommendations(path)) as writer:
+            yield writer
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield CsvRecommendations(file)
+
+
+def _is_parquet(path: Path, what: str) -> bool:
+    suffix = path.suffix.lower()
+    if suffix not in {".csv", ".parquet"}:
+        raise DataError(f"{what} file {path} has the ending {suffix!r}: use .csv or .parquet")
+    return suffix == ".parquet"
+
+
+def _require_pyarrow(path: Path) -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise DataError(
+            f"{path} needs pyarrow, which is not installed: pip install '.[tables]', or use CSV"
+        ) from error

@@ -1,0 +1,95 @@
+"""Opens a bundle folder: the manifest, the checksums, and a session on the graph."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.errors import BundleError
+from recsys.inference.manifest import GRAPH, check_files, read_manifest
+
+# Set before the import: on Linux the runtime else writes a device id below ~/.cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose files are those that were exported.
+
+    Attributes:
+        path: the folder.
+        manifest: content of manifest.json.
+        session: ONNX Runtime session on model.onnx.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    session: onnxruntime.InferenceSession
+
+    def optional_file(self, name: str) -> Path | None:
+        """Path of a file that a bundle may hold, or None where the manifest does not list it."""
+        return self.path / name if name in self.manifest["files"] else None
+
+
+def open_bundle(path: Path, task: str | None = None, threads: int | None = None) -> Bundle:
+    """Opens a bundle after checking its manifest and every checksum.
+
+    Args:
+        path: folder of the bundle.
+        task: the task it has to be for; None takes any.
+        threads: threads for one run of the graph; None lets ONNX Runtime choose.
+
+    Raises:
+        BundleError: if the folder is no complete, unaltered bundle for this task and this runtime.
+    """
+    manifest = read_manifest(path)
+    if task is not None and manifest["task"] != task:
+        raise BundleError(f"{path} is a bundle for the task {manifest['task']!r}, not {task!r}")
+    check_files(path, manifest)
+    return Bundle(path, manifest, _open_session(path, manifest, threads))
+
+
+def open_session(graph: bytes | str, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A CPU session on a graph, given as its bytes or as the path of its file."""
+    options = onnxruntime.SessionOptions()
+    # 3 = errors: a warning about an optimisation that was not made is noise to whoever recommends.
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _open_session(
+    path: Path, manifest: dict[str, Any], threads: int | None
+) -> onnxruntime.InferenceSession:
+    needed = manifest["onnxruntime_min_version"]
+    if _version(onnxruntime.__version__) < _version(needed):
+        raise BundleError(
+            f"{path} needs onnxruntime >= {needed}, and {onnxruntime.__version__} is installed"
+        )
+    try:
+        session = open_session(str(path / GRAPH), threads)
+    # The runtime's exceptions share no base class below Exception.
+    except Exception as error:
+        raise BundleError(f"{path / GRAPH} cannot be opened by ONNX Runtime: {error}") from error
+    declared = [_name(entry) for side in ("inputs", "outputs") for entry in manifest[side]]
+    found = [node.name for node in (*session.get_inputs(), *session.get_outputs())]
+    if found != declared:
+        raise BundleError(
+            f"{path / GRAPH} has the inputs and outputs {', '.join(found)}, "
+            f"and the manifest declares {', '.join(declared)}"
+        )
+    return session
+
+
+def _name(entry: object) -> str:
+    """Name of an input or output as a manifest declares it."""
+    return str(entry.get("name")) if isinstance(entry, dict) else "?"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """(major, minor) of a version such as "1.18.0rc1"."""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

@@ -1,0 +1,133 @@
+"""Commands for teams that received a bundle: `verify` and `recommend`."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recsys.errors import BundleError, ConfigError, UserError
+from recsys.inference.arguments import parse_arguments, setting, unknown
+from recsys.inference.batch import recommend_file
+from recsys.inference.recommender import Recommender
+from recsys.inference.verification import verify
+
+_COMMAND = "python -m recsys.inference"
+_USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
+       {_COMMAND} recommend bundle=BUNDLE users=FILE output=FILE [k=10] [exclude=none]
+
+verify     checks that bundles are whole and answer as they did where they were exported
+recommend  writes the best items for every user of a file; `recommend help` lists its settings"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendArguments:
+    """Recommends items for every user of a file: user_id, rank (1 is the best), item_id, score."""
+
+    bundle: Path = setting("bundle folder, such as exported/journey")
+    users: Path = setting("CSV or Parquet file with the column user_id, optionally history")
+    output: Path = setting("CSV or Parquet file to write")
+    k: int = setting("items a user", default=10, minimum=1)
+    exclude: Literal["none", "seen"] = setting("seen leaves out what a user bought", default="none")
+    threads: int | None = setting(
+        "threads, else as many as there are cores", default=None, minimum=1
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m recsys.inference`; the exit code."""
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "verify": verify_command,
+        "recommend": recommend_command,
+    }
+    name = arguments[0] if arguments else "help"
+    if name in {"help", "--help", "-h"}:
+        print(_USAGE)
+        return 0
+    if name not in commands:
+        return _fail(ConfigError(unknown(name, commands, "command")))
+    return commands[name](arguments[1:])
+
+
+def verify_command(arguments: Sequence[str]) -> int:
+    """Verifies bundles, a line each: 0 if all are as exported, 1 if not, 2 if none is named."""
+    if {"help", "--help", "-h"} & set(arguments):
+        print(_USAGE)
+        return 0
+    if not arguments:
+        return _fail(
+            ConfigError(f"no bundle is named; usage: {_COMMAND} verify BUNDLE [BUNDLE ...]")
+        )
+    failed = False
+    for path in arguments:
+        try:
+            found = verify(path)
+            print(
+                f"{path}: ok ({found.task}, {found.cases} samples, "
+                f"largest difference of scores {found.largest_difference:.1g})"
+            )
+        except BundleError as error:
+            failed = True
+            print(f"{path}: FAILED: {error}")
+    return int(failed)
+
+
+def recommend_command(arguments: Sequence[str], command: str = f"{_COMMAND} recommend") -> int:
+    """Recommends for a file: 0, or 2 after one sentence that says what is wrong.
+
+    Args:
+        arguments: `key=value` settings of `RecommendArguments`.
+        command: what is typed before them, for the usage.
+    """
+    try:
+        asked = parse_arguments(RecommendArguments, arguments, command)
+        exclude: Literal["seen"] | None = "seen" if asked.exclude == "seen" else None
+        recommender = Recommender(asked.bundle, asked.threads)
+        with _progress_line() as progress:
+            result = recommend_file(
+                recommender, asked.users, asked.output, asked.k, exclude, progress
+            )
+    except UserError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    if result.impersonal:
+        print(
+            "warning: this bundle reads histories, and neither it nor the users file holds any: "
+            "everyone got what is popular (add a column history, or export with seen=true)",
+            file=sys.stderr,
+        )
+    print(f"{result.users} users, {result.rows} rows in {result.seconds:.1f} s: {asked.output}")
+    return 0
+
+
+@contextmanager
+def _progress_line() -> Iterator[Callable[[int, int | None], None] | None]:
+    """A line on the terminal, drawn at most ten times a second; None where there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    started = drawn = time.monotonic()
+
+    def draw(done: int, total: int | None) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        if now - drawn > 0.1:
+            drawn = now
+            share = f"{done} of {total}" if total else str(done)
+            sys.stderr.write(f"\r\033[K{share} users, {done / (now - started):.0f} a second")
+            sys.stderr.flush()
+
+    try:
+        yield draw
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+
+
+def _fail(error: UserError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2

@@ -1,0 +1,55 @@
+"""Numbers and dates as people read them; what is missing or undefined is a dash.
+
+A number and its unit stand on one line: between them is a no-break space.
+"""
+
+import math
+
+MISSING = "–"
+
+
+def decimal(value: float | None, places: int = 4) -> str:
+    """0.1115; a dash where the value is missing, NaN or infinite."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.{places}f}"
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    """8.8 % of a share of 0.088."""
+    return (
+        MISSING
+        if share is None or not math.isfinite(share)
+        else f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
+    )
+
+
+def whole(value: float | None) -> str:
+    """Thousands separated: 1,471,000."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """1 customer, 1,200 customers."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.3 s, 57 s, 4 min 10 s, 2 h 5 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{minutes} min {rest} s" if hours == 0 else f"{hours} h {minutes_left} min"
+
+
+def moment(timestamp: str | None) -> str:
+    """2026-03-01T12:30:59Z as 2026-03-01 12:30 UTC; other offsets stay as they are."""
+    if not timestamp:
+        return MISSING
+    day, _, clock = timestamp.partition("T")
+    zone = clock[8:].removeprefix(".")
+    zone = "UTC" if zone in ("Z", "+00:00") else zone.lstrip("0123456789")
+    return f"{day} {clock[:5]} {zone}".strip()

@@ -1,0 +1,160 @@
+"""Sections about how a run came about: learning curves, data, and how to repeat it."""
+
+import math
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from recsys.reports.blocks import (
+    Block,
+    Cell,
+    Code,
+    Figure,
+    Figures,
+    Section,
+    Table,
+    Tables,
+    rows_of_text,
+)
+from recsys.reports.charts import Bar, Mark, Series, bar_chart, line_chart
+from recsys.reports.facts import RunFacts
+from recsys.reports.formats import MISSING, duration, moment, percent, whole
+from recsys.reports.labels import COUNTS, PHASES
+
+
+def training_section(facts: RunFacts) -> Section | None:
+    """Loss and monitored metric by epoch; nothing for a model that was not trained in epochs."""
+    figures = [figure for figure in (_monitor_figure(facts), _loss_figure(facts)) if figure]
+    if not figures:
+        return None
+    lead = f"Training took {duration(facts.metrics.get('train/seconds'))}, validation included"
+    speed = facts.metrics.get("train/samples_per_second")
+    lead += f", at {whole(speed)} samples a second." if speed else "."
+    if "val" in facts.curves and "test" in facts.curves:
+        lead += (
+            " Validation chose the number of epochs; "
+            "the model was then trained anew for as many, on validation data too."
+        )
+    return Section("training", "Learning curves", lead, (Figures(tuple(figures)),))
+
+
+def _monitor_figure(facts: RunFacts) -> Figure | None:
+    monitor = str(facts.record.get("monitor"))
+    table = facts.curves.get("val")
+    if table is None or monitor not in table or table[monitor].dropna().empty:
+        return None
+    chosen = facts.metrics.get("train/epochs", math.nan)
+    mark = Mark(chosen, f"epoch {chosen:.0f} chosen") if math.isfinite(chosen) else None
+    line = _series(table, monitor, monitor)
+    picture = line_chart([line], x_label="epoch", y_label=monitor, mark=mark)
+    caption = "Higher is better; the epoch with the highest value is chosen."
+    return Figure("Validation metric", picture, caption)
+
+
+def _loss_figure(facts: RunFacts) -> Figure | None:
+    names = {"val": "while validating", "test": "final training", "ship": "training on everything"}
+    styles = {"val": "quiet", "test": "accent", "ship": "accent"}
+    lines = [
+        _series(table, "train/loss", names[phase], styles[phase])
+        for phase, table in facts.curves.items()
+        if "train/loss" in table and table["train/loss"].notna().any()
+    ]
+    if not lines:
+        return None
+    picture = line_chart(lines, x_label="epoch", y_label="loss")
+    return Figure("Training loss", picture, "Lower is better, on the data learned from.")
+
+
+def _series(table: pd.DataFrame, column: str, label: str, style: str = "accent") -> Series:
+    values = table[column].dropna().astype(float)
+    return Series(label, [float(epoch) for epoch in values.index], values.to_list(), style)
+
+
+def data_section(facts: RunFacts) -> Section | None:
+    """What was read, what was dropped and why, and what each phase learned from."""
+    data = facts.data
+    if not data:
+        return None
+    blocks: list[Block] = []
+    dropped: dict[str, int] = data.get("dropped") or {}
+    if dropped:
+        blocks.append(Figures((_rows_figure(data, dropped),)))
+    tables = [Table("From the source to the model", (), rows_of_text(_table_rows(data, dropped)))]
+    if data.get("phases"):
+        tables.append(_phases_table(data["phases"]))
+    blocks.append(Tables(tuple(tables)))
+    lead = f"Source: {data.get('source', MISSING)}."
+    return Section("data", "Data", lead, tuple(blocks))
+
+
+def _rows_figure(data: dict[str, Any], dropped: dict[str, int]) -> Figure:
+    total = data.get("rows_in") or 1
+    kept = data.get("rows", 0)
+    bars = [Bar("kept", kept, "accent", detail=percent(kept / total))]
+    for reason, count in dropped.items():
+        bars.append(Bar(f"dropped: {reason}", count, detail=percent(count / total)))
+    picture = bar_chart(bars, description="rows kept and dropped", show=whole)
+    return Figure("Where the rows went", picture)
+
+
+def _table_rows(data: dict[str, Any], dropped: dict[str, int]) -> list[tuple[str, str]]:
+    rows = [("Rows read", whole(data.get("rows_in")))]
+    rows += [(f"… dropped: {reason}", whole(count)) for reason, count in dropped.items()]
+    rows += [
+        ("Rows kept", whole(data.get("rows"))),
+        ("… that repeat an earlier row", whole(data.get("duplicate_rows"))),
+        ("Customers", whole(data.get("users"))),
+        ("Items", whole(data.get("items"))),
+        ("Density: customer–item pairs that were bought", percent(data.get("density"), 3)),
+    ]
+    if data.get("first"):
+        rows.append(("First purchase", moment(data["first"])))
+        rows.append(("Last purchase", moment(data.get("last"))))
+    return rows
+
+
+def _phases_table(phases: dict[str, dict[str, int]]) -> Table:
+    known = [key for key in COUNTS if any(key in counts for counts in phases.values())]
+    others = [key for counts in phases.values() for key in counts if key not in COUNTS]
+    rows = []
+    for key in [*known, *dict.fromkeys(others)]:
+        cells = [Cell(whole(counts.get(key))) for counts in phases.values()]
+        rows.append((Cell(COUNTS.get(key, key.replace("_", " "))), *cells))
+    header = ("", *(PHASES.get(name, name) for name in phases))
+    return Table("Learned from and asked about", header, tuple(rows))
+
+
+def repeat_section(facts: RunFacts) -> Section | None:
+    """Command, seed, versions, fingerprints and configuration."""
+    record = facts.record
+    blocks: list[Block] = []
+    if record.get("command"):
+        blocks.append(Code("Command", str(record["command"]).strip()))
+    tables = [Table("Record", (), rows_of_text(_record_rows(record)))]
+    versions = [(str(name), str(value)) for name, value in (record.get("versions") or {}).items()]
+    if versions:
+        tables.append(Table("Versions", (), rows_of_text(versions)))
+    blocks.append(Tables(tuple(tables)))
+    config = yaml.safe_dump(facts.config, sort_keys=False, allow_unicode=True)
+    blocks.append(Code("config.yaml", config, folded=True))
+    lead = (
+        "The same data, command and versions, on the same kind of machine, give the same numbers."
+    )
+    return Section("repeat", "How to repeat it", lead, tuple(blocks))
+
+
+def _record_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("Seed", str(record.get("seed", MISSING))),
+        ("Finished", moment(record.get("finished"))),
+    ]
+    labels = {
+        "data_fingerprint": "Fingerprint of the data",
+        "split_fingerprint": "Fingerprint of the split",
+        "monitor": "Monitored metric",
+    }
+    rows += [(label, str(record[key])) for key, label in labels.items() if record.get(key)]
+    if record.get("git_commit"):
+        rows.append(("Git commit", str(record["git_commit"])[:12]))
+    return rows

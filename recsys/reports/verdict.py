@@ -1,0 +1,110 @@
+"""One honest sentence about a run, made from its numbers."""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from recsys.reports.facts import RunFacts
+from recsys.reports.formats import decimal, plural
+from recsys.reports.labels import model_title, view_words
+
+
+class Interval(NamedTuple):
+    """A mean over customers and its 95 % interval; the ends are NaN for less than two customers."""
+
+    mean: float
+    low: float
+    high: float
+    size: int
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Low and high, where they are defined."""
+        return None if math.isnan(self.low) else (self.low, self.high)
+
+
+def mean_interval(values: pd.Series) -> Interval:
+    """Mean of values between 0 and 1: plus and minus 1.96 standard errors, cut at 0 and 1."""
+    numbers = values.to_numpy(dtype=float)
+    size = len(numbers)
+    if size < 2:
+        return Interval(float(numbers.mean()) if size else math.nan, math.nan, math.nan, size)
+    mean, half = float(numbers.mean()), 1.96 * float(numbers.std(ddof=1)) / math.sqrt(size)
+    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0), size)
+
+
+def verdict(facts: RunFacts) -> str:
+    """How the model stands against the best baseline beside it, view by view.
+
+    A baseline that wins is named first.
+    """
+    model = model_title(facts.model)
+    own = {view: facts.scores(view).get(facts.model, math.nan) for view in facts.views}
+    own = {view: value for view, value in own.items() if math.isfinite(value)}
+    if not own:
+        return f"{_capital(model)} was fitted without a test: no number here says how good it is."
+    clauses = [_clause(facts, view, value) for view, value in own.items()]
+    if any(clauses):
+        return _capital("; ".join(clause for clause in clauses if clause)) + "."
+    reached = [f"{decimal(value)} on {view_words(view).inline}" for view, value in own.items()]
+    return (
+        f"{_capital(model)} reaches an NDCG@{facts.k} of {' and '.join(reached)}; "
+        "no baseline was measured beside it, so whether that is good remains open."
+    )
+
+
+def caution(facts: RunFacts) -> str:
+    """Says where the difference is smaller than the uncertainty over customers; else empty."""
+    close, size = [], 0
+    for view in facts.views:
+        interval = mean_interval(facts.by_user(view))
+        baselines = _baselines(facts, view)
+        if interval.ends and baselines and interval.low <= max(baselines.values()) <= interval.high:
+            size = max(size, interval.size)
+            ends = f"{decimal(interval.low)} to {decimal(interval.high)}"
+            close.append(f"{view_words(view).inline} ({ends})")
+    if not close:
+        return ""
+    return (
+        f"Too close to call on {' and '.join(close)}: over {plural(size, 'customer')}, the best "
+        f"baseline lies within the 95 % interval of {model_title(facts.model)}. "
+        "Comparing the two customer by customer would tell more."
+    )
+
+
+def _baselines(facts: RunFacts, view: str) -> dict[str, float]:
+    scores = facts.scores(view)
+    return {n: value for n, value in scores.items() if n != facts.model and math.isfinite(value)}
+
+
+def _clause(facts: RunFacts, view: str, own: float) -> str:
+    """The model against the best baseline on one view; empty without baselines."""
+    baselines = _baselines(facts, view)
+    if not baselines:
+        return ""
+    best = max(baselines.values())
+    leaders = [model_title(name) for name, value in baselines.items() if _level(value, best)]
+    others, be = " and ".join(leaders), "are" if len(leaders) > 1 else "is"
+    where, model, number = view_words(view).inline, model_title(facts.model), f"NDCG@{facts.k}"
+    if _level(own, best):
+        return f"on {where}, {model} is level with {others} ({number} {decimal(own)})"
+    if own > best:
+        return f"on {where}, {model} is ahead of {others} ({number} {_lead(own, best)})"
+    return f"on {where}, {others} {be} ahead of {model} ({number} {_lead(best, own)})"
+
+
+def _level(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9)
+
+
+def _lead(winner: float, other: float) -> str:
+    against = f"{decimal(winner)} against {decimal(other)}"
+    if other <= 0:
+        return against
+    more = 100 * (winner / other - 1)
+    return f"{against}, {f'{more:,.0f}' if more >= 1 else 'less than 1'}\N{NO-BREAK SPACE}% more"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,34 @@
+"""Exports the model of a run as a bundle: python scripts/export.py run=RUN_FOLDER name=BUNDLE."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.errors import UserError
+from recsys.experiment import export_run
+from recsys.inference.arguments import parse_arguments, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """Writes exported/NAME: one ONNX graph from strings to strings, proven equal to torch."""
+
+    run: Path = setting("folder that scripts/train.py printed")
+    name: str = setting("name of the bundle")
+    folder: Path = setting("where bundles go", default=Path("exported"))
+    seen: bool = setting("put what each user bought into the bundle (personal data)", default=False)
+
+
+def main() -> int:
+    """Returns the exit code."""
+    try:
+        arguments = parse_arguments(ExportArguments, sys.argv[1:], "python scripts/export.py")
+        print(export_run(arguments.run, arguments.folder / arguments.name, arguments.seen))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

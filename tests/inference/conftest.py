@@ -1,0 +1,113 @@
+"""Tiny bundles, written once.
+
+Axes: L length of a history, U users and I items in the vocabularies.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recsys.export import write_recommender_bundle
+from recsys.inference import Recommender
+from recsys.models.recommender import Query
+
+USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
+ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
+# Item 2 and 3 tie, item 8 and 9 tie.
+POPULARITY = np.array([1.0, 2, 9, 9, 3, 4, 5, 6, 0, 0], dtype=np.float32)
+# "Zoë Müller" has bought nothing, "u 5" everything.
+HISTORIES = {
+    "007": ["milk", "12", "milk"],
+    "7": ["日本"],
+    "NA": ["NA", "a,b"],
+    "Zoë Müller": [],
+    "名前": ["0012", "0012", "last"],
+    "u 5": ITEMS,
+}
+
+
+class ByUser(nn.Module):
+    """User u scores item i by (u + i) modulo I: a ranking of their own for each, by arithmetic."""
+
+    scores: Tensor
+    reads_history = False
+    floats_per_pair = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_users, self.num_items = len(USERS), len(ITEMS)
+        user, item = torch.arange(len(USERS))[:, None], torch.arange(len(ITEMS))
+        self.register_buffer("scores", ((user + item) % len(ITEMS)).float())  # (U, I)
+
+    def score_all(self, query: Query) -> Tensor:
+        return self.scores[query.user]
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        return self.score_all(query).gather(1, items)
+
+
+class ByHistory(nn.Module):
+    """Scores an item by how often it stands in the history, and one half more if it comes last."""
+
+    reads_history = True
+    floats_per_pair = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_users, self.num_items = len(USERS), len(ITEMS)
+
+    def score_all(self, query: Query) -> Tensor:
+        weight = torch.ones_like(query.history, dtype=torch.float32)  # (B, L)
+        weight[:, -1] = 1.5
+        padded = torch.zeros(query.history.shape[0], self.num_items + 1)
+        return padded.scatter_add(1, query.history, weight)[:, : self.num_items]
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        return self.score_all(query).gather(1, items)
+
+
+def write(folder: Path, model: ByUser | ByHistory, seen: bool) -> Path:
+    rows = [[ITEMS.index(item) for item in HISTORIES[user]] for user in USERS]
+    return write_recommender_bundle(
+        folder,
+        model=model,
+        user_ids=np.array(USERS),
+        item_ids=np.array(ITEMS),
+        popularity=POPULARITY,
+        history_indptr=np.cumsum([0, *map(len, rows)]),
+        history_items=np.concatenate(rows),
+        include_seen=seen,
+        item_names={"milk": "Milk, 1 l"} if seen else None,
+        provenance={"model": type(model).__name__},
+    )
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four bundles: by_user, by_history, and both without seen.npz."""
+    folder = tmp_path_factory.mktemp("exported")
+    write(folder / "by_user", ByUser(), seen=True)
+    write(folder / "by_history", ByHistory(), seen=True)
+    write(folder / "by_user_unseen", ByUser(), seen=False)
+    write(folder / "by_history_unseen", ByHistory(), seen=False)
+    return folder
+
+
+@pytest.fixture
+def bundle(bundles: Path, tmp_path: Path) -> Path:
+    """A copy of a bundle, to be tampered with."""
+    return Path(shutil.copytree(bundles / "by_user", tmp_path / "tampered"))
+
+
+@pytest.fixture(scope="session")
+def by_user(bundles: Path) -> Recommender:
+    return Recommender(bundles / "by_user")
+
+
+@pytest.fixture(scope="session")
+def by_history(bundles: Path) -> Recommender:
+    return Recommender(bundles / "by_history")

@@ -1,0 +1,242 @@
+"""Files of users in, files of recommendations out."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.errors import DataError
+from recsys.inference import Recommender, batch
+from recsys.inference.batch import recommend_file
+
+USERS = ["007", "NA", "nobody", "Zoë Müller", "名前", 'a,"b"', " 7"]
+
+
+def write_csv(path: Path, rows: list[list[str]], **options: Any) -> Path:
+    with path.open("w", newline="", encoding=options.pop("encoding", "utf-8")) as file:
+        csv.writer(file, **options).writerows(rows)
+    return path
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def wanted(recommender: Recommender, users: list[str], **options: Any) -> list[tuple[Any, ...]]:
+    items, scores = recommender.recommend(users, **options)
+    return [
+        (user, rank + 1, items[row, rank], float(scores[row, rank]))
+        for row, user in enumerate(users)
+        for rank in range(items.shape[1])
+        if items[row, rank]
+    ]
+
+
+def found(path: Path) -> list[tuple[Any, ...]]:
+    if path.suffix == ".csv":
+        return [
+            (row["user_id"], int(row["rank"]), row["item_id"], float(row["score"]))
+            for row in read_csv(path)
+        ]
+    table = pq.read_table(path)
+    assert [str(field.type) for field in table.schema] == ["string", "int32", "string", "float"]
+    return [tuple(row[name] for name in table.column_names) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("starting", [".csv", ".parquet"])
+def test_ids_stay_what_they_are_in_both_kinds_of_file(
+    by_user: Recommender, tmp_path: Path, starting: str, ending: str
+) -> None:
+    users = tmp_path / f"users{starting}"
+    if starting == ".csv":
+        write_csv(users, [["age", "user_id"], *(["1", user] for user in USERS)])
+    else:
+        pq.write_table(pa.table({"age": [1] * len(USERS), "user_id": USERS}), users)
+    output = tmp_path / "deep" / "er" / f"output{ending}"
+    result = recommend_file(by_user, users, output, k=3)
+    assert (result.users, result.rows) == (len(USERS), 3 * len(USERS))
+    assert found(output) == wanted(by_user, USERS, k=3)
+    assert list(output.parent.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_empty_places_are_not_written(by_user: Recommender, tmp_path: Path, ending: str) -> None:
+    users = write_csv(tmp_path / "users.csv", [["user_id"], ["u 5"], ["007"], ["7"]])
+    output = tmp_path / f"output{ending}"
+    # "u 5" bought all 10 items, "007" two of them, "7" one.
+    assert recommend_file(by_user, users, output, k=99, exclude="seen").rows == 0 + 8 + 9
+    assert found(output) == wanted(by_user, ["u 5", "007", "7"], k=99, exclude="seen")
+
+
+@pytest.mark.parametrize("starting", [".csv", ".parquet"])
+def test_history_column_speaks_for_models_that_read_it(
+    by_history: Recommender, tmp_path: Path, starting: str
+) -> None:
+    users = ["007", "007", "nobody", "nobody"]
+    history = [["NA", "a,b"], None, ['say "hi"'], []]
+    path = tmp_path / f"users{starting}"
+    if starting == ".csv":
+        cells = [json.dumps(items) if items is not None else "" for items in history]
+        write_csv(path, [["user_id", "history"], *map(list, zip(users, cells, strict=True))])
+    else:
+        pq.write_table(pa.table({"user_id": users, "history": history}), path)
+    output = tmp_path / "output.csv"
+    assert not recommend_file(by_history, path, output, k=2).impersonal
+    assert found(output) == wanted(by_history, users, k=2, history=history)
+    assert [row["item_id"] for row in read_csv(output)][:4] == ["a,b", "NA", "milk", "12"]
+
+
+def test_models_of_ids_do_not_even_read_the_history(by_user: Recommender, tmp_path: Path) -> None:
+    users = write_csv(tmp_path / "users.csv", [["user_id", "history"], ["7", "no list"]])
+    assert recommend_file(by_user, users, tmp_path / "output.csv").rows == 10
+
+
+def test_result_tells_that_nobody_had_a_history(bundles: Path, tmp_path: Path) -> None:
+    users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
+    recommender = Recommender(bundles / "by_history_unseen")
+    assert recommend_file(recommender, users, tmp_path / "output.csv").impersonal
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_parquet_strings_of_every_kind_are_ids(
+    by_user: Recommender, tmp_path: Path, kind: pa.DataType
+) -> None:
+    users = tmp_path / "users.parquet"
+    pq.write_table(pa.table({"user_id": pa.array(USERS).cast(kind)}), users)
+    recommend_file(by_user, users, tmp_path / "output.csv", k=1)
+    assert found(tmp_path / "output.csv") == wanted(by_user, USERS, k=1)
+
+
+def test_parquet_integers_are_their_digits(by_user: Recommender, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user_id": [7, 8]}), tmp_path / "users.parquet")
+    recommend_file(by_user, tmp_path / "users.parquet", tmp_path / "output.csv", k=1)
+    assert found(tmp_path / "output.csv") == wanted(by_user, ["7", "8"], k=1)
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+def test_large_files_pass_in_chunks(
+    by_user: Recommender, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = (USERS * 40)[:250]
+    path, output = tmp_path / f"users{kind}", tmp_path / f"output{kind}"
+    if kind == ".csv":
+        write_csv(path, [["user_id"], *([user] for user in users)])
+    else:
+        pq.write_table(pa.table({"user_id": users}), path)
+    monkeypatch.setattr(batch, "_CHUNK_OUTPUT", 200)
+    seen: list[tuple[int, int | None]] = []
+    chunks: list[int] = []
+    ask = by_user.recommend
+
+    def count(users: list[str], *rest: Any) -> Any:
+        chunks.append(len(users))
+        return ask(users, *rest)
+
+    monkeypatch.setattr(by_user, "recommend", count)
+    recommend_file(by_user, path, output, k=2, progress=lambda *done: seen.append(done))
+    assert chunks == [100, 100, 50]
+    total = None if kind == ".csv" else 250
+    assert seen == [(100, total), (200, total), (250, total)]
+    monkeypatch.undo()
+    assert found(output) == wanted(by_user, users, k=2)
+
+
+@pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig"])
+def test_csv_of_spreadsheets_is_read(by_user: Recommender, tmp_path: Path, mark: str) -> None:
+    path = write_csv(tmp_path / "u.CSV", [["user_id"], ["7"], [], ["NA"]], encoding=mark)
+    recommend_file(by_user, path, tmp_path / "output.csv", k=1)
+    assert found(tmp_path / "output.csv") == wanted(by_user, ["7", "NA"], k=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("u.csv", None, "u.csv does not exist"),
+        ("u.parquet", None, "u.parquet does not exist"),
+        ("u.xlsx", b"", "users file .* has the ending '.xlsx': use .csv or .parquet"),
+        ("u", b"", "has the ending ''"),
+        ("u.csv", b"", "u.csv is empty: it needs a header"),
+        ("u.csv", b"user_id\n", "holds no users, only a header"),
+        ("u.csv", b"customer,age\n1,2\n", r"no column 'user_id' \(it has customer, age\)"),
+        ("u.csv", b"user_id;age\n1;2\n", r"no column 'user_id' \(it has user_id;age\)"),
+        ("u.csv", b"user_id,age\n1\n", "line 2: 1 cells under 2 columns"),
+        ("u.csv", b"user_id,age\n1,2\n,3\n", "line 3: the user_id is empty"),
+        ("u.csv", b"user_id\n\xff\xfe\n", "is not UTF-8 text"),
+        ("u.csv", b'user_id,history\n1,"[1]"\n', "line 2: the history is no JSON list of strings"),
+        ("u.csv", b"user_id,history\n1,a b\n", "line 2: the history is no JSON list of strings"),
+        ("u.parquet", b"PAR1 or not", "cannot be read as Parquet"),
+        ("u.parquet", pa.table({"id": ["a"], "n": [1]}), r"no column 'user_id' \(it has id, n\)"),
+        ("u.parquet", pa.table({"user_id": [1.5]}), "user_id is of type double: ids are strings"),
+        ("u.parquet", pa.table({"user_id": ["a", None]}), "row 2: the user_id is null"),
+        ("u.parquet", pa.table({"user_id": pa.array([], pa.string())}), "holds no users"),
+        (
+            "u.parquet",
+            pa.table({"user_id": ["a"], "history": ["b c"]}),
+            "history is of type string: it is a list of strings",
+        ),
+        (
+            "u.parquet",
+            pa.table({"user_id": ["a"], "history": [["b", None]]}),
+            "a list in the column history holds a null",
+        ),
+    ],
+)
+def test_files_that_cannot_be_used_are_named_and_leave_nothing(
+    by_history: Recommender, tmp_path: Path, name: str, content: bytes | pa.Table, sentence: str
+) -> None:
+    path, output = tmp_path / name, tmp_path / "out" / "output.csv"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        pq.write_table(content, path)
+    with pytest.raises(DataError, match=sentence) as caught:
+        recommend_file(by_history, path, output)
+    assert "\n" not in str(caught.value)
+    assert not output.parent.exists() or not list(output.parent.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_error_half_way_keeps_the_former_output(
+    by_user: Recommender, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = write_csv(tmp_path / "users.csv", [["user_id", "x"], *[["7", ""]] * 300, ["short"]])
+    output = tmp_path / f"output{ending}"
+    output.write_bytes(b"of yesterday")
+    monkeypatch.setattr(batch, "_CHUNK_USERS", 100)
+    with pytest.raises(DataError, match="line 302"):
+        recommend_file(by_user, users, output)
+    assert output.read_bytes() == b"of yesterday"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "users.csv"]
+
+
+def test_outputs_that_cannot_be_written_are_named(by_user: Recommender, tmp_path: Path) -> None:
+    users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
+    for output, sentence in (
+        (tmp_path / "users.csv", "is the users file itself"),
+        (tmp_path, "output file .* has the ending ''"),
+        (tmp_path / "o.txt", "has the ending '.txt'"),
+        (users / "o.csv", "cannot be written"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            recommend_file(by_user, users, output)
+    assert read_csv(users) == [{"user_id": "7"}]
+
+
+def test_without_pyarrow_csv_works_and_parquet_says_what_to_install(
+    by_user: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "recsys.inference.parquet_tables", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
+    assert recommend_file(by_user, users, tmp_path / "output.csv").rows == 10
+    with pytest.raises(DataError, match=r"pyarrow.* pip install '.\[tables\]'"):
+        recommend_file(by_user, users, tmp_path / "output.parquet")

@@ -1,0 +1,95 @@
+"""The commands as they are typed, and what they load."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsys.inference.command_line import main, recommend_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_inference_loads_nothing_but_numpy_and_onnxruntime() -> None:
+    code = (
+        "import sys, os, recsys.inference, recsys.inference.command_line as c\n"
+        "heavy = {'torch', 'lightning', 'pytorch_lightning', 'hydra', 'omegaconf', 'pandas', "
+        "'pyarrow', 'onnx', 'onnxscript'}\n"
+        "print(sorted(heavy & set(sys.modules)), os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    assert run("-c", code).stdout == "[] 1\n"
+
+
+def test_script_recommends_and_says_what_it_did(bundles: Path, tmp_path: Path) -> None:
+    users, output = tmp_path / "users.csv", tmp_path / "output.csv"
+    users.write_text("user_id\n007\nnobody\n")
+    script = str(ROOT / "scripts" / "recommend.py")
+    settings = (f"bundle={bundles / 'by_user'}", f"users={users}", f"output={output}", "k=2")
+    done = run(script, *settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 users, 4 rows in ")
+    assert output.read_text() == (
+        "user_id,rank,item_id,score\n007,1,last,9.0\n007,2,日本,8.0\n"
+        "nobody,1,0012,9.0\nnobody,2,12,9.0\n"
+    )
+
+
+def test_module_fails_with_one_sentence(bundles: Path, tmp_path: Path) -> None:
+    bundle = f"bundle={bundles / 'by_user'}"
+    done = run(
+        "-m", "recsys.inference", "recommend", bundle, "users=no.csv", f"output={tmp_path}/o.csv"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: users file no.csv does not exist\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["bundel=x"], "error: 'bundel' is not a known setting: did you mean 'bundle'?"),
+        (["bundle=x"], "error: users= is missing; usage: "),
+        (["bundle=nowhere", "users=u.csv", "output=o.csv"], "error: nowhere is not a folder"),
+        (["k=0"], "error: k=0 is too small: it is at least 1"),
+        (["exclude=bought"], "error: exclude='bought' is not known: it is none or seen"),
+    ],
+)
+def test_mistakes_exit_2(
+    settings: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recommend_command(settings) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(sentence)
+    assert output.err.count("\n") == 1
+
+
+def test_seen_are_excluded_on_request_or_the_lack_of_them_is_said(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    users, output = tmp_path / "users.csv", tmp_path / "output.csv"
+    users.write_text("user_id\nu 5\n7\n")
+    settings = [f"users={users}", f"output={output}", "exclude=seen"]
+    assert main(["recommend", f"bundle={bundles / 'by_user'}", *settings]) == 0
+    assert capsys.readouterr().out.startswith("2 users, 9 rows in ")
+    output.unlink()
+    assert main(["recommend", f"bundle={bundles / 'by_user_unseen'}", *settings]) == 2
+    assert "export it with seen=true" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_everyone_getting_what_is_popular_is_said(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "u.csv").write_text("user_id\n7\n")
+    settings = [f"users={tmp_path}/u.csv", f"output={tmp_path}/o.csv"]
+    assert recommend_command([f"bundle={bundles / 'by_history_unseen'}", *settings]) == 0
+    assert "everyone got what is popular" in capsys.readouterr().err

@@ -1,0 +1,210 @@
+"""The wrapper around the graph: blocks, histories, what was seen, candidates."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.errors import BundleError
+from recsys.inference import Recommender
+from recsys.inference import recommender as module
+
+# Best first, from the popularity in conftest.py; the ties 9, 9 and 0, 0 to the lower index.
+POPULAR = ["0012", "12", "a,b", 'say "hi"', "crème brûlée", "NA", " milk", "milk", "日本", "last"]
+
+
+def test_scores_and_order_are_those_of_the_model(by_user: Recommender) -> None:
+    # User 1 scores item i by (1 + i) % 10: the best is item 8, then 7, then 6.
+    items, scores = by_user.recommend(["7"], k=3)
+    assert items.tolist() == [["日本", "a,b", 'say "hi"']]
+    assert scores.tolist() == [[9, 8, 7]]
+    assert (items.dtype, scores.dtype) == (np.dtype(object), np.dtype(np.float32))
+
+
+def test_unknown_users_get_what_is_popular_beside_known_ones(by_user: Recommender) -> None:
+    items, _ = by_user.recommend(["nobody", "007", "07"], k=10)
+    assert items[0].tolist() == items[2].tolist() == POPULAR
+    assert items[1, 0] == "last"
+
+
+def test_users_may_be_a_tuple_an_array_or_a_generator(by_user: Recommender) -> None:
+    want = by_user.recommend(["7", "NA"])[0].tolist()
+    assert by_user.recommend(("7", "NA"))[0].tolist() == want
+    assert by_user.recommend(np.array(["7", "NA"]))[0].tolist() == want
+    assert by_user.recommend(user for user in ("7", "NA"))[0].tolist() == want
+
+
+def test_no_users_give_no_rows(by_user: Recommender) -> None:
+    options: list[dict[str, Any]] = [{}, {"exclude": "seen"}, {"exclude": []}, {"history": []}]
+    for option in options:
+        items, scores = by_user.recommend([], k=4, **option)
+        assert items.shape == scores.shape == (0, 4)
+
+
+@pytest.mark.parametrize(("k", "width"), [(-1, 0), (0, 0), (10, 10), (10**6, 10), (np.int64(2), 2)])
+def test_k_is_clamped(by_user: Recommender, k: int, width: int) -> None:
+    items, scores = by_user.recommend(["7", "?"], k=k)
+    assert items.shape == scores.shape == (2, width)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"users": "007"},
+        {"users": [7]},
+        {"users": [None]},
+        {"users": 5},
+        {"exclude": ["a", ["b"]]},
+        {"exclude": [7]},
+        {"exclude": ["a", 7]},
+        {"history": ["a", "b"]},
+        {"history": [["a"], [7]]},
+        {"candidates": "milk"},
+        {"k": 2.5},
+    ],
+)
+def test_wrong_types_are_refused(by_user: Recommender, change: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        by_user.recommend(**{"users": ["007", "7"]} | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"exclude": "milk"}, "exclude='milk' is not known"),
+        ({"exclude": [["milk"]]}, "exclude holds 1 lists for 2 users"),
+        ({"history": [["milk"]]}, "history holds 1 lists for 2 users"),
+        ({"candidates": []}, "none of them is in the catalogue"),
+        ({"candidates": ["gone"]}, "candidates holds 1 ids and none"),
+    ],
+)
+def test_wrong_values_are_refused(
+    by_user: Recommender, change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        by_user.recommend(["007", "7"], **change)
+
+
+def test_exclude_takes_ids_for_all_users_or_for_each(by_user: Recommender) -> None:
+    free, _ = by_user.recommend(["7", "NA"], k=10)
+    for_all, scores = by_user.recommend(["7", "NA"], k=10, exclude=["milk", "no such item"])
+    for row in range(2):
+        assert for_all[row].tolist() == [item for item in free[row] if item != "milk"] + [""]
+    assert np.isneginf(scores[:, -1]).all()
+    for_each, _ = by_user.recommend(["7", "NA"], k=10, exclude=[[], ["日本", "a,b", "milk"]])
+    assert for_each[0].tolist() == free[0].tolist()
+    kept = [item for item in free[1] if item not in {"日本", "a,b", "milk"}]
+    assert for_each[1].tolist() == [*kept, "", "", ""]
+
+
+def test_seen_items_of_each_user_are_excluded(by_user: Recommender) -> None:
+    users = ["007", "Zoë Müller", "u 5", "nobody", "007 but longer than any", "7"]
+    items, _ = by_user.recommend(users, k=10, exclude="seen")
+    free, _ = by_user.recommend(users, k=10)
+    assert items[0].tolist() == [item for item in free[0] if item not in {"milk", "12"}] + ["", ""]
+    assert items[1].tolist() == free[1].tolist()
+    assert set(items[2]) == {""}
+    assert items[3].tolist() == items[4].tolist() == POPULAR
+    assert items[5].tolist() == [item for item in free[5] if item != "日本"] + [""]
+
+
+@pytest.mark.parametrize("name", ["by_user_unseen", "by_history_unseen"])
+def test_seen_without_the_file_says_how_to_get_it(bundles: Path, name: str) -> None:
+    recommender = Recommender(bundles / name)
+    with pytest.raises(BundleError, match="holds no seen.npz.*seen=true"):
+        recommender.recommend(["007"], exclude="seen", history=[[]])
+
+
+def test_stored_history_speaks_where_none_is_given(by_history: Recommender) -> None:
+    # "007" bought milk, 12, milk: milk counts 1 + 1.5 as it also comes last, 12 counts 1.
+    items, scores = by_history.recommend(["007", "名前"], k=2)
+    assert items.tolist() == [["milk", "12"], ["0012", "last"]]
+    assert scores.tolist() == [[2.5, 1], [2, 1.5]]
+
+
+def test_given_history_speaks_instead_of_the_user(by_history: Recommender) -> None:
+    history = [["NA"], None, [], None]
+    items, _ = by_history.recommend(["007", "007", "007", "nobody"], k=2, history=history)
+    assert items.tolist() == [["NA", "milk"], ["milk", "12"], POPULAR[:2], POPULAR[:2]]
+
+
+def test_latest_item_stays_last_in_blocks_of_uneven_histories(by_history: Recommender) -> None:
+    history = [["12"], ["milk", "日本", "NA", "a,b"], ["milk", "12"]]
+    _, scores = by_history.recommend(["?"] * 3, k=1, history=history)
+    assert scores.tolist() == [[1.5], [1.5], [1.5]]
+    assert by_history.recommend(["?"] * 3, k=1, history=history)[0].tolist() == [
+        ["12"],
+        ["a,b"],
+        ["12"],
+    ]
+
+
+def test_given_history_counts_as_seen(by_history: Recommender) -> None:
+    items, _ = by_history.recommend(["7"], k=10, history=[["NA", "milk"]], exclude="seen")
+    assert {"日本", "NA", "milk"}.isdisjoint(items[0])
+    assert items[0].tolist().count("") == 3
+
+
+def test_without_any_history_there_is_a_warning(bundles: Path) -> None:
+    recommender = Recommender(bundles / "by_history_unseen")
+    with pytest.warns(UserWarning, match="every user gets what is popular"):
+        items, _ = recommender.recommend(["007"], k=3)
+    assert items.tolist() == [POPULAR[:3]]
+    assert recommender.recommend(["007"], k=1, history=[["NA"]])[0].tolist() == [["NA"]]
+
+
+def test_models_of_ids_ignore_histories(by_user: Recommender) -> None:
+    want = by_user.recommend(["7"])[0].tolist()
+    assert by_user.recommend(["7"], history=[["milk", "12"]])[0].tolist() == want
+
+
+def test_candidates_restrict_what_is_returned(by_user: Recommender) -> None:
+    users = ["7", "nobody"]
+    free, _ = by_user.recommend(users, k=10)
+    wanted = ["12", "milk", "NA", "not in the catalogue"]
+    items, scores = by_user.recommend(users, k=5, candidates=wanted)
+    for row in range(2):
+        assert items[row].tolist() == [item for item in free[row] if item in wanted] + ["", ""]
+    assert np.isneginf(scores[:, 3:]).all()
+    items, _ = by_user.recommend(["007"], k=10, candidates=wanted, exclude="seen")
+    assert items[0].tolist() == ["NA", *[""] * 9]
+
+
+@pytest.mark.parametrize("name", ["by_user", "by_history"])
+def test_blocks_change_nothing(bundles: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender = Recommender(bundles / name)
+    users = ["007", "7", "NA", "Zoë Müller", "名前", "u 5", "nobody"] * 5
+    exclude = [["milk"] * (row % 4) for row in range(len(users))]
+    want = recommender.recommend(users, k=10, exclude=exclude)
+    seen = recommender.recommend(users, k=10, exclude="seen")
+    sizes: list[int] = []
+    session = recommender._bundle.session
+    run = session.run
+
+    def count(names: list[str], feeds: dict[str, Any]) -> Any:
+        sizes.append(len(feeds["user_id"]))
+        return run(names, feeds)
+
+    monkeypatch.setattr(session, "run", count)
+    # 10 items of 5 floats: blocks of 3 users. Histories of up to 13 strings: blocks of 2 users.
+    monkeypatch.setattr(module, "_BLOCK_FLOATS", 150)
+    got = recommender.recommend(users, 10, exclude)
+    assert got[0].tolist() == want[0].tolist()
+    assert np.array_equal(got[1], want[1])
+    assert recommender.recommend(users, 10, "seen")[0].tolist() == seen[0].tolist()
+    assert set(sizes) == {3, 35 % 3}
+    sizes.clear()
+    monkeypatch.setattr(module, "_BLOCK_STRINGS", 26)
+    assert recommender.recommend(users, 10, "seen")[0].tolist() == seen[0].tolist()
+    assert max(sizes) <= 2
+
+
+def test_item_names_are_there_where_exported(by_user: Recommender, bundles: Path) -> None:
+    assert by_user.item_names == {"milk": "Milk, 1 l"}
+    assert Recommender(bundles / "by_user_unseen").item_names == {}
+
+
+def test_threads_can_be_set(bundles: Path, by_user: Recommender) -> None:
+    one = Recommender(str(bundles / "by_user"), threads=1)
+    assert one.recommend(["7"])[0].tolist() == by_user.recommend(["7"])[0].tolist()

@@ -1,0 +1,143 @@
+"""One suite for all recommenders: what evaluation, training and export rely on."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.data.interactions import Interactions
+from recsys.data.ragged import Ragged
+from recsys.models.gmf import GMF
+from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.mlp import MLP
+from recsys.models.neumf import NeuMF
+from recsys.models.personal_frequency import PersonalFrequency
+from recsys.models.popularity import Popularity
+from recsys.models.recommender import Query, Recommender
+
+USERS, ITEMS = 7, 11
+LEARNED = {
+    "mf": lambda: MatrixFactorization(USERS, ITEMS, 4, dropout=0.5),
+    "gmf": lambda: GMF(USERS, ITEMS, 4, dropout=0.5, init_std=1.0),
+    "mlp": lambda: MLP(USERS, ITEMS, 4, (8, 6, 5), dropout=0.5, init_std=1.0),
+    "neumf": lambda: NeuMF(USERS, ITEMS, 4, (8, 6), mlp_embedding_dim=3, dropout=0.5, init_std=1.0),
+}
+CLOSED = {"popularity": lambda: Popularity(USERS, ITEMS), "personal_frequency": lambda: PersonalFrequency(USERS, ITEMS)}
+
+
+def purchases() -> Interactions:
+    user = np.array([0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 6])
+    item = np.array([2, 2, 5, 5, 1, 5, 0, 2, 3, 10, 1])
+    return Interactions(Ragged.from_sorted(user, item, USERS), ITEMS)
+
+
+def fitted(name: str) -> torch.nn.Module:
+    torch.manual_seed(3)
+    if name in LEARNED:
+        return LEARNED[name]().eval()
+    model = CLOSED[name]()
+    model.fit(purchases())
+    return model
+
+
+def everyone() -> Query:
+    users = torch.arange(USERS)
+    return Query(users, purchases().history.padded(users, ITEMS))
+
+
+@pytest.mark.parametrize("name", [*LEARNED, *CLOSED])
+def test_candidates_score_as_the_catalogue_does(name):
+    model = fitted(name)
+    assert isinstance(model, Recommender)
+    everything = model.score_all(everyone())
+    items = torch.stack([torch.randperm(ITEMS)[:5] for _ in range(USERS)])
+    assert everything.shape == (USERS, ITEMS)
+    torch.testing.assert_close(model(everyone(), items), everything.gather(1, items), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*LEARNED, *CLOSED])
+def test_a_user_scores_the_same_alone_and_in_a_block(name):
+    model = fitted(name)
+    together = model.score_all(everyone())
+    one = torch.tensor([4])
+    alone = model.score_all(Query(one, purchases().history.padded(one, ITEMS)))
+    torch.testing.assert_close(alone[0], together[4], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_every_parameter_learns_from_pairs_and_from_the_catalogue(name):
+    for scores in (lambda m: m(everyone(), torch.arange(ITEMS).expand(USERS, -1)), lambda m: m.score_all(everyone())):
+        model = fitted(name)
+        scores(model).square().sum().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_the_split_first_layer_equals_the_concatenation():
+    model = fitted("mlp")
+    user, items = torch.tensor([3]), torch.arange(ITEMS).unsqueeze(0)
+    tower = model.tower
+    joined = torch.cat([tower.user(user).unsqueeze(1).expand(-1, ITEMS, -1), tower.item(items)], dim=2)
+    hidden = torch.relu(tower.first(joined))
+    for layer in tower.layers:
+        hidden = torch.relu(layer(hidden))
+    torch.testing.assert_close(model.score_all(Query(user, items[:, :0])), model.output(hidden).squeeze(2))
+
+
+def test_gmf_is_the_weighted_product_of_the_paper():
+    model = fitted("gmf")
+    user, item = torch.tensor([2]), torch.tensor([[6]])
+    product = model.user(user) * model.item(item[0])
+    torch.testing.assert_close(model(Query(user, item[:, :0]), item), model.output(product))
+
+
+def test_pretrained_neumf_is_the_weighted_sum_of_its_halves():
+    torch.manual_seed(1)
+    neumf = NeuMF(USERS, ITEMS, 4, (8, 6))
+    gmf, mlp = GMF(USERS, ITEMS, 4, init_std=1.0), MLP(USERS, ITEMS, 4, (8, 6), init_std=1.0)
+    neumf.load_pretrained(gmf.state_dict(), mlp.state_dict(), alpha=0.25)
+    expected = 0.25 * gmf.score_all(everyone()) + 0.75 * mlp.score_all(everyone())
+    torch.testing.assert_close(neumf.score_all(everyone()), expected)
+
+
+def test_popularity_counts_buyers_not_purchases():
+    # item 2 was bought three times by two users, item 5 three times by three
+    scores = fitted("popularity").score_all(everyone())[0]
+    assert scores[2] == 2
+    assert scores[5] == 3
+
+
+def test_personal_frequency_counts_and_breaks_ties_by_popularity():
+    scores = fitted("personal_frequency").score_all(everyone())
+    # user 0 bought item 2 twice and item 5 once
+    assert scores[0].argmax() == 2
+    assert scores[0, 2].floor() == 2
+    assert scores[0, 5].floor() == 1
+    # user 1 bought items 5 and 1 once each; 5 has more buyers
+    assert scores[1].argmax() == 5
+    # of what user 3 never bought, the most popular goes first, and equally popular items tie exactly
+    assert scores[3, 5] > scores[3, 2]
+    assert scores[3, 3] == scores[3, 10]
+
+
+def test_personal_frequency_ignores_padding():
+    model = fitted("personal_frequency")
+    user = torch.tensor([0])
+    short, long = torch.tensor([[2]]), torch.tensor([[ITEMS, 2, ITEMS]])
+    torch.testing.assert_close(model.score_all(Query(user, short)), model.score_all(Query(user, long)))
+
+
+def test_dropout_is_off_in_evaluation_and_on_in_training():
+    for name in LEARNED:
+        model = fitted(name)
+        torch.testing.assert_close(model.score_all(everyone()), model.score_all(everyone()))
+        model.train()
+        assert not torch.equal(model.score_all(everyone()), model.score_all(everyone()))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", [*LEARNED, *CLOSED])
+def test_a_gpu_scores_as_the_cpu_does(name):
+    model = fitted(name)
+    here = model.score_all(everyone())
+    there = model.cuda().score_all(Query(*(part.cuda() for part in everyone())))
+    torch.testing.assert_close(there.cpu(), here, atol=1e-4, rtol=1e-4)

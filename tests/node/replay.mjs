@@ -1,0 +1,99 @@
+// Replays samples.json of bundles in Node.js: node replay.mjs BUNDLE [BUNDLE …]
+// The bounds are those of recsys/inference/agreement.py.
+
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import ort from "onnxruntime-node";
+
+const scoreBound = (score) => Math.max(1e-4, 1e-6 * Math.abs(score));
+const orderBound = (score) => Math.max(1e-5, 1e-6 * Math.abs(score));
+
+const strings = (values, dims) => new ort.Tensor("string", values, dims);
+const table = (rows) => strings(rows.flat(), [rows.length, rows[0].length]);
+
+class Disagreement extends Error {}
+
+async function answer(session, sample) {
+  const { item_id, score } = await session.run({
+    user_id: strings(sample.user_id, [sample.user_id.length]),
+    history: table(sample.history),
+    exclude: table(sample.exclude),
+    k: new ort.Tensor("int64", BigInt64Array.from([BigInt(sample.k)]), [1]),
+  });
+  const [rows, width] = item_id.dims;
+  const cut = (values) =>
+    Array.from({ length: rows }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));
+  return { items: cut(item_id.data), scores: cut(score.data) };
+}
+
+// How far the two items at one place are apart, within one answer if one holds both.
+function distance(want, got, place) {
+  const inWant = want.items.indexOf(got.items[place]);
+  if (inWant >= 0) return Math.abs(want.scores[inWant] - want.scores[place]);
+  const inGot = got.items.indexOf(want.items[place]);
+  if (inGot >= 0) return Math.abs(got.scores[inGot] - got.scores[place]);
+  return Math.abs(want.scores[place] - got.scores[place]);
+}
+
+function compareRow(row, want, got) {
+  if (want.items.length !== got.items.length) {
+    throw new Disagreement(`row ${row} holds ${got.items.length} items, not ${want.items.length}`);
+  }
+  let largest = 0;
+  want.items.forEach((item, place) => {
+    const where = `row ${row}, place ${place}`;
+    const wanted = want.scores[place];
+    const score = got.scores[place];
+    if (wanted === -Infinity || score === -Infinity) {
+      if (wanted !== score || got.items[place] !== "") {
+        throw new Disagreement(`${where} is '${got.items[place]}' with the score ${score}, not ${wanted}`);
+      }
+      return;
+    }
+    const difference = Math.abs(wanted - score);
+    // Written so that NaN fails.
+    if (!(difference <= scoreBound(wanted))) {
+      throw new Disagreement(`${where} has the score ${score}, not ${wanted}`);
+    }
+    if (item !== got.items[place] && !(distance(want, got, place) < orderBound(wanted))) {
+      throw new Disagreement(`${where} is '${got.items[place]}', not '${item}'`);
+    }
+    largest = Math.max(largest, difference);
+  });
+  return largest;
+}
+
+async function replay(bundle) {
+  const { cases } = JSON.parse(await readFile(path.join(bundle, "samples.json"), "utf8"));
+  const session = await ort.InferenceSession.create(path.join(bundle, "model.onnx"));
+  let largest = 0;
+  for (const sample of cases) {
+    const got = await answer(session, sample);
+    try {
+      sample.item_id.forEach((items, row) => {
+        // JSON has no infinity: null stands for the score of an empty place.
+        const scores = sample.score[row].map((score) => score ?? -Infinity);
+        const given = { items: got.items[row], scores: got.scores[row] };
+        largest = Math.max(largest, compareRow(row, { items, scores }, given));
+      });
+    } catch (error) {
+      if (!(error instanceof Disagreement)) throw error;
+      throw new Disagreement(`${bundle} disagrees with its sample '${sample.name}': ${error.message}`);
+    }
+  }
+  console.log(`${bundle}: ok (${cases.length} samples, largest difference of scores ${largest.toPrecision(1)})`);
+}
+
+const bundles = process.argv.slice(2);
+if (bundles.length === 0) {
+  console.error("usage: node replay.mjs BUNDLE [BUNDLE …]");
+  process.exitCode = 2;
+}
+for (const bundle of bundles) {
+  try {
+    await replay(bundle);
+  } catch (error) {
+    console.error(error instanceof Disagreement ? error.message : `${bundle} cannot be replayed: ${error.message}`);
+    process.exitCode = 1;
+  }
+}

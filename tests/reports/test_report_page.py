@@ -1,0 +1,182 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from recsys.reports.facts import read_curves, read_facts
+from recsys.reports.html import SECTIONS, write_report
+from recsys.runs import RunFolder
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.html, self.tags, self.words = html, [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def anchors(self):
+        return [attrs["id"] for tag, attrs in self.tags if tag == "section"]
+
+
+def written(run):
+    write_report(run)
+    return Page((run.path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_report_loads_nothing_from_outside(make_run, log_attempt):
+    run = make_run()
+    log_attempt(run, "val", 0, 0, [0.7, 0.6], [0.1, 0.2])
+    page = written(run)
+    assert "http://" not in page.html
+    assert "https://" not in page.html
+    assert "url(" not in page.html
+    assert "@import" not in page.html
+    loading = {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    assert not loading & {tag for tag, _ in page.tags}
+    for _, attributes in page.tags:
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+
+
+def test_every_section_stands_where_its_data_exist(make_run, log_attempt):
+    run = make_run()
+    log_attempt(run, "val", 0, 0, [0.7, 0.6], [0.1, 0.2])
+    page = written(run)
+    assert len(page.anchors) == len(SECTIONS)
+    assert page.anchors[0] == "leaderboard"
+    assert not [file for file in run.path.iterdir() if "partial" in file.name]
+
+
+def test_hostile_names_are_escaped(make_run, metrics):
+    item = {"item_id": HOSTILE, "name": HOSTILE + " soap", "score": 1.0}
+    example = {"user_id": HOSTILE, "history": [item], "new": [item], "bought": [HOSTILE]}
+    page = written(
+        make_run(
+            run={"model": HOSTILE, "data": HOSTILE, "command": HOSTILE, "versions": {"a": HOSTILE}},
+            data_report={"source": HOSTILE, "dropped": {HOSTILE: 1}, "phases": {HOSTILE: {"a": 1}}},
+            metrics=metrics(**{HOSTILE.replace("/", ""): (0.1, 0.1)}),
+            examples=[example],
+        )
+    )
+    assert HOSTILE + " soap" in page.text
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+
+
+def test_half_a_surrogate_pair_in_a_name_can_be_written(make_run):
+    item = {"item_id": "1", "name": "half \ud83d pair", "score": 1.0}
+    assert "half ? pair" in written(make_run(examples=[{"user_id": "u", "new": [item]}])).text
+
+
+def test_closed_form_run_has_no_learning_curves(make_run):
+    page = written(make_run())
+    assert "training" not in page.anchors
+    assert "leaderboard" in page.anchors
+
+
+def test_resumed_attempts_make_one_curve(make_run, log_attempt):
+    run = make_run()
+    log_attempt(run, "val", 0, 0, [0.9, 0.8], [0.1, 0.2])
+    # the second attempt repeats the second epoch; the eleventh comes after it, not before
+    log_attempt(run, "val", 1, 1, [0.7, 0.6], [0.3, 0.4])
+    log_attempt(run, "val", 10, 3, [0.5], [0.5])
+    (run.path / "logs" / "val" / "11").mkdir()
+    curve = read_curves(run)["val"]
+    assert curve.index.tolist() == [1, 2, 3, 4]
+    assert curve["train/loss"].tolist() == [0.9, 0.7, 0.6, 0.5]
+    assert curve["val/new/ndcg@10"].tolist() == [0.1, 0.3, 0.4, 0.5]
+
+
+def test_chosen_epoch_is_marked(make_run, log_attempt, metrics):
+    run = make_run(metrics=metrics() | {"train/epochs": 2, "train/seconds": 75.0})
+    log_attempt(run, "val", 0, 0, [0.9, 0.8, 0.7], [0.1, 0.3, 0.2])
+    page = written(run)
+    assert "epoch 2 chosen" in page.text
+    assert "1 min 15 s" in page.text
+
+
+def test_undefined_metric_is_a_dash(make_run, metrics):
+    values = metrics(popularity=(0.1, 0.2)) | {"test/new/mrr@10": float("nan")}
+    del values["test/baselines/popularity/new/map@10"]
+    page = written(make_run(metrics=values))
+    assert page.text.count("–") >= 2
+    assert "nan" not in page.text.lower()
+    assert "NaN" not in page.html
+
+
+def test_hits_are_what_was_recommended_and_bought(make_run):
+    page = written(make_run())
+    items = [attributes for tag, attributes in page.tags if tag == "li"]
+    # bread before; milk and jam recommended as new, of which jam was bought; bread among all
+    assert [item.get("class") for item in items] == [None, None, "hit", None]
+    assert "1 of 2 bought" in page.text
+    assert "0 of 1 bought" in page.text
+
+
+def test_customers_are_grouped_from_light_to_heavy(make_run):
+    text = written(make_run()).text
+    # a customer a quarter, in the order of purchases, not of the table: anna, ben, carla, dan
+    places = [
+        text.index(f"{label}: {value}")
+        for label, value in zip(
+            ("1 purchase", "2 purchases", "3 purchases", "4 purchases"),
+            ("0.0000", "0.4000", "0.0000", "0.8000"),
+            strict=True,
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
+    run = make_run()
+    facts = read_facts(run)
+    facts.purchases[:] = 5
+    section = next(
+        made for make in SECTIONS if (made := make(facts)) and made.anchor == "customers"
+    )
+    assert len(section.blocks) == 1
+
+
+def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
+    config["evaluation"] = {"split": {"_target_": "recsys.data.splits.FitOnEverything"}, "ks": [10]}
+    run = make_run(config=config, metrics={"train/seconds": 1.0}, examples=None)
+    (run.path / "per_user.parquet").unlink()
+    page = written(run)
+    assert "fitted on everything, not tested" in page.text
+    assert "no number here says how good it is" in page.text
+    assert page.anchors == ["data", "repeat"]
+
+
+def test_empty_run_folder_has_a_report(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_config({})
+    assert written(run).anchors == ["repeat"]
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (
+            {"_target_": "recsys.data.splits.GlobalTime", "test_days": 14},
+            "tested on the last 14 days",
+        ),
+        ({"_target_": "recsys.data.splits.LeaveLastOut"}, "the last purchase of each customer"),
+    ],
+)
+def test_header_names_the_protocol(make_run, config, split, words):
+    config["evaluation"]["split"] = split
+    assert words in written(make_run(config=config)).text

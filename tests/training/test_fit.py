@@ -1,0 +1,180 @@
+"""Training proves that it learns, repeats itself, resumes exactly, and stops in order."""
+
+import json
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from recsys.errors import ConfigError, TrainingError
+from recsys.evaluation.ranking import evaluate
+from recsys.models.gmf import GMF
+from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.neumf import NeuMF
+from recsys.models.popularity import Popularity
+from recsys.training.checkpoints import load_checkpoint
+from recsys.training.fit import Validation, fit_model
+from recsys.training.ranking_module import Objective, Optimization
+
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
+MODELS = {
+    "mf": lambda u, i: MatrixFactorization(u, i, 8, dropout=0.3),
+    "gmf": lambda u, i: GMF(u, i, 8, init_std=0.3),
+    "neumf": lambda u, i: NeuMF(u, i, 8, (16, 8), dropout=0.1, init_std=0.3),
+}
+OBJECTIVES = {
+    "bce": Objective("bce", 64, 4),
+    "bpr": Objective("bpr", 64, 2),
+    "sampled_softmax": Objective("sampled_softmax", 64, 8),
+    "full_softmax": Objective("full_softmax", 16),
+}
+
+
+def fit(data, folder: Path, *, model="mf", loss="full_softmax", epochs=4, lr=0.05, seed=1, **options):
+    torch.manual_seed(seed)
+    network = MODELS[model](data.vocabulary.num_users, data.vocabulary.num_items)
+    schedule = options.pop("schedule", "one_cycle")
+    fitted = fit_model(
+        network,
+        data,
+        objective=options.pop("objective", OBJECTIVES[loss]),
+        optimization=Optimization(epochs, lr, 0.01, schedule),
+        seed=seed,
+        folder=folder,
+        trainer_options=QUIET,
+        **options,
+    )
+    return network, fitted
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+class StopInEpoch(pl.Callback):
+    """Sends what ^C sends, in the middle of an epoch (counted from 0)."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("loss", OBJECTIVES)
+def test_every_loss_learns_what_popularity_cannot(val_data, tmp_path, model, loss):
+    if (model, loss) == ("neumf", "bpr"):
+        pytest.skip("covered by the other losses")
+    network, _ = fit(val_data, tmp_path, model=model, loss=loss, epochs=25)
+    popularity = Popularity(val_data.vocabulary.num_users, val_data.vocabulary.num_items)
+    popularity.fit(val_data.interactions)
+    learned, naive = (evaluate(m, val_data, views=("new",)).metrics["new/ndcg@10"] for m in (network, popularity))
+    assert learned > 1.3 * naive
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(val_data, tmp_path):
+    one, _ = fit(val_data, tmp_path / "one", loss="bce")
+    two, _ = fit(val_data, tmp_path / "two", loss="bce")
+    other, _ = fit(val_data, tmp_path / "other", loss="bce", seed=2)
+    assert same(one, two)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize(("loss", "schedule"), [("bce", "one_cycle"), ("full_softmax", "constant")])
+def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(val_data, tmp_path, loss, schedule):
+    validation = Validation("val/new/ndcg@10")
+    options = {"model": "neumf", "loss": loss, "schedule": schedule, "validation": validation}
+    whole, expected = fit(val_data, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(val_data, tmp_path / "stopped", callbacks=[StopInEpoch(2)], **options)
+    assert load_checkpoint(tmp_path / "stopped" / "last.ckpt")["epoch"] == 1
+    resumed, found = fit(val_data, tmp_path / "stopped", **options)
+    assert same(whole, resumed)
+    assert (found.epochs, found.value) == (expected.epochs, expected.value)
+    last = [load_checkpoint(tmp_path / name / "last.ckpt") for name in ("whole", "stopped")]
+    assert all(torch.equal(last[0]["state_dict"][key], last[1]["state_dict"][key]) for key in last[0]["state_dict"])
+
+
+def test_an_interrupt_in_the_first_epoch_leaves_the_untrained_state(val_data, tmp_path):
+    whole, _ = fit(val_data, tmp_path / "whole", loss="bce")
+    with pytest.raises(KeyboardInterrupt):
+        fit(val_data, tmp_path / "stopped", loss="bce", callbacks=[StopInEpoch(0)])
+    resumed, _ = fit(val_data, tmp_path / "stopped", loss="bce")
+    assert same(whole, resumed)
+
+
+def test_an_interrupt_leaves_the_signal_as_it_was(val_data, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(val_data, tmp_path, callbacks=[StopInEpoch(1)])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_folder_is_read_and_not_trained_again(val_data, tmp_path):
+    first, fitted = fit(val_data, tmp_path)
+    stamp = (tmp_path / "last.ckpt").stat().st_mtime_ns
+    again, repeated = fit(val_data, tmp_path)
+    assert same(first, again)
+    assert repeated.epochs == fitted.epochs
+    assert (tmp_path / "last.ckpt").stat().st_mtime_ns == stamp
+
+
+def test_a_loss_that_is_no_number_stops_with_one_sentence_and_keeps_no_broken_model(val_data, tmp_path):
+    with pytest.raises(TrainingError, match=r"loss is no longer a number \(epoch \d.*lower train.lr"):
+        fit(val_data, tmp_path, loss="bce", lr=1e30, epochs=5, schedule="constant")
+    state = load_checkpoint(tmp_path / "last.ckpt")["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in state.values())
+    assert not (tmp_path / "finished.json").exists()
+
+
+def test_the_model_returned_is_the_best_epoch_not_the_last(val_data, tmp_path):
+    network, fitted = fit(
+        val_data, tmp_path, epochs=20, lr=0.5, schedule="constant", validation=Validation("val/new/ndcg@10", patience=3)
+    )
+    found = evaluate(network, val_data, views=("new",)).metrics["new/ndcg@10"]
+    assert found == pytest.approx(fitted.value, abs=1e-6)
+    assert fitted.epochs == load_checkpoint(tmp_path / "best.ckpt")["epoch"] + 1
+    # patience: at most three validations without a better value
+    assert load_checkpoint(tmp_path / "last.ckpt")["epoch"] + 1 <= fitted.epochs + 3
+
+
+def test_a_refit_stops_early_on_the_schedule_of_the_whole_run(val_data, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(val_data, tmp_path / "whole", callbacks=[StopInEpoch(2)])
+    fit(val_data, tmp_path / "short", stop_after=2)
+    states = [load_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("whole", "short")]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_checkpoints_load_without_pickle_and_no_partial_file_stays(val_data, tmp_path):
+    _, fitted = fit(val_data, tmp_path, validation=Validation("val/new/ndcg@10"))
+    assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "best.ckpt", "finished.json"}
+    assert json.loads((tmp_path / "finished.json").read_text())["epochs"] == fitted.epochs
+    assert math.isfinite(fitted.samples_per_second)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"validation": Validation("val/new/ndgc@10")}, r"train\.monitor='val/new/ndgc@10' is not among"),
+        ({"validation": Validation("val/new/ndcg@7")}, r"train\.monitor='val/new/ndcg@7' is not among"),
+    ],
+)
+def test_a_monitor_that_is_not_measured_is_named(val_data, tmp_path, settings, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        fit(val_data, tmp_path, **settings)
+
+
+def test_unknown_losses_and_schedules_are_named():
+    with pytest.raises(ConfigError, match=r"loss\.name='bcee' is unknown; choose from bce"):
+        Objective("bcee", 10, 1)
+    with pytest.raises(ConfigError, match=r"loss\.num_negatives=0: bce needs at least 1"):
+        Objective("bce", 10, 0)
+    with pytest.raises(ConfigError, match=r"train\.schedule='cosine' is unknown"):
+        Optimization(1, 0.1, 0.0, "cosine")
