@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def record(config: dict[str, Any], data_print: str, split_print: str) -> dict[st
         "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
         "git_commit": _git_commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": " ".join(["python scripts/train.py", *config["choices"]["overrides"]]),
+        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
     }
 
 

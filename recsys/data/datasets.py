@@ -228,7 +228,7 @@ def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.Chunke
 
 def _ids_as_strings(table: pa.Table) -> pa.Table:
     columns = {name: encode_ids(table.column(name)) for name in table.column_names}
-    return pa.table({name: pa.array(column.astype(object), pa.string()) for name, column in columns.items()})
+    return pa.table({name: pa.array(column.astype(object), pa.string(), from_pandas=True) for name, column in columns.items()})
 
 
 def _truth_values(column: pa.ChunkedArray) -> np.ndarray:

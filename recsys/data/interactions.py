@@ -26,10 +26,12 @@ class Interactions:
     Attributes:
         history: item of every event, row by user (latest last): U rows, N values.
         num_items: I.
+        day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source has no timestamps.
     """
 
     history: Ragged
     num_items: int
+    day: Tensor | None = None
 
     @property
     def num_users(self) -> int:
@@ -43,6 +45,18 @@ class Interactions:
         user = np.repeat(np.arange(self.num_users, dtype=np.int64), lengths)
         keys = np.unique(user * self.num_items + self.history.values.numpy())
         return Ragged.from_sorted(keys // self.num_items, keys % self.num_items, self.num_users)
+
+    @cached_property
+    def days_since(self) -> Tensor | None:
+        """Days from the last purchase of each pair in `distinct` to the end of the fitted part, float32; None without time."""
+        if self.day is None:
+            return None
+        user = np.repeat(np.arange(self.num_users, dtype=np.int64), self.history.lengths().numpy())
+        keys = user * self.num_items + self.history.values.numpy()
+        # events of a user are in order of time: seen from the end, the first of a pair is its last purchase
+        _, from_end = np.unique(keys[::-1], return_index=True)
+        day = self.day.numpy()
+        return torch.from_numpy((day.max() - day[::-1][from_end]).astype(np.float32))
 
     @cached_property
     def buyers(self) -> Tensor:
@@ -173,7 +187,10 @@ def _events(
         _, order = np.unique(key, return_index=True)  # first line of each user, item and day
         order = order[np.lexsort((rows[order], transactions.timestamp[rows[order]]))]
     order = order[np.argsort(user[order], kind="stable")]
-    return Interactions(Ragged.from_sorted(user[order], item[order], num_users), num_items)
+    history = Ragged.from_sorted(user[order], item[order], num_users)
+    if transactions.day is None:
+        return Interactions(history, num_items)
+    return Interactions(history, num_items, torch.from_numpy(transactions.day[rows[order]]))
 
 
 def _truth(

@@ -15,18 +15,32 @@ from recsys.data.ragged import Ragged
 
 
 class PairBatch(NamedTuple):
-    """A positive pair a row: users (B,), items (B, 1 + N) of which column 0 was bought and the others never were."""
+    """A positive pair a row.
+
+    Attributes:
+        user: (B,).
+        items: (B, 1 + N), of which column 0 was bought and the others never were.
+        weight: of each row, (B,), or None where all weigh the same.
+    """
 
     user: Tensor
     items: Tensor
+    weight: Tensor | None
 
 
 class UserBatch(NamedTuple):
-    """A user a row with all positives: users (B,); flat positives as row of the batch (P,) and item (P,)."""
+    """A user a row with all positives.
+
+    Attributes:
+        user: (B,).
+        row, item: the positives, flat: row of the batch (P,) and item (P,).
+        weight: of each positive, (P,), or None where all weigh the same.
+    """
 
     user: Tensor
     row: Tensor
     item: Tensor
+    weight: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class NegativeSampler:
 
 
 class PairBatches:
-    """Every positive pair once an epoch, in a new order, with fresh negatives."""
+    """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` stands beside `interactions.distinct`."""
 
     def __init__(
         self,
@@ -86,8 +100,10 @@ class PairBatches:
         device: torch.device,
         epoch: Callable[[], int],
         share: Share,
+        weight: Tensor | None = None,
     ) -> None:
         positives = interactions.distinct.to(device)
+        self._weight = None if weight is None else weight.to(device)
         self._item = positives.values
         self._user = torch.repeat_interleave(torch.arange(len(positives), device=device), positives.lengths())
         self._sampler = NegativeSampler(positives, interactions.num_items)
@@ -102,11 +118,12 @@ class PairBatches:
         for rows in self._order:
             user = self._user[rows]  # (B,)
             negatives = self._sampler.draw(user, self._num_negatives, generator)  # (B, N)
-            yield PairBatch(user, torch.cat([self._item[rows].unsqueeze(1), negatives], dim=1))
+            items = torch.cat([self._item[rows].unsqueeze(1), negatives], dim=1)
+            yield PairBatch(user, items, None if self._weight is None else self._weight[rows])
 
 
 class UserBatches:
-    """Every user with a positive once an epoch, in a new order, with all positives."""
+    """Every user with a positive once an epoch, in a new order, with all; `weight` stands beside `interactions.distinct`."""
 
     def __init__(
         self,
@@ -117,8 +134,10 @@ class UserBatches:
         device: torch.device,
         epoch: Callable[[], int],
         share: Share,
+        weight: Tensor | None = None,
     ) -> None:
         self._positives = interactions.distinct.to(device)
+        self._weight = None if weight is None else Ragged(self._positives.indptr, weight.to(device))
         self._users = torch.nonzero(self._positives.lengths()).squeeze(1)
         self._order = _EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
 
@@ -128,7 +147,8 @@ class UserBatches:
     def __iter__(self) -> Iterator[UserBatch]:
         for rows in self._order:
             user = self._users[rows]
-            yield UserBatch(user, *self._positives.take(user))
+            weight = None if self._weight is None else self._weight.take(user)[1]
+            yield UserBatch(user, *self._positives.take(user), weight)
 
 
 @dataclass(frozen=True)

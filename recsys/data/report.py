@@ -60,8 +60,9 @@ class RowFilter:
         count = int((rows & self.keep).sum())
         if count and self._on_bad_rows == "error":
             first = int(np.flatnonzero(rows & self.keep)[0]) + 1
+            have = "row has" if count == 1 else "rows have"
             raise DataError(
-                f"{self._report.source}: {count:,} {'row has' if count == 1 else 'rows have'} {reason} (the first is data row {first:,}); "
+                f"{self._report.source}: {count:,} {have} {reason} (the first is data row {first:,}); "
                 "mend the table, or set data.on_bad_rows=drop to leave them out and count them"
             )
         self.leave_out(rows, reason)

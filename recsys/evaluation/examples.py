@@ -33,7 +33,7 @@ def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], 
         _, history = data.interactions.history.take(user.unsqueeze(0))
         _, truth = data.truth.take(user.unsqueeze(0))
         ranked = {
-            view: [item(index) | {"score": float(score)} for score, index in zip(values[place], items[place], strict=True)]
+            view: [item(index) | {"score": float(score)} for score, index in zip(values[place], items[place], strict=True) if score > -torch.inf]
             for view, (values, items) in lists.items()
         }
         return {

@@ -73,7 +73,7 @@ def model_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
             "",
             "## Metrics",
             "",
-            _metrics(manifest.get("metrics")),
+            _metrics(manifest.get("metrics"), manifest.get("model", "model")),
             "",
             "## Personal data",
             "",
@@ -86,7 +86,7 @@ def model_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
 def _summary(manifest: Mapping[str, Any]) -> str:
     reads = "the items a customer bought" if manifest["reads_history"] else "the customer's id"
     return (
-        f"Recommends items to customers: a {manifest.get('model', 'recommender')} that scores "
+        f"Recommends items to customers: the model `{manifest.get('model', 'unnamed')}` scores "
         f"{manifest['num_items']:,} items from {reads}, in one ONNX graph with strings in and "
         f"strings out. Needs ONNX Runtime {manifest['onnxruntime_min_version']} or newer; "
         f"exported {manifest['created']}."
@@ -115,25 +115,44 @@ def _contract(manifest: Mapping[str, Any]) -> str:
 
 
 def _facts(data: object) -> str:
-    """What the training data was, one fact a line."""
-    if not isinstance(data, Mapping) or not data:
-        return "Not recorded."
-    return _table(("fact", "value"), [(str(key), _plain(value)) for key, value in data.items()])
+    """What the training data was, one fact a line; what is not known is left out."""
+    facts = data.items() if isinstance(data, Mapping) else ()
+    rows = [(str(key), _plain(value)) for key, value in facts if value not in (None, {}, [], "")]
+    return _table(("fact", "value"), rows) if rows else "Not recorded."
 
 
-def _metrics(metrics: object) -> str:
-    """Metrics of the test, or of the validation where there was no test."""
-    if not isinstance(metrics, Mapping):
-        return "Not recorded."
+def _metrics(metrics: object, model: str) -> str:
+    """The model beside its baselines: of the test, or of the validation where there was no test."""
+    found = metrics if isinstance(metrics, Mapping) else {}
     for part in ("test/", "val/"):
-        rows = [
-            (f"`{key}`", f"{value:.4f}" if isinstance(value, int | float) else "undefined")
-            for key, value in sorted(metrics.items())
-            if key.startswith(part)
-        ]
-        if rows:
-            return _table(("metric", "value"), rows)
-    return "None: the model was trained on everything, for shipping."
+        columns: dict[str, dict[str, object]] = {model: {}}
+        for key, value in found.items():
+            if key.startswith(part):
+                column, metric = _column(key.removeprefix(part), model)
+                columns.setdefault(column, {})[metric] = value
+        if names := _worth_showing({name for column in columns.values() for name in column}):
+            rows = [
+                (f"`{name}`", *(_plain(column.get(name, "")) for column in columns.values()))
+                for name in names
+            ]
+            table = _table((part.removesuffix("/"), *columns), rows)
+            return f"{table}\n\nThe others stand in `manifest.json`."
+    return "None: the model was not tested."
+
+
+def _column(key: str, model: str) -> tuple[str, str]:
+    """`baselines/NAME/METRIC` belongs to a baseline, any other key to the model."""
+    if not key.startswith("baselines/"):
+        return model, key
+    name, _, metric = key.removeprefix("baselines/").partition("/")
+    return name, metric
+
+
+def _worth_showing(names: set[str]) -> list[str]:
+    """One cutoff tells enough on a card: of metrics at several, those at 10."""
+    if any(name.endswith("@10") for name in names):
+        names = {name for name in names if name.endswith("@10") or "@" not in name}
+    return sorted(names)
 
 
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
@@ -152,7 +171,18 @@ def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value for people: numbers rounded, null as undefined."""
+    match value:
+        case None:
+            return "undefined"
+        case str():
+            return value
+        case float() if not value.is_integer():
+            return f"{value:.4f}"
+        case int() | float() if not isinstance(value, bool):
+            return f"{value:,.0f}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

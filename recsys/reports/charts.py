@@ -15,6 +15,7 @@ from markupsafe import Markup
 from recsys.reports import svg
 from recsys.reports.axes import Scale, padded_range, shortened, text_width, tick_labels, ticks
 from recsys.reports.formats import decimal, percent, plural
+from recsys.reports.labels import INTERVAL
 
 WIDTH = 380
 NARROW = 300
@@ -218,7 +219,7 @@ def _bar(bar: Bar, value: str, scale: Scale, width: float, y: float) -> Markup:
         low, high = (scale(max(end, 0)) for end in bar.interval)
         parts.append(svg.line(low, y + 27, high, y + 27, "whisker"))
         parts += [svg.line(end, y + 23, end, y + 31, "whisker") for end in (low, high)]
-        title += f", 95 % interval {decimal(bar.interval[0])} to {decimal(bar.interval[1])}"
+        title += f", {INTERVAL} {decimal(bar.interval[0])} to {decimal(bar.interval[1])}"
     parts.append(svg.text(width, y + 31, value, "value", "end"))
     return svg.titled(title, *parts)
 
@@ -230,7 +231,7 @@ def _column(
     column = svg.rectangle(x + 1.5, y, width - 3, bottom - y, style)
     # the whole height answers to the pointer, also where the column is low
     target = svg.rectangle(x, 0, width, bottom, "target")
-    label = "" if share == 0 else "<1 %" if share < 0.01 else percent(share, 0)
+    label = percent(share, 0) if share else ""
     half = text_width(label, SMALL) / 2
     middle = min(max(x + width / 2, half), WIDTH - half)
     return svg.titled(title, target, column, svg.text(middle, y - 6, label, "small", "middle"))

@@ -14,12 +14,13 @@ def decimal(value: float | None, places: int = 4) -> str:
 
 
 def percent(share: float | None, places: int = 1) -> str:
-    """8.8 % of a share of 0.088."""
-    return (
-        MISSING
-        if share is None or not math.isfinite(share)
-        else f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
-    )
+    """8.8 % of a share of 0.088; what is above 0 never reads as 0."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    least = 10.0**-places
+    if 0 < 100 * share < least / 2:
+        return f"<{least:.{places}f}\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
 
 
 def whole(value: float | None) -> str:
@@ -30,6 +31,11 @@ def whole(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """1 customer, 1,200 customers."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def sentence_case(words: str) -> str:
+    """The first letter in upper case, the others as they are."""
+    return words[:1].upper() + words[1:]
 
 
 def duration(seconds: float | None) -> str:
@@ -50,6 +56,6 @@ def moment(timestamp: str | None) -> str:
     if not timestamp:
         return MISSING
     day, _, clock = timestamp.partition("T")
-    zone = clock[8:].removeprefix(".")
-    zone = "UTC" if zone in ("Z", "+00:00") else zone.lstrip("0123456789")
+    zone = clock[8:].lstrip(".0123456789")
+    zone = "UTC" if zone in ("Z", "+00:00") else zone
     return f"{day} {clock[:5]} {zone}".strip()

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from recsys.reports.blocks import Section
 from recsys.reports.examples import examples_section
 from recsys.reports.facts import RunFacts, read_facts
-from recsys.reports.formats import MISSING, decimal, duration, moment, whole
+from recsys.reports.formats import MISSING, decimal, duration, moment, sentence_case, whole
 from recsys.reports.labels import model_title, protocol, view_words
 from recsys.reports.ranking import customers_section, leaderboard_section, popularity_section
 from recsys.reports.record import data_section, repeat_section, training_section
@@ -56,7 +56,7 @@ def render_report(facts: RunFacts) -> str:
 
 def _title(facts: RunFacts) -> str:
     data = str(facts.record.get("data", "unnamed data")).replace("_", " ")
-    return f"{model_title(facts.model)} on {data}"
+    return sentence_case(f"{model_title(facts.model)} on {data}")
 
 
 def _subtitle(facts: RunFacts) -> list[str]:

@@ -36,6 +36,8 @@ BASELINES = {
     "personal_frequency": "what the customer bought most often",
 }
 
+INTERVAL = "95\N{NO-BREAK SPACE}% interval"
+
 PHASES = {"val": "Validation", "test": "Test", "ship": "Shipping"}
 
 COUNTS = {

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from recsys.reports.blocks import Cell, Figure, Figures, Section, Table, Terms
-from recsys.reports.charts import NARROW, Bar, bar_chart, histogram
+from recsys.reports.charts import NARROW, WIDTH, Bar, bar_chart, histogram
 from recsys.reports.facts import RunFacts
 from recsys.reports.formats import decimal, percent, plural
-from recsys.reports.labels import BASELINES, METRICS, model_title, view_words
+from recsys.reports.labels import BASELINES, INTERVAL, METRICS, model_title, view_words
 from recsys.reports.verdict import mean_interval
 
 
@@ -54,14 +54,15 @@ def leaderboard_section(facts: RunFacts) -> Section | None:
     ]
     if beside:
         lead += f" Beside the model: {'; '.join(beside)}."
-    figures = Figures(tuple(_leaderboard_figure(facts, view) for view in facts.views))
+    narrow = len(facts.views) == 3
+    pictures = tuple(_leaderboard_figure(facts, view, narrow) for view in facts.views)
     tables = [_leaderboard_table(facts, view) for view in facts.views]
     meanings = tuple((words.title, words.meaning) for words in METRICS.values())
     terms = Terms("What the numbers mean", meanings)
-    return Section("leaderboard", "Leaderboard", lead, (figures, *tables, terms))
+    return Section("leaderboard", "Leaderboard", lead, (Figures(pictures, narrow), *tables, terms))
 
 
-def _leaderboard_figure(facts: RunFacts, view: str) -> Figure:
+def _leaderboard_figure(facts: RunFacts, view: str, narrow: bool) -> Figure:
     interval = mean_interval(facts.by_user(view)).ends
     bars = [
         Bar(model_title(name), value, "accent", interval)
@@ -72,9 +73,10 @@ def _leaderboard_figure(facts: RunFacts, view: str) -> Figure:
     words = view_words(view)
     caption = words.meaning
     if interval:
-        caption += f" The thin line is the 95 % interval of {model_title(facts.model)}."
+        caption += f" The thin line is the {INTERVAL} of {model_title(facts.model)}."
     title = f"{words.title}: NDCG@{facts.k}"
-    return Figure(title, bar_chart(bars, description=title), caption)
+    picture = bar_chart(bars, description=title, width=NARROW if narrow else WIDTH)
+    return Figure(title, picture, caption)
 
 
 def _leaderboard_table(facts: RunFacts, view: str) -> Table:
@@ -87,11 +89,11 @@ def _leaderboard_table(facts: RunFacts, view: str) -> Table:
         (Cell(model_title(name)), *map(Cell, map(decimal, values[row]), best[row].tolist()))
         for row, name in enumerate(names)
     ]
-    title = view_words(view).title
+    title = f"{view_words(view).title}: metrics@{facts.k}"
     asked = facts.metrics.get(f"test/{view}/users", math.nan)
     if math.isfinite(asked):
-        title += f", {plural(int(asked), 'customer')}"
-    header = ("Model", *(f"{words.title}@{facts.k}" for words in METRICS.values()))
+        title += f" over {plural(int(asked), 'customer')}"
+    header = ("Model", *(words.title for words in METRICS.values()))
     return Table(
         title, header, tuple(rows), names.index(facts.model) if facts.model in names else None
     )
@@ -99,19 +101,18 @@ def _leaderboard_table(facts: RunFacts, view: str) -> Table:
 
 def customers_section(facts: RunFacts) -> Section | None:
     """How NDCG is spread over customers, and how it depends on what a customer bought before."""
-    spread, by_history = [], []
+    figures = []
     for view in facts.views:
         values = facts.by_user(view)
         if len(values):
-            spread.append(_spread_figure(values, view, facts.k))
+            figures.append(_spread_figure(values, view, facts.k))
             bars = _history_bars(values, facts.purchases)
             if bars:
-                by_history.append(_history_figure(bars, view, facts.k))
-    if not spread:
+                figures.append(_history_figure(bars, view, facts.k))
+    if not figures:
         return None
     lead = "A mean hides who is served well: these pictures show it customer by customer."
-    blocks = tuple(Figures(tuple(figures)) for figures in (spread, by_history) if figures)
-    return Section("customers", "Customer by customer", lead, blocks)
+    return Section("customers", "Customer by customer", lead, (Figures(tuple(figures)),))
 
 
 def _spread_figure(values: pd.Series, view: str, k: int) -> Figure:
@@ -158,7 +159,7 @@ def _history_figure(bars: list[Bar], view: str, k: int) -> Figure:
     title = f"{view_words(view).title}: NDCG@{k} by earlier purchases"
     caption = (
         "Customers in quarters, from light to heavy buyers; "
-        "the thin line is the 95 % interval of the mean."
+        f"the thin line is the {INTERVAL} of the mean."
     )
     return Figure(title, bar_chart(bars, description=title), caption)
 

@@ -28,7 +28,8 @@ def training_section(facts: RunFacts) -> Section | None:
     figures = [figure for figure in (_monitor_figure(facts), _loss_figure(facts)) if figure]
     if not figures:
         return None
-    lead = f"Training took {duration(facts.metrics.get('train/seconds'))}, validation included"
+    lead = f"Training took {duration(facts.metrics.get('train/seconds'))}"
+    lead += ", validation included" if "val" in facts.curves else ""
     speed = facts.metrics.get("train/samples_per_second")
     lead += f", at {whole(speed)} samples a second." if speed else "."
     if "val" in facts.curves and "test" in facts.curves:
@@ -115,10 +116,12 @@ def _table_rows(data: dict[str, Any], dropped: dict[str, int]) -> list[tuple[str
 
 
 def _phases_table(phases: dict[str, dict[str, int]]) -> Table:
-    known = [key for key in COUNTS if any(key in counts for counts in phases.values())]
-    others = [key for counts in phases.values() for key in counts if key not in COUNTS]
+    keys = dict.fromkeys(key for counts in phases.values() for key in counts)
+    order = [key for key in COUNTS if key in keys] + [key for key in keys if key not in COUNTS]
+    # nothing is asked of a model that is fitted on everything
+    asks = any(counts.get("truth_rows") for counts in phases.values())
     rows = []
-    for key in [*known, *dict.fromkeys(others)]:
+    for key in [key for key in order if asks or not key.startswith("truth")]:
         cells = [Cell(whole(counts.get(key))) for counts in phases.values()]
         rows.append((Cell(COUNTS.get(key, key.replace("_", " "))), *cells))
     header = ("", *(PHASES.get(name, name) for name in phases))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from recsys.reports.facts import RunFacts
-from recsys.reports.formats import decimal, plural
-from recsys.reports.labels import model_title, view_words
+from recsys.reports.formats import decimal, plural, sentence_case
+from recsys.reports.labels import INTERVAL, model_title, view_words
 
 
 class Interval(NamedTuple):
@@ -43,13 +43,15 @@ def verdict(facts: RunFacts) -> str:
     own = {view: facts.scores(view).get(facts.model, math.nan) for view in facts.views}
     own = {view: value for view, value in own.items() if math.isfinite(value)}
     if not own:
-        return f"{_capital(model)} was fitted without a test: no number here says how good it is."
+        return (
+            f"{sentence_case(model)} was fitted without a test: no number here says how good it is."
+        )
     clauses = [_clause(facts, view, value) for view, value in own.items()]
     if any(clauses):
-        return _capital("; ".join(clause for clause in clauses if clause)) + "."
+        return sentence_case("; ".join(clause for clause in clauses if clause)) + "."
     reached = [f"{decimal(value)} on {view_words(view).inline}" for view, value in own.items()]
     return (
-        f"{_capital(model)} reaches an NDCG@{facts.k} of {' and '.join(reached)}; "
+        f"{sentence_case(model)} reaches an NDCG@{facts.k} of {' and '.join(reached)}; "
         "no baseline was measured beside it, so whether that is good remains open."
     )
 
@@ -59,8 +61,9 @@ def caution(facts: RunFacts) -> str:
     close, size = [], 0
     for view in facts.views:
         interval = mean_interval(facts.by_user(view))
-        baselines = _baselines(facts, view)
-        if interval.ends and baselines and interval.low <= max(baselines.values()) <= interval.high:
+        best = max(_baselines(facts, view).values(), default=math.nan)
+        level = _level(best, facts.scores(view).get(facts.model, math.nan))
+        if interval.low <= best <= interval.high and not level:
             size = max(size, interval.size)
             ends = f"{decimal(interval.low)} to {decimal(interval.high)}"
             close.append(f"{view_words(view).inline} ({ends})")
@@ -68,7 +71,7 @@ def caution(facts: RunFacts) -> str:
         return ""
     return (
         f"Too close to call on {' and '.join(close)}: over {plural(size, 'customer')}, the best "
-        f"baseline lies within the 95 % interval of {model_title(facts.model)}. "
+        f"baseline lies within the {INTERVAL} of {model_title(facts.model)}. "
         "Comparing the two customer by customer would tell more."
     )
 
@@ -104,7 +107,3 @@ def _lead(winner: float, other: float) -> str:
         return against
     more = 100 * (winner / other - 1)
     return f"{against}, {f'{more:,.0f}' if more >= 1 else 'less than 1'}\N{NO-BREAK SPACE}% more"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

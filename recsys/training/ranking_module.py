@@ -12,7 +12,7 @@ from recsys.data.loaders import PairBatch, PairBatches, Share, UserBatch, UserBa
 from recsys.errors import ConfigError, TrainingError
 from recsys.evaluation.ranking import RankingEvaluator, UserBlocks
 from recsys.models.recommender import Query, Recommender
-from recsys.training.losses import PAIR_LOSSES, USER_LOSSES
+from recsys.training.losses import PAIR_LOSSES, USER_LOSSES, recency_weight
 
 STEPS_BETWEEN_LOSS_CHECKS = 100
 
@@ -25,17 +25,22 @@ class Objective:
         name: a loss of `recsys.training.losses`.
         batch_size: rows of a batch: positives, or users where the loss is `full_softmax`.
         num_negatives: drawn for each positive; none for `full_softmax`.
+        half_life_days: a positive weighs half as much for every so many days since its last purchase; None: all weigh
+            the same.
     """
 
     name: str
     batch_size: int
     num_negatives: int = 0
+    half_life_days: float | None = None
 
     def __post_init__(self) -> None:
         if self.name not in PAIR_LOSSES | USER_LOSSES:
             raise ConfigError(f"loss.name={self.name!r} is unknown; choose from {', '.join(PAIR_LOSSES | USER_LOSSES)}")
         if self.name in PAIR_LOSSES and self.num_negatives < 1:
             raise ConfigError(f"loss.num_negatives={self.num_negatives}: {self.name} needs at least 1")
+        if self.half_life_days is not None and not self.half_life_days > 0:
+            raise ConfigError(f"loss.half_life_days={self.half_life_days}: it has to be above 0, or null")
         if self.batch_size < 1:
             raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
 
@@ -103,6 +108,7 @@ class RankingModule(pl.LightningModule):
                 "device": self.device,
                 "epoch": lambda: self.current_epoch,
                 "share": self._share(),
+                "weight": self._weight(),
             }
             if self._objective.name in USER_LOSSES:
                 self._batches = UserBatches(self._interactions, **options)
@@ -121,10 +127,12 @@ class RankingModule(pl.LightningModule):
         """The loss of a batch, a scalar."""
         query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
         if isinstance(batch, UserBatch):
-            loss = USER_LOSSES[self._objective.name](self.model.score_all(query), batch.row, batch.item)
+            loss = USER_LOSSES[self._objective.name](
+                self.model.score_all(query), batch.row, batch.item, batch.weight
+            )
             self.samples += batch.item.numel()
         else:
-            loss = PAIR_LOSSES[self._objective.name](self.model(query, batch.items))
+            loss = PAIR_LOSSES[self._objective.name](self.model(query, batch.items), batch.weight)
             self.samples += batch.items.numel()
         self._loss_sum += loss.detach()
         if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
@@ -179,6 +187,15 @@ class RankingModule(pl.LightningModule):
 
     def _share(self) -> Share:
         return Share(self.global_rank, self.trainer.world_size)
+
+    def _weight(self) -> Tensor | None:
+        half_life = self._objective.half_life_days
+        if half_life is None:
+            return None
+        days = self._interactions.days_since
+        if days is None:
+            raise ConfigError(f"loss.half_life_days={half_life:g} needs timestamps, which the data does not have; set it to null")
+        return recency_weight(days, half_life)
 
     def _check_loss(self, batch_idx: int) -> None:
         if not bool(torch.isfinite(self._loss_sum)):

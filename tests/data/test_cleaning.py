@@ -54,7 +54,8 @@ def test_bad_rows_are_an_error_that_names_the_first(column: dict[str, list[objec
     with pytest.raises(DataError) as caught:
         clean(FOUR | column, on_bad_rows="error")
     sentence = str(caught.value)
-    assert sentence.startswith(f"sales.csv: {count} row{' has' if count == 1 else 's have'} {reason} (the first is data row ")
+    have = "row has" if count == 1 else "rows have"
+    assert sentence.startswith(f"sales.csv: {count} {have} {reason} (the first is data row ")
     assert "data.on_bad_rows=drop" in sentence
 
 
@@ -72,14 +73,12 @@ def test_row_that_is_bad_twice_is_counted_once() -> None:
 def test_nothing_left_says_why() -> None:
     with pytest.raises(DataError) as caught:
         clean({"user_id": [None, "a"], "item_id": ["x", ""]})
-    assert str(caught.value) == (
-        "sales.csv: none of the 2 rows can be used (1 had no user_id, 1 had no item_id)"
-    )
+    assert str(caught.value) == ("sales.csv: none of the 2 rows can be used (1 had no user_id, 1 had no item_id)")
 
 
 @pytest.mark.parametrize("setting", [{"on_bad_rows": "ignore"}, {"duplicates": "maybe"}])
 def test_unknown_decision_is_refused(setting: dict[str, str]) -> None:
-    (name, value), = setting.items()
+    ((name, value),) = setting.items()
     with pytest.raises(ConfigError, match=f"data.{name}='{value}': choose"):
         clean(FOUR, **setting)
 
@@ -159,7 +158,8 @@ def test_a_late_purchase_belongs_to_the_day_of_the_shop(times: list[object] | pa
 def test_numbers_count_from_1970_in_the_declared_unit(unit: str, as_text: bool) -> None:
     factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     numbers = [seconds(time) * factor for time in ("2024-03-02 04:30:00Z", "2024-03-02 05:30:00Z")]
-    rows = {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [str(n) for n in numbers] if as_text else numbers}
+    column: list[object] = [str(number) for number in numbers] if as_text else list(numbers)
+    rows = {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": column}
     cleaned = clean(rows, timestamp_unit=unit, timezone="America/New_York")
     assert cleaned.timestamp is not None
     assert cleaned.day is not None

@@ -60,7 +60,9 @@ def values(read: Transactions) -> dict[str, object]:
 
 
 def test_csv_parquet_and_sqlite_give_the_same_transactions(sources: dict[str, dict[str, str]]) -> None:
-    read = {name: values(transactions(columns=COLUMNS, timezone="America/New_York", **s)) for name, s in sources.items()}
+    read = {
+        name: values(transactions(columns=COLUMNS, timezone="America/New_York", **s)) for name, s in sources.items()
+    }
     assert read["csv"]["user"] == USERS
     assert read["csv"]["item"] == ITEMS
     first = pd.Timestamp("2024-03-02T04:30:01Z").timestamp()
@@ -164,7 +166,11 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     [
         ("empty.csv", b"customer,product\n", r"empty\.csv has a header but no rows; point data\.path at"),
         ("nothing.csv", b"", r"data\.path: nothing\.csv cannot be read as a table: Empty CSV file"),
-        ("ragged.csv", b"customer,product\n1,2,3\n", r"data\.path: ragged\.csv cannot be read .* Expected 2 columns, got 3"),
+        (
+            "ragged.csv",
+            b"customer,product\n1,2,3\n",
+            r"data\.path: ragged\.csv cannot be read .* Expected 2 columns, got 3",
+        ),
         ("latin.csv", b"customer,product\n\xfc,2\n", r"data\.path: latin\.csv cannot be read .* invalid UTF8"),
         ("fake.parquet", b"hello", r"data\.path: fake\.parquet cannot be read as a table"),
         ("cut.parquet", b"PAR1" + b"x" * 40 + b"PAR1", r"data\.path: cut\.parquet cannot be read as a table"),

@@ -15,7 +15,7 @@ SCORES = [[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]]
 
 
 def listed(rows: list[tuple[int, int, bool]], num_sold: int = 5) -> PhaseData:
-    """A phase whose lists have these rows (user, item, relevant); all users bought item 0, the last one all that are sold."""
+    """A phase whose lists have these rows (user, item, relevant); all bought item 0, the last user all items sold."""
     user, item, relevant = (np.array(column) for column in zip(*rows, strict=True))
     transactions = Transactions(
         user=np.array([0, 1] + [2] * num_sold, dtype=np.int32),
@@ -120,7 +120,9 @@ def test_exposure_is_not_counted_for_lists() -> None:
 
 def test_lists_are_judged_beside_the_catalogue_and_in_any_block() -> None:
     candidates = Candidates(
-        torch.tensor([0, 2]), torch.tensor([[1, 3, 4], [0, 4, 5]]), torch.tensor([[False, True, False], [True, False, False]])
+        torch.tensor([0, 2]),
+        torch.tensor([[1, 3, 4], [0, 4, 5]]),
+        torch.tensor([[False, True, False], [True, False, False]]),
     )
     phase = phase_of([[0], [1], [2]], [[1], [0], []], num_items=5, candidates=candidates)
     expected = evaluate(ScoreTable(SCORES), phase, ks=(1, 2))

@@ -127,6 +127,7 @@ def test_user_table_counts_the_truth_of_each_view() -> None:
     assert truth == {("all", 0): 2, ("all", 1): 1, ("new", 0): 1, ("new", 1): 1}
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_nobody_to_ask_gives_no_metrics_and_an_empty_user_table() -> None:
     result = evaluate(ScoreTable([[1, 2]] * 2), phase_of([[0], [1]], [[], []], num_items=2), ks=(1,))
     assert result.metrics == {}

@@ -85,11 +85,43 @@ def test_model_card_names_the_personal_data_a_bundle_holds(
     card = write_recommender_bundle(folder, **bundle_arguments) / "README.md"
     assert "`model.onnx` holds the ids of 7 customers" in card.read_text(encoding="utf-8")
     assert "seen.npz" not in card.read_text(encoding="utf-8")
-    assert "| `test/new/ndcg@10` | 0.2500 |" in card.read_text(encoding="utf-8")
     bundle_arguments |= {"model": counts, "include_seen": True}
     write_recommender_bundle(folder, **bundle_arguments)
     assert "`seen.npz` holds the ids of 7 customers" in card.read_text(encoding="utf-8")
     assert "`model.onnx` holds" not in card.read_text(encoding="utf-8")
+
+
+def test_model_card_sets_the_model_beside_its_baselines(
+    folder: Path, bundle_arguments: dict[str, Any]
+) -> None:
+    bundle_arguments["provenance"] = {
+        "model": "mf",
+        "data": {"rows": 1234567, "density": 0.044683, "first": None, "dropped": {}, "zone": "UTC"},
+        "metrics": {
+            "train/seconds": 3.0,
+            "val/new/ndcg@10": 0.5,
+            "test/new/ndcg@10": 0.25,
+            "test/new/ndcg@5": 0.2,
+            "test/new/users": 6040.0,
+            "test/new/mrr@10": float("nan"),
+            "test/baselines/popularity/new/ndcg@10": 0.125,
+        },
+    }
+    write_recommender_bundle(folder, **bundle_arguments)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    tables = [line for line in card.splitlines() if line.startswith("|")]
+    assert tables[-10:] == [
+        "| fact | value |",
+        "| --- | --- |",
+        "| rows | 1,234,567 |",
+        "| density | 0.0447 |",
+        "| zone | UTC |",
+        "| test | mf | popularity |",
+        "| --- | --- | --- |",
+        "| `new/mrr@10` | undefined |  |",
+        "| `new/ndcg@10` | 0.2500 | 0.1250 |",
+        "| `new/users` | 6,040 |  |",
+    ]
 
 
 def test_bundle_is_replaced_only_by_a_complete_one(

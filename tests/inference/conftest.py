@@ -19,12 +19,12 @@ USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
 # Item 2 and 3 tie, item 8 and 9 tie.
 POPULARITY = np.array([1.0, 2, 9, 9, 3, 4, 5, 6, 0, 0], dtype=np.float32)
-# "Zoë Müller" has bought nothing, "u 5" everything.
+# "NA" has bought nothing, "u 5" everything.
 HISTORIES = {
     "007": ["milk", "12", "milk"],
     "7": ["日本"],
-    "NA": ["NA", "a,b"],
-    "Zoë Müller": [],
+    "NA": [],
+    "Zoë Müller": ["last"],
     "名前": ["0012", "0012", "last"],
     "u 5": ITEMS,
 }

@@ -99,7 +99,8 @@ def test_exclude_takes_ids_for_all_users_or_for_each(by_user: Recommender) -> No
 
 
 def test_seen_items_of_each_user_are_excluded(by_user: Recommender) -> None:
-    users = ["007", "Zoë Müller", "u 5", "nobody", "007 but longer than any", "7"]
+    # The fifth continues the longest id there is.
+    users = ["007", "NA", "u 5", "nobody", "Zoë Müllers", "7", "Zoë Müller"]
     items, _ = by_user.recommend(users, k=10, exclude="seen")
     free, _ = by_user.recommend(users, k=10)
     assert items[0].tolist() == [item for item in free[0] if item not in {"milk", "12"}] + ["", ""]
@@ -107,6 +108,7 @@ def test_seen_items_of_each_user_are_excluded(by_user: Recommender) -> None:
     assert set(items[2]) == {""}
     assert items[3].tolist() == items[4].tolist() == POPULAR
     assert items[5].tolist() == [item for item in free[5] if item != "日本"] + [""]
+    assert items[6].tolist() == [item for item in free[6] if item != "last"] + [""]
 
 
 @pytest.mark.parametrize("name", ["by_user_unseen", "by_history_unseen"])
@@ -154,9 +156,21 @@ def test_without_any_history_there_is_a_warning(bundles: Path) -> None:
     assert recommender.recommend(["007"], k=1, history=[["NA"]])[0].tolist() == [["NA"]]
 
 
-def test_models_of_ids_ignore_histories(by_user: Recommender) -> None:
+def test_models_of_ids_are_not_even_given_histories(
+    by_user: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
     want = by_user.recommend(["7"])[0].tolist()
+    session = by_user._bundle.session
+    run = session.run
+    widths: list[int] = []
+
+    def measure(names: list[str], feeds: dict[str, Any]) -> Any:
+        widths.append(feeds["history"].shape[1])
+        return run(names, feeds)
+
+    monkeypatch.setattr(session, "run", measure)
     assert by_user.recommend(["7"], history=[["milk", "12"]])[0].tolist() == want
+    assert widths == [0]
 
 
 def test_candidates_restrict_what_is_returned(by_user: Recommender) -> None:

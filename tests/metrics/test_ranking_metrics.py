@@ -235,6 +235,7 @@ def test_padding_is_no_exposure() -> None:
     assert metrics.compute()["coverage@3"] == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_no_user_with_truth_gives_nan_and_no_exposure() -> None:
     metrics = RankingMetrics((3,), torch.tensor([1, 1]), num_users=2)
     found = metrics.compute()

@@ -91,8 +91,8 @@ def test_closed_form_run_has_no_learning_curves(make_run):
 def test_resumed_attempts_make_one_curve(make_run, log_attempt):
     run = make_run()
     log_attempt(run, "val", 0, 0, [0.9, 0.8], [0.1, 0.2])
-    # the second attempt repeats the second epoch; the eleventh comes after it, not before
-    log_attempt(run, "val", 1, 1, [0.7, 0.6], [0.3, 0.4])
+    # each attempt repeats the last epoch of the one before; 10 comes after 2
+    log_attempt(run, "val", 2, 1, [0.7, 0.6, 0.55], [0.3, 0.4, 0.45])
     log_attempt(run, "val", 10, 3, [0.5], [0.5])
     (run.path / "logs" / "val" / "11").mkdir()
     curve = read_curves(run)["val"]
@@ -148,16 +148,22 @@ def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
     section = next(
         made for make in SECTIONS if (made := make(facts)) and made.anchor == "customers"
     )
-    assert len(section.blocks) == 1
+    assert [figure.title for figure in section.blocks[0].items] == [
+        "New items: spread of NDCG@10",
+        "All purchases: spread of NDCG@10",
+    ]
 
 
 def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
     config["evaluation"] = {"split": {"_target_": "recsys.data.splits.FitOnEverything"}, "ks": [10]}
-    run = make_run(config=config, metrics={"train/seconds": 1.0}, examples=None)
+    data = {"rows_in": 5, "phases": {"ship": {"fit_rows": 5, "truth_rows": 0}}}
+    run = make_run(config=config, metrics={"train/seconds": 1}, data_report=data, examples=None)
     (run.path / "per_user.parquet").unlink()
     page = written(run)
     assert "fitted on everything, not tested" in page.text
     assert "no number here says how good it is" in page.text
+    assert "Rows to learn from" in page.text
+    assert "Rows to predict" not in page.text
     assert page.anchors == ["data", "repeat"]
 
 

@@ -70,6 +70,7 @@ def test_interval_is_two_standard_errors_wide():
     assert interval.high == pytest.approx(0.5 + 1.96 * 0.1)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_interval_of_less_than_two_customers_is_undefined(values):
     assert mean_interval(pd.Series(values, dtype=float)).ends is None
@@ -85,3 +86,7 @@ def test_difference_within_the_interval_is_too_close_to_call(make_run, metrics):
 
 def test_clear_difference_needs_no_caution(make_run, metrics):
     assert caution(read_facts(make_run(metrics=metrics(popularity=(0.9, 0.9))))) == ""
+
+
+def test_level_needs_no_caution(make_run, metrics):
+    assert caution(read_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.3, 0.3))))) == ""

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from recsys.models.gmf import GMF
 from recsys.models.matrix_factorization import MatrixFactorization
 from recsys.models.neumf import NeuMF
 from recsys.models.popularity import Popularity
+from recsys.models.recommender import Query
 from recsys.training.checkpoints import load_checkpoint
 from recsys.training.fit import Validation, fit_model
 from recsys.training.ranking_module import Objective, Optimization
@@ -169,6 +171,26 @@ def test_checkpoints_load_without_pickle_and_no_partial_file_stays(val_data, tmp
 def test_a_monitor_that_is_not_measured_is_named(val_data, tmp_path, settings, sentence):
     with pytest.raises(ConfigError, match=sentence):
         fit(val_data, tmp_path, **settings)
+
+
+def test_recent_purchases_weigh_more(val_data, tmp_path):
+    days = val_data.interactions.days_since
+    assert days.min() == 0
+    objective = Objective("full_softmax", 16, half_life_days=30)
+    weighted, _ = fit(val_data, tmp_path / "weighted", objective=objective)
+    plain, _ = fit(val_data, tmp_path / "plain")
+    users = torch.arange(val_data.vocabulary.num_users)
+    row, item = val_data.interactions.distinct.take(users)
+    score = [m.score_all(Query(users, users.new_zeros(len(users), 0)))[row, item] for m in (weighted, plain)]
+    recent, old = days < 60, days > 300
+    gain = (score[0] - score[1]).detach()
+    assert gain[recent].mean() > gain[old].mean() + 0.1
+
+
+def test_recency_without_timestamps_is_refused(val_data, tmp_path):
+    timeless = replace(val_data, interactions=replace(val_data.interactions, day=None))
+    with pytest.raises(ConfigError, match=r"loss\.half_life_days=30 needs timestamps"):
+        fit(timeless, tmp_path, objective=Objective("bce", 16, 1, half_life_days=30))
 
 
 def test_unknown_losses_and_schedules_are_named():

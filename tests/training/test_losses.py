@@ -1,8 +1,9 @@
 import math
 
+import pytest
 import torch
 
-from recsys.training.losses import bce, bpr, full_softmax, sampled_softmax
+from recsys.training.losses import bce, bpr, full_softmax, recency_weight, sampled_softmax
 
 
 def sigmoid(x: float) -> float:
@@ -39,3 +40,23 @@ def test_full_softmax_is_the_mean_over_purchases():
     expected = -(log_probability[0, 1] + log_probability[0, 2] + log_probability[1, 0]) / 3
     found = full_softmax(scores, torch.tensor([0, 0, 1]), torch.tensor([1, 2, 0]))
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("loss", [bce, bpr, sampled_softmax])
+def test_a_row_of_weight_two_counts_like_two_rows(loss):
+    scores = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    weighted = loss(scores, torch.tensor([1.0, 2.0, 0.0]))
+    torch.testing.assert_close(weighted, loss(scores[[0, 1, 1]]))
+    torch.testing.assert_close(loss(scores, torch.ones(3)), loss(scores))
+
+
+def test_a_purchase_of_weight_two_counts_like_two_purchases():
+    scores = torch.randn(2, 4, generator=torch.Generator().manual_seed(1))
+    row, item = torch.tensor([0, 0, 1]), torch.tensor([1, 3, 2])
+    weighted = full_softmax(scores, row, item, torch.tensor([1.0, 2.0, 1.0]))
+    torch.testing.assert_close(weighted, full_softmax(scores, row[[0, 1, 1, 2]], item[[0, 1, 1, 2]]))
+
+
+def test_recency_halves_every_half_life():
+    found = recency_weight(torch.tensor([0.0, 30.0, 60.0]), 30.0)
+    torch.testing.assert_close(found, torch.tensor([1.0, 0.5, 0.25]))

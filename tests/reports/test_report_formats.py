@@ -1,0 +1,55 @@
+import math
+
+import pytest
+
+from recsys.reports.formats import decimal, duration, moment, percent, plural, whole
+
+
+@pytest.mark.parametrize("write", [decimal, percent, whole, duration])
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_missing_and_undefined_are_a_dash(write, value):
+    assert write(value) == "–"
+
+
+@pytest.mark.parametrize(
+    ("share", "places", "words"),
+    [
+        (0.0, 1, "0.0 %"),
+        (0.088, 1, "8.8 %"),
+        (1e-5, 1, "<0.1 %"),
+        (0.004, 0, "<1 %"),
+        (1.0, 0, "100 %"),
+    ],
+)
+def test_share_above_zero_never_reads_as_zero(share, places, words):
+    assert percent(share, places).replace("\N{NO-BREAK SPACE}", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.25, "0.2 s"), (57.1, "57 s"), (59.6, "1 min 0 s"), (7500, "2 h 5 min")],
+)
+def test_duration_in_two_units(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "words"),
+    [
+        ("2026-03-01T12:30:59Z", "2026-03-01 12:30 UTC"),
+        ("2026-03-01T12:30:59.123456+00:00", "2026-03-01 12:30 UTC"),
+        ("2026-03-01T12:30:59.123456-05:00", "2026-03-01 12:30 -05:00"),
+        ("2026-03-01", "2026-03-01"),
+        (None, "–"),
+    ],
+)
+def test_moment_keeps_its_offset(timestamp, words):
+    assert moment(timestamp) == words
+
+
+def test_one_is_singular():
+    assert [plural(1, "row"), plural(0, "row"), plural(1200, "row")] == [
+        "1 row",
+        "0 rows",
+        "1,200 rows",
+    ]
