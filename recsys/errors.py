@@ -2,7 +2,9 @@
 
 
 class UserError(ValueError):
-    """Base of every error that is the input's fault, not the code's; command lines print it without a traceback."""
+    """Base of every error that is the input's fault, not the code's; command lines print it without
+    a traceback.
+    """
 
 
 class ConfigError(UserError):

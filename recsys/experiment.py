@@ -1,37 +1,25 @@
-"""The composition root: a configuration in, a run folder out. The only module that knows Hydra."""
+"""A configuration in, a run folder out; a run folder in, a bundle out."""
 
-import difflib
 import gc
 import math
-import os
 import random
 import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+import yaml
 from torch import nn
 
+from recsys.composition import CONF, closest, command_line, instantiate
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
+from recsys.data.splits import Phase
 from recsys.data.transactions import Transactions, fingerprint
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
 from recsys.export import write_recommender_bundle
@@ -41,132 +29,17 @@ from recsys.runs import RunFolder, record
 from recsys.training.fit import FitResult, Validation, fit_model
 from recsys.training.ranking_module import Objective, Optimization
 
-# errors that a sentence explains; any other is the code's fault and shows where
-EXPLAINED = (UserError, HydraException, OmegaConfBaseException, MisconfigurationException)
-ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
-_PACKAGE = Path(__file__).parent
-# beside the package in a checkout, inside it in a wheel
-CONF = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "config.yaml").exists())
-
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of scripts/train.py; the run folder is the last line it prints."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    resume = [argument for argument in arguments if argument.startswith("train.resume=")]
-    # so that errors reach us and not a traceback printer
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        if resume:
-            folder = resume_run(resume[0].partition("=")[2], [a for a in arguments if a not in resume])
-            print(folder)
-        else:
-            sys.argv[1:] = arguments
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_hydra_job)()
-    except EXPLAINED as error:
-        _leave(explain(error))
-    except KeyboardInterrupt:
-        _leave("interrupted; the last whole epoch is kept: continue with train.resume=RUN_FOLDER", 130)
-
-
-def _hydra_job(config: DictConfig) -> None:
-    try:
-        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        print(run_experiment(plain, Path(HydraConfig.get().runtime.output_dir)))
-    except EXPLAINED as error:
-        # Hydra would first repeat the whole command line, with whatever password stands in it; a sweep goes on
-        if HydraConfig.get().mode == RunMode.RUN:
-            _leave(explain(error))
-        raise
-
-
-def _leave(sentence: str, code: int = 2) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
-    sys.exit(code)
-
-
-def compose(overrides: list[str]) -> dict[str, Any]:
-    """The plain configuration that a command line of these overrides would run.
-
-    Raises:
-        ConfigError: an override names what does not exist.
-    """
-    with hydra.initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-        try:
-            config = hydra.compose("config", overrides, return_hydra_config=True)
-            HydraConfig.instance().set_config(config)
-            OmegaConf.set_struct(config, False)
-            del config["hydra"]
-            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explain(error)) from error
-
-
-def explain(error: Exception) -> str:
-    """One sentence for an error of ours, Hydra, OmegaConf or Lightning, with the closest name that exists."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return text
-    if isinstance(error, MisconfigurationException):
-        return f"trainer: {text}"
-    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name} does not exist; {_closest(name, error.options)}"
-    cause = error.__cause__
-    if isinstance(error, ConfigCompositionException) and cause is not None and "is not in struct" in str(cause):
-        key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
-        section, _, name = key.rpartition(".")
-        known = getattr(cause, "parent_node", None)
-        return f"{key} is not a setting; {_closest(name, [str(k) for k in known] if known is not None else [])}"
-    if isinstance(error, OverrideParseException):
-        text = text.partition(" See https://")[0]
-        return f"{text}; write key=value, and a value with spaces, brackets or other special characters needs quotes: 'data.path=\"data (1).csv\"'"
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
-    return text
-
-
-def _closest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return (f"did you mean {close[0]}? It" if close else "it") + f" is one of: {', '.join(sorted(known))}"
-
-
-def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
-    """Builds what a `_target_` names, if it comes from where our configurations may point.
-
-    Raises:
-        ConfigError: another target, or arguments that it does not take.
-    """
-    for target in _targets(config):
-        if not target.startswith(ALLOWED_TARGETS):
-            raise ConfigError(f"_target_={target} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}")
-    try:
-        return hydra.utils.instantiate(config, **arguments, _convert_="all")
-    except hydra.errors.InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        if isinstance(error.__cause__, TypeError):
-            raise ConfigError(f"{config['_target_']}: {error.__cause__}") from error
-        if str(error).startswith("Error locating target"):
-            raise ConfigError(f"_target_={config['_target_']} does not exist: correct the module or the name in it") from error
-        raise error.__cause__ or error from None
-
-
-def _targets(config: Any) -> Iterator[str]:  # noqa: ANN401
-    if isinstance(config, dict):
-        if "_target_" in config:
-            yield str(config["_target_"])
-        for value in config.values():
-            yield from _targets(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _targets(value)
+    command_line(sys.argv[1:] if arguments is None else arguments, run_experiment, resume_run)
 
 
 def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     """Reads, splits, trains, refits, judges and reports.
 
     Args:
-        config: plain, as `compose` returns it.
+        config: plain, as `recsys.composition.compose` returns it.
         folder: of the run; continued where it holds one with the same configuration.
 
     Returns:
@@ -175,61 +48,105 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     run = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.yaml").exists() and run.read_config() != config:
-        raise ConfigError(f"{folder} already holds a run with another configuration; choose another hydra.run.dir")
+        raise ConfigError(
+            f"{folder} already holds a run with another configuration; choose another hydra.run.dir"
+        )
     run.write_config(config)
-    seed = int(config["seed"])
-    timings = {"data": 0.0, "train": 0.0, "evaluation": 0.0}
     start = time.perf_counter()
     transactions: Transactions = instantiate(config["data"])
-    evaluation = config["evaluation"]
-    phases = instantiate(evaluation["split"])(transactions, seed)
-    filters = {"min_buyers": evaluation["min_buyers"], "k_core": evaluation["k_core"]}
-    timings["data"] += time.perf_counter() - start
-
-    metrics: dict[str, float] = {}
+    phases = instantiate(config["evaluation"]["split"])(transactions, int(config["seed"]))
+    metrics = {"data/seconds": time.perf_counter() - start}
     epochs: int | None = None
     for name, phase in phases.items():
-        start = time.perf_counter()
-        data = index_phase(transactions, name, phase, **filters, seed=seed)
-        transactions.report.phases[name] = data.counts
-        timings["data"] += time.perf_counter() - start
+        data = _index(config, transactions, name, phase, metrics)
         if name == next(iter(phases)):
             print_data_report(transactions.report)
             run.write_json("data_report.json", transactions.report.to_json())
         model, fitted = _fit(config, data, run, epochs)
         run.write_weights(name, model)
         if fitted is not None:
-            timings["train"] += fitted.seconds
-            metrics["train/samples_per_second"] = fitted.samples_per_second
             epochs = fitted.epochs
-            say(f"{name}: epoch {fitted.epochs} in {fitted.seconds:.1f} s" + _found(fitted, config))
-        if evaluation["views"] and name != "ship":
-            result = _evaluate(config, model, data)
-            timings["evaluation"] += result.metrics.pop("seconds")
-            metrics |= {f"{name}/{key}": value for key, value in result.metrics.items()}
-            if name == "test":
-                run.write_table("per_user.parquet", _with_user_ids(result, data.vocabulary))
-                metrics |= _baselines(config, data)
-                run.write_json("examples.json", example_customers(model, data, transactions.item_names))
-    if epochs is not None:
-        metrics["train/epochs"] = epochs
-    report = transactions.report
-    metrics |= {f"{part}/seconds": seconds for part, seconds in timings.items()}
-    metrics |= {f"data/{key}": float(getattr(report, key)) for key in ("rows_in", "rows", "users", "items", "density")}
-    metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
+            _add(metrics, "train/seconds", fitted.seconds)
+            metrics["train/samples_per_second"] = fitted.samples_per_second
+            metrics["train/epochs"] = epochs
+            say(f"{name}: epoch {epochs} in {fitted.seconds:.1f} s" + _found(fitted, config))
+        if config["evaluation"]["views"] and name != "ship":
+            _judge(config, model, data, transactions, run, metrics)
+    _finish(config, run, transactions, phases, data, metrics)
+    return folder
 
+
+def _index(
+    config: dict[str, Any],
+    transactions: Transactions,
+    name: str,
+    phase: Phase,
+    metrics: dict[str, float],
+) -> PhaseData:
+    start = time.perf_counter()
+    evaluation = config["evaluation"]
+    data = index_phase(
+        transactions,
+        name,
+        phase,
+        min_buyers=evaluation["min_buyers"],
+        k_core=evaluation["k_core"],
+        seed=int(config["seed"]),
+    )
+    transactions.report.phases[name] = data.counts
+    _add(metrics, "data/seconds", time.perf_counter() - start)
+    return data
+
+
+def _judge(
+    config: dict[str, Any],
+    model: Any,  # noqa: ANN401
+    data: PhaseData,
+    transactions: Transactions,
+    run: RunFolder,
+    metrics: dict[str, float],
+) -> None:
+    start = time.perf_counter()
+    result = _evaluate(config, model, data)
+    _add(metrics, "evaluation/seconds", time.perf_counter() - start)
+    metrics |= {f"{data.name}/{key}": value for key, value in result.metrics.items()}
+    if data.name == "test":
+        table = result.per_user
+        table.insert(0, "user_id", data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)])
+        run.write_table("per_user.parquet", table)
+        metrics |= _baselines(config, data)
+        run.write_json("examples.json", example_customers(model, data, transactions.item_names))
+
+
+def _finish(
+    config: dict[str, Any],
+    run: RunFolder,
+    transactions: Transactions,
+    phases: dict[str, Phase],
+    data: PhaseData,
+    metrics: dict[str, float],
+) -> None:
+    """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
+    report = transactions.report
+    for key in ("rows_in", "rows", "users", "items", "density"):
+        metrics[f"data/{key}"] = float(getattr(report, key))
+    metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
     run.write_json("data_report.json", report.to_json())
     run.write_vocabulary(data.vocabulary)
     run.write_history(data.interactions.history)
     known = set(data.vocabulary.item_ids)
-    run.write_json("items.json", {item: label for item, label in transactions.item_names.items() if item in known})
+    names = {item: name for item, name in transactions.item_names.items() if item in known}
+    run.write_json("items.json", names)
     split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
     run.write_json("run.json", record(config, report.fingerprint, fingerprint(*split_rows)))
     run.write_json("metrics.json", metrics)
-    print_leaderboard(metrics, str(config["choices"]["model"]), evaluation["ks"])
+    print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
     write_report(run)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
-    return folder
+
+
+def _add(metrics: dict[str, float], key: str, seconds: float) -> None:
+    metrics[key] = metrics.get(key, 0.0) + seconds
 
 
 def resume_run(folder: str, others: list[str]) -> Path:
@@ -239,7 +156,10 @@ def resume_run(folder: str, others: list[str]) -> Path:
         ConfigError: the folder is no run, or other settings were given.
     """
     if others:
-        raise ConfigError(f"train.resume continues a run as it was configured and takes no other setting (found {' '.join(others)})")
+        raise ConfigError(
+            "train.resume continues a run as it was configured and takes no other setting (found"
+            f" {' '.join(others)})"
+        )
     run = RunFolder.open(folder)
     if (run.path / "metrics.json").exists():
         raise ConfigError(f"{folder} has finished; there is nothing to resume")
@@ -262,7 +182,8 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     Args:
         folder: of the run.
         bundle: folder to write; its name is the bundle's.
-        include_seen: also ship what each user bought, so that it can be excluded or read as history.
+        include_seen: also ship what each user bought, so that it can be excluded or read as
+            history.
 
     Returns:
         The bundle.
@@ -283,36 +204,47 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
         provenance={
             "model": record["model"],
             "metrics": run.read_json("metrics.json"),
-            "data": {key: value for key, value in report.items() if key != "phases"} | {"name": record["data"]},
+            "data": (
+                {key: value for key, value in report.items() if key != "phases"}
+                | {"name": record["data"]}
+            ),
             "split": record["split"],
             "seed": record["seed"],
-            "config": _without_passwords(run.read_config()),
+            "config": _for_others(run.read_config()),
             "versions": record["versions"],
             "git_commit": record["git_commit"],
         },
     )
 
 
-def _without_passwords(config: Any) -> Any:  # noqa: ANN401
-    """The configuration with the user and password of every URL cut out: a bundle travels further than a run."""
+def _for_others(config: Any) -> Any:  # noqa: ANN401
+    """The configuration without what only this machine should know: passwords in URLs, folders in
+    paths.
+    """
     if isinstance(config, dict):
-        return {key: _without_passwords(value) for key, value in config.items()}
+        return {key: _for_others(value) for key, value in config.items()}
     if isinstance(config, list):
-        return [_without_passwords(value) for value in config]
-    return re.sub(r"://[^/@]*@", "://", config) if isinstance(config, str) else config
+        return [_for_others(value) for value in config]
+    if not isinstance(config, str):
+        return config
+    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)
 
 
 def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     return instantiate(config, num_users=vocabulary.num_users, num_items=vocabulary.num_items)
 
 
-def _fit(config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | None) -> tuple[nn.Module, FitResult | None]:
-    """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that it chose."""
+def _fit(
+    config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | None
+) -> tuple[nn.Module, FitResult | None]:
+    """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
+    it chose.
+    """
     seed, train, evaluation = int(config["seed"]), config["train"], config["evaluation"]
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    model = _build(config["model"], data.vocabulary)
+    model: Any = _build(config["model"], data.vocabulary)
     if hasattr(model, "fit"):
         model.fit(data.interactions)
         return model, None
@@ -323,7 +255,11 @@ def _fit(config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | 
     validation = None
     if data.name == "val":
         validation = Validation(
-            train["monitor"], tuple(evaluation["ks"]), train["patience"], train["validate_every"], evaluation["block_mb"]
+            train["monitor"],
+            tuple(evaluation["ks"]),
+            train["patience"],
+            train["validate_every"],
+            evaluation["block_mb"],
         )
     attempts = len(list((run.path / "logs" / data.name).glob("*")))
     loggers = [
@@ -334,7 +270,9 @@ def _fit(config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | 
         model,
         data,
         objective=Objective(**config["loss"]),
-        optimization=Optimization(train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"]),
+        optimization=Optimization(
+            train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"]
+        ),
         seed=seed,
         folder=run.path / "checkpoints" / data.name,
         trainer_options=trainer,
@@ -345,7 +283,7 @@ def _fit(config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | 
     return model, fitted
 
 
-def _load_pretrained(model: nn.Module, pretrained: dict[str, Any], data: PhaseData) -> None:
+def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:  # noqa: ANN401
     if not hasattr(model, "load_pretrained"):
         raise ConfigError("train.pretrained is for model=neumf only")
     states = {}
@@ -360,7 +298,10 @@ def _load_pretrained(model: nn.Module, pretrained: dict[str, Any], data: PhaseDa
             np.array_equal(vocabulary.user_ids, data.vocabulary.user_ids)
             and np.array_equal(vocabulary.item_ids, data.vocabulary.item_ids)
         ):
-            raise ConfigError(f"train.pretrained.{half}={pretrained[half]} was trained on other data or another split")
+            raise ConfigError(
+                f"train.pretrained.{half}={pretrained[half]} was trained on other data or another"
+                " split"
+            )
     try:
         model.load_pretrained(states["gmf"], states["mlp"], pretrained["alpha"])
     except RuntimeError as error:
@@ -370,9 +311,12 @@ def _load_pretrained(model: nn.Module, pretrained: dict[str, Any], data: PhaseDa
 
 def _evaluate(config: dict[str, Any], model: nn.Module, data: PhaseData) -> RankingResult:
     evaluation = config["evaluation"]
-    device = "cuda" if config["trainer"]["accelerator"] in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
-    start = time.perf_counter()
-    result = evaluate(
+    device = (
+        "cuda"
+        if config["trainer"]["accelerator"] in ("gpu", "auto") and torch.cuda.is_available()
+        else "cpu"
+    )
+    return evaluate(
         model,
         data,
         views=tuple(evaluation["views"]),
@@ -380,31 +324,27 @@ def _evaluate(config: dict[str, Any], model: nn.Module, data: PhaseData) -> Rank
         device=device,
         block_mb=evaluation["block_mb"],
     )
-    result.metrics["seconds"] = time.perf_counter() - start
-    return result
 
 
 def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
     """Rows beside the model: closed-form models, fitted and judged on the same phase."""
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name in config["evaluation"]["baselines"]:
         known = [file.stem for file in (CONF / "model").glob("*.yaml")]
         if name not in known:
-            raise ConfigError(f"evaluation.baselines: {name} does not exist; {_closest(name, known)}")
-        settings = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
-        model = _build(settings, data.vocabulary)  # type: ignore[arg-type]
+            raise ConfigError(
+                f"evaluation.baselines: {name} does not exist; {closest(name, known)}"
+            )
+        settings = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
+        model: Any = _build(settings, data.vocabulary)
         if not hasattr(model, "fit"):
-            raise ConfigError(f"evaluation.baselines: {name} needs training of its own; run it with model={name}")
+            raise ConfigError(
+                f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
+            )
         model.fit(data.interactions)
         found = _evaluate(config, model, data).metrics
-        metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items() if key != "seconds"}
+        metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
     return metrics
-
-
-def _with_user_ids(result: RankingResult, vocabulary: Vocabulary) -> Any:  # noqa: ANN401
-    table = result.per_user
-    table.insert(0, "user_id", vocabulary.user_ids[table.pop("user").to_numpy()])
-    return table
 
 
 def _found(fitted: FitResult, config: dict[str, Any]) -> str:

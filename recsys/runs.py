@@ -1,16 +1,16 @@
 """The run folder: what a training leaves behind, and how others read it.
 
-    config.yaml          the composed configuration, plain
-    metrics.json         flat, full precision
-    per_user.parquet     user_id, view, num_truth and a column a metric (test)
-    vocabulary.npz       user_ids, item_ids
-    history.npz          indptr, items: what each user bought in the fitted part, in order of time
-    items.json           item id to a name for people, where the source has names
-    data_report.json     rows in, dropped and why, per phase
-    run.json             fingerprints, seed, versions, monitored metric, model
-    logs/                CSV and TensorBoard, a folder a phase
-    checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase ("test" or "ship") is the model
-    report.html          pictures
+config.yaml          the composed configuration, plain
+metrics.json         flat, full precision
+per_user.parquet     user_id, view, num_truth and a column a metric (test)
+vocabulary.npz       user_ids, item_ids
+history.npz          indptr, items: what each user bought in the fitted part, in order of time
+items.json           item id to a name for people, where the source has names
+data_report.json     rows in, dropped and why, per phase
+run.json             fingerprints, seed, versions, monitored metric, model
+logs/                CSV and TensorBoard, a folder a phase
+checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase ("test" or "ship") is
+the model report.html          pictures
 """
 
 import importlib.metadata
@@ -51,13 +51,18 @@ class RunFolder:
         """
         folder = cls(Path(path))
         if not (folder.path / "config.yaml").is_file():
-            raise ConfigError(f"{path} is not a run folder: it has no config.yaml; scripts/train.py prints the folder it wrote")
+            raise ConfigError(
+                f"{path} is not a run folder: it has no config.yaml; scripts/train.py prints the"
+                " folder it wrote"
+            )
         return folder
 
     def require_finished(self) -> None:
         """Raises ConfigError where the training has not ended."""
         if not (self.path / "metrics.json").is_file():
-            raise ConfigError(f"{self.path} has not finished training; continue it with train.resume={self.path}")
+            raise ConfigError(
+                f"{self.path} has not finished training; continue it with train.resume={self.path}"
+            )
 
     def write_json(self, name: str, content: Any) -> None:  # noqa: ANN401
         """Writes plain values."""
@@ -96,17 +101,25 @@ class RunFolder:
 
     def write_history(self, history: Ragged) -> None:
         """Writes history.npz."""
-        arrays = {"indptr": history.indptr.numpy(), "items": history.values.numpy().astype(np.int32)}
+        arrays = {
+            "indptr": history.indptr.numpy(),
+            "items": history.values.numpy().astype(np.int32),
+        }
         self._replace("history.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
     def read_history(self) -> Ragged:
         """Reads history.npz."""
         with np.load(self.path / "history.npz", allow_pickle=False) as arrays:
-            return Ragged(torch.from_numpy(arrays["indptr"]), torch.from_numpy(arrays["items"].astype(np.int64)))
+            return Ragged(
+                torch.from_numpy(arrays["indptr"]),
+                torch.from_numpy(arrays["items"].astype(np.int64)),
+            )
 
     def write_weights(self, phase: str, model: nn.Module) -> None:
         """Writes checkpoints/PHASE/model.safetensors."""
-        state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+        state = {
+            name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+        }
         (self.path / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
         self._replace(f"checkpoints/{phase}/model.safetensors", lambda file: save_file(state, file))
 
@@ -141,7 +154,10 @@ def record(config: dict[str, Any], data_print: str, split_print: str) -> dict[st
         "split_fingerprint": split_print,
         "seed": config["seed"],
         "monitor": config["train"]["monitor"] if config["evaluation"]["views"] else None,
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
+        "versions": (
+            {"python": platform.python_version()}
+            | {name: importlib.metadata.version(name) for name in packages}
+        ),
         "git_commit": _git_commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),

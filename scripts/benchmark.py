@@ -1,6 +1,7 @@
 """Ratios measured side by side in one run: python scripts/benchmark.py training.
 
-training   one NeuMF epoch through Lightning against the same steps in a bare torch loop, alternating.
+training   one NeuMF epoch through Lightning against the same steps in a bare torch loop,
+alternating.
 """
 
 import statistics
@@ -38,7 +39,9 @@ class TrainingArguments:
     purchases: int = setting("purchases", default=1_000_000, minimum=1)
     batch_size: int = setting("positives a batch", default=4096, minimum=1)
     negatives: int = setting("negatives a positive", default=4, minimum=1)
-    embedding_dim: int = setting("embedding_dim of NeuMF (hidden_dims are 32, 16)", default=32, minimum=1)
+    embedding_dim: int = setting(
+        "embedding_dim of NeuMF (hidden_dims are 32, 16)", default=32, minimum=1
+    )
     rounds: int = setting("times that both are measured, in turn", default=5, minimum=1)
     threads: int = setting("threads of torch", default=2, minimum=1)
 
@@ -71,9 +74,13 @@ def _generated(arguments: TrainingArguments) -> PhaseData:
     item = generator.choice(arguments.items, size=arguments.purchases, p=weight / weight.sum())
     user = np.sort(generator.integers(arguments.users, size=arguments.purchases))
     history = Ragged.from_sorted(user, item, arguments.users)
-    users, items = (np.arange(size).astype(str).astype(object) for size in (arguments.users, arguments.items))
+    users, items = (
+        np.arange(size).astype(str).astype(object) for size in (arguments.users, arguments.items)
+    )
     nothing = Ragged.from_sorted(user[:0], item[:0], arguments.users)
-    return PhaseData("ship", Vocabulary(users, items), Interactions(history, arguments.items), nothing, None, {})
+    return PhaseData(
+        "ship", Vocabulary(users, items), Interactions(history, arguments.items), nothing, None, {}
+    )
 
 
 def _bare_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
@@ -122,7 +129,10 @@ def _print(rates: dict[str, list[float]], pairs: int) -> None:
         figures = (statistics.median(values), min(values), max(values))
         table.add_row(f"{name}, M pairs/s", *(f"{figure / 1e6:.2f}" for figure in figures))
     ratios = [mine / theirs for mine, theirs in zip(own, bare, strict=True)]
-    table.add_row("ratio", *(f"{figure:.2f}" for figure in (statistics.median(ratios), min(ratios), max(ratios))))
+    table.add_row(
+        "ratio",
+        *(f"{figure:.2f}" for figure in (statistics.median(ratios), min(ratios), max(ratios))),
+    )
     Console().print(table)
 
 
@@ -130,8 +140,12 @@ def main() -> int:
     """Returns the exit code."""
     try:
         if sys.argv[1:2] != ["training"]:
-            raise ConfigError("name what to measure: python scripts/benchmark.py training [key=value …]")
-        training(parse_arguments(TrainingArguments, sys.argv[2:], "python scripts/benchmark.py training"))
+            raise ConfigError(
+                "name what to measure: python scripts/benchmark.py training [key=value …]"
+            )
+        training(
+            parse_arguments(TrainingArguments, sys.argv[2:], "python scripts/benchmark.py training")
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from recsys.composition import compose
 from recsys.errors import UserError
-from recsys.experiment import compose, export_run, run_experiment
+from recsys.experiment import export_run, run_experiment
 from recsys.inference import Recommender, verify
 from recsys.runs import RunFolder
 

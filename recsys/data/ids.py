@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 def natural_order(ids: np.ndarray) -> np.ndarray:
     """Positions that sort ids: plain integers first, by value, then the others, by code point.
 
-    The place of two ids relative to each other does not depend on which other ids there are, so a new row
-    in the test part cannot reorder a vocabulary.
+    The place of two ids relative to each other does not depend on which other ids there are, so a
+    new row in the test part cannot reorder a vocabulary.
     """
     text = pd.Series(ids, dtype="str")
     is_number = text.str.fullmatch(r"-?[1-9][0-9]{0,17}|0").to_numpy(dtype=bool)
@@ -28,7 +28,9 @@ def natural_order(ids: np.ndarray) -> np.ndarray:
 
 
 def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
-    """Turns a column of ids of any type into a categorical of strings in natural order; missing ids become code -1."""
+    """Turns a column of ids of any type into a categorical of strings in natural order; missing ids
+    become code -1.
+    """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -38,7 +40,9 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
         whole = pc.all(pc.and_(pc.is_finite(column), pc.equal(pc.floor(column), column))).as_py()
         column = column.cast(pa.int64()) if whole is not False else column
     if len(column) == 0 or pa.types.is_null(column.type):
-        return pd.Categorical.from_codes(np.full(len(column), -1), categories=pd.Index([], dtype="str"))
+        return pd.Categorical.from_codes(
+            np.full(len(column), -1), categories=pd.Index([], dtype="str")
+        )
     encoded = column.dictionary_encode()
     ids = encoded.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -74,7 +78,9 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes the ids to an npz file (no pickle: fixed-width strings)."""
-        np.savez_compressed(path, user_ids=self.user_ids.astype(str), item_ids=self.item_ids.astype(str))
+        np.savez_compressed(
+            path, user_ids=self.user_ids.astype(str), item_ids=self.item_ids.astype(str)
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":

@@ -1,4 +1,5 @@
-"""What one phase of a split works on: a vocabulary, the fitted purchases, and the questions with their answers.
+"""What one phase of a split works on: a vocabulary, the fitted purchases, and the questions with
+their answers.
 
 Axes: U users and I items of the vocabulary, N events, R users who are asked about, C candidates.
 """
@@ -26,7 +27,8 @@ class Interactions:
     Attributes:
         history: item of every event, row by user (latest last): U rows, N values.
         num_items: I.
-        day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source has no timestamps.
+        day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source
+            has no timestamps.
     """
 
     history: Ragged
@@ -48,12 +50,15 @@ class Interactions:
 
     @cached_property
     def days_since(self) -> Tensor | None:
-        """Days from the last purchase of each pair in `distinct` to the end of the fitted part, float32; None without time."""
+        """Days from the last purchase of each pair in `distinct` to the end of the fitted part,
+        float32; None without time.
+        """
         if self.day is None:
             return None
         user = np.repeat(np.arange(self.num_users, dtype=np.int64), self.history.lengths().numpy())
         keys = user * self.num_items + self.history.values.numpy()
-        # events of a user are in order of time: seen from the end, the first of a pair is its last purchase
+        # events of a user are in order of time: seen from the end, the first of a pair is its last
+        # purchase
         _, from_end = np.unique(keys[::-1], return_index=True)
         day = self.day.numpy()
         return torch.from_numpy((day.max() - day[::-1][from_end]).astype(np.float32))
@@ -66,7 +71,9 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Lists to rank: the users asked, int64 (R,); item indices ascending, int64 (R, C), I pads; relevance, bool (R, C)."""
+    """Lists to rank: the users asked, int64 (R,); item indices ascending, int64 (R, C), I pads;
+    relevance, bool (R, C).
+    """
 
     user: Tensor
     item: Tensor
@@ -81,7 +88,8 @@ class PhaseData:
         name: "val", "test" or "ship".
         vocabulary: users and items of the fitted part (and items that only candidates have).
         interactions: what to fit on.
-        truth: items that each user bought in the period asked about, ascending; a row a user of the vocabulary.
+        truth: items that each user bought in the period asked about, ascending; a row a user of the
+            vocabulary.
         candidates: published or sampled lists, or None.
         counts: what was kept and what left, for the report.
     """
@@ -95,7 +103,13 @@ class PhaseData:
 
 
 def index_phase(
-    transactions: Transactions, name: str, phase: Phase, *, min_buyers: int = 1, k_core: int = 0, seed: int = 0
+    transactions: Transactions,
+    name: str,
+    phase: Phase,
+    *,
+    min_buyers: int = 1,
+    k_core: int = 0,
+    seed: int = 0,
 ) -> PhaseData:
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
@@ -104,7 +118,8 @@ def index_phase(
         name: of the phase.
         phase: its rows.
         min_buyers: items with fewer distinct buyers in the fitted rows are left out.
-        k_core: above 0, users and items with fewer distinct partners are left out, again and again until none is left.
+        k_core: above 0, users and items with fewer distinct partners are left out, again and again
+            until none is left.
         seed: of sampled negatives.
 
     Raises:
@@ -121,12 +136,17 @@ def index_phase(
         items = np.union1d(items, in_test.item)
     _require_enough(transactions, phase, len(users), len(items), min_buyers, k_core)
     vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
-    to_user, to_item = _inverse(users, len(transactions.user_ids)), _inverse(items, len(transactions.item_ids))
+    to_user, to_item = (
+        _inverse(users, len(transactions.user_ids)),
+        _inverse(items, len(transactions.item_ids)),
+    )
     interactions = _events(transactions, rows, to_user[user], to_item[item], len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
-        candidates = _published(in_test.user, in_test.item, in_test.relevant, to_user, to_item, len(items), counts)
+        candidates = _published(
+            in_test.user, in_test.item, in_test.relevant, to_user, to_item, len(items), counts
+        )
     elif phase.sampled_negatives:
         candidates = _sampled(interactions, truth, phase.sampled_negatives, seed)
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
@@ -157,15 +177,24 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
 
 
 def _require_enough(
-    transactions: Transactions, phase: Phase, num_users: int, num_items: int, min_buyers: int, k_core: int
+    transactions: Transactions,
+    phase: Phase,
+    num_users: int,
+    num_items: int,
+    min_buyers: int,
+    k_core: int,
 ) -> None:
     for count, noun in ((num_users, "user"), (num_items, "item")):
         if count < 2:
-            before = len(np.unique(transactions.user[phase.fit])), len(np.unique(transactions.item[phase.fit]))
+            before = (
+                len(np.unique(transactions.user[phase.fit])),
+                len(np.unique(transactions.item[phase.fit])),
+            )
             raise DataError(
-                f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to fit on, at least 2 are needed; "
-                f"the fitted part has {before[0]:,} users and {before[1]:,} items before the filters "
-                f"(evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core})"
+                f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
+                f" fit on, at least 2 are needed; the fitted part has {before[0]:,} users and"
+                f" {before[1]:,} items before the filters (evaluation.min_buyers={min_buyers},"
+                f" evaluation.k_core={k_core})"
             )
 
 
@@ -177,7 +206,12 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 
 
 def _events(
-    transactions: Transactions, rows: np.ndarray, user: np.ndarray, item: np.ndarray, num_users: int, num_items: int
+    transactions: Transactions,
+    rows: np.ndarray,
+    user: np.ndarray,
+    item: np.ndarray,
+    num_users: int,
+    num_items: int,
 ) -> Interactions:
     order = np.arange(len(rows))
     if transactions.timestamp is not None and transactions.day is not None:
@@ -209,7 +243,9 @@ def _truth(
     counts["truth_users"] = len(np.unique(codes))
     counts["truth_users_unknown"] = len(np.unique(codes[user < 0]))
     known = (user >= 0) & (item >= 0)
-    counts["truth_users_without_known_item"] = len(np.unique(codes[user >= 0])) - len(np.unique(user[known]))
+    counts["truth_users_without_known_item"] = len(np.unique(codes[user >= 0])) - len(
+        np.unique(user[known])
+    )
     pairs = np.unique(user[known] * num_items + item[known])
     return Ragged.from_sorted(pairs // num_items, pairs % num_items, num_users)
 
@@ -243,8 +279,12 @@ def _published(
     return Candidates(torch.from_numpy(asked), torch.from_numpy(items), torch.from_numpy(hits))
 
 
-def _sampled(interactions: Interactions, truth: Ragged, num_negatives: int, seed: int) -> Candidates:
-    """One truth item of each user among items that the user bought neither before nor in the period asked about."""
+def _sampled(
+    interactions: Interactions, truth: Ragged, num_negatives: int, seed: int
+) -> Candidates:
+    """One truth item of each user among items that the user bought neither before nor in the period
+    asked about.
+    """
     asked = torch.nonzero(truth.lengths()).squeeze(1)  # (R,)
     positive = truth.values[truth.indptr[asked]]  # (R,)
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,5 @@
-"""Index batches, sliced from tensors that already lie on the device; no row ever becomes a Python object.
+"""Index batches, sliced from tensors that already lie on the device; no row ever becomes a Python
+object.
 
 Axes: B rows of a batch, N negatives a row, P positives of the users of a batch, U users, I items.
 """
@@ -51,18 +52,26 @@ class Share:
     world_size: int = 1
 
 
+ALONE = Share()
+
+
 def epoch_generator(seed: int, epoch: int, rank: int, device: torch.device) -> torch.Generator:
-    """A generator that depends on (seed, epoch, rank) alone, so that a resumed epoch draws what it would have drawn."""
+    """A generator that depends on (seed, epoch, rank) alone, so that a resumed epoch draws what it
+    would have drawn.
+    """
     # odd multipliers spread the three numbers over 63 bits
-    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % (1 << 63)
+    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % (
+        1 << 63
+    )
     return torch.Generator(device=device).manual_seed(mixed)
 
 
 class NegativeSampler:
     """Draws uniformly from the items that a user never bought: exact, without a loop of rejections.
 
-    Of d_u sorted positives p_0 < p_1 < …, p_j - j items that are no positive lie before p_j. So the r-th item that is no
-    positive is r + #{j : p_j - j <= r}, and one binary search in the flat array of (user, p_j - j) finds that count.
+    Of d_u sorted positives p_0 < p_1 < …, p_j - j items that are no positive lie before p_j. So the
+    r-th item that is no positive is r + #{j : p_j - j <= r}, and one binary search in the flat
+    array of (user, p_j - j) finds that count.
     """
 
     def __init__(self, positives: Ragged, num_items: int) -> None:
@@ -77,18 +86,26 @@ class NegativeSampler:
         self._num_items = num_items
 
     def draw(self, user: Tensor, num_negatives: int, generator: torch.Generator) -> Tensor:
-        """Negatives of `user` (B,) -> (B, N). A user who bought everything gets any item: there is no negative to draw."""
-        uniform = torch.rand(len(user), num_negatives, generator=generator, device=user.device, dtype=torch.float64)
+        """Negatives of `user` (B,) -> (B, N). A user who bought everything gets any item: there is
+        no negative to draw.
+        """
+        uniform = torch.rand(
+            len(user), num_negatives, generator=generator, device=user.device, dtype=torch.float64
+        )
         free = self._free[user].unsqueeze(1)  # (B, 1)
         anything = (uniform * self._num_items).long()
         rank = (uniform * free).long()  # (B, N)
         keys = user.unsqueeze(1) * self._stride + rank
-        passed = torch.searchsorted(self._gap_keys, keys, right=True) - self._indptr[user].unsqueeze(1)
+        passed = torch.searchsorted(self._gap_keys, keys, right=True) - self._indptr[
+            user
+        ].unsqueeze(1)
         return torch.where(free > 0, rank + passed, anything)
 
 
 class PairBatches:
-    """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` stands beside `interactions.distinct`."""
+    """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` stands
+    beside `interactions.distinct`.
+    """
 
     def __init__(
         self,
@@ -105,7 +122,9 @@ class PairBatches:
         positives = interactions.distinct.to(device)
         self._weight = None if weight is None else weight.to(device)
         self._item = positives.values
-        self._user = torch.repeat_interleave(torch.arange(len(positives), device=device), positives.lengths())
+        self._user = torch.repeat_interleave(
+            torch.arange(len(positives), device=device), positives.lengths()
+        )
         self._sampler = NegativeSampler(positives, interactions.num_items)
         self._num_negatives = num_negatives
         self._order = _EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
@@ -123,7 +142,9 @@ class PairBatches:
 
 
 class UserBatches:
-    """Every user with a positive once an epoch, in a new order, with all; `weight` stands beside `interactions.distinct`."""
+    """Every user with a positive once an epoch, in a new order, with all; `weight` stands beside
+    `interactions.distinct`.
+    """
 
     def __init__(
         self,
@@ -166,11 +187,15 @@ class _EpochOrder:
         return -(-self._rows_per_process() // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        # every process shuffles alike and takes its own stretch; the last rows wrap around so that all have as many
+        # every process shuffles alike and takes its own stretch; the last rows wrap around so that
+        # all have as many
         shared = epoch_generator(self.seed, self.epoch(), -1, self.device)
         order = torch.randperm(self.size, generator=shared, device=self.device)
         rows = self._rows_per_process()
-        places = torch.arange(self.share.rank * rows, (self.share.rank + 1) * rows, device=self.device) % self.size
+        places = (
+            torch.arange(self.share.rank * rows, (self.share.rank + 1) * rows, device=self.device)
+            % self.size
+        )
         yield from torch.split(order[places], self.batch_size)
 
     def generator(self) -> torch.Generator:

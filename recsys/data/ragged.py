@@ -1,6 +1,7 @@
 """Rows of different length in two flat tensors.
 
-Axes: R rows, N values in all rows together, B rows of a block, P values of a block, L longest row of a block.
+Axes: R rows, N values in all rows together, B rows of a block, P values of a block, L longest row
+of a block.
 """
 
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ class Ragged:
         return torch.where(inside, self.values[offset], pad)
 
     def mask(self, rows: Tensor, width: int) -> Tensor:
-        """True where a value stands in its row: bool (B, width); values are column numbers below `width`."""
+        """True where a value stands in its row: bool (B, width); values are column numbers below
+        `width`.
+        """
         row, value = self.take(rows)
         mask = torch.zeros(len(rows), width, dtype=torch.bool, device=rows.device)
         mask[row, value] = True

@@ -17,10 +17,12 @@ class DataReport:
         rows_in: rows read.
         dropped: reason to number of rows dropped, in the order of the checks.
         rows, users, items: what is left.
-        duplicate_rows: rows that repeat an earlier row in every column read (kept or dropped, as `data.duplicates` says).
+        duplicate_rows: rows that repeat an earlier row in every column read (kept or dropped, as
+            `data.duplicates` says).
         density: distinct (user, item) pairs / (users x items).
         first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
-        phases: counts of every split phase ("val", "test", "ship"): what was fitted, what is asked, what was left out.
+        phases: counts of every split phase ("val", "test", "ship"): what was fitted, what is asked,
+            what was left out.
     """
 
     source: str
@@ -56,14 +58,17 @@ class RowFilter:
         self._on_bad_rows = on_bad_rows
 
     def bad(self, rows: np.ndarray, reason: str) -> None:
-        """Leaves out rows (mask, (N,)) that no clean table has: a counted drop or an error, as configured."""
+        """Leaves out rows (mask, (N,)) that no clean table has: a counted drop or an error, as
+        configured.
+        """
         count = int((rows & self.keep).sum())
         if count and self._on_bad_rows == "error":
             first = int(np.flatnonzero(rows & self.keep)[0]) + 1
             have = "row has" if count == 1 else "rows have"
             raise DataError(
-                f"{self._report.source}: {count:,} {have} {reason} (the first is data row {first:,}); "
-                "mend the table, or set data.on_bad_rows=drop to leave them out and count them"
+                f"{self._report.source}: {count:,} {have} {reason} (the first is data row"
+                f" {first:,}); mend the table, or set data.on_bad_rows=drop to leave them out and"
+                " count them"
             )
         self.leave_out(rows, reason)
 

@@ -1,7 +1,7 @@
 """Which rows a model is fitted on, and which purchases it is asked about afterwards.
 
-A split makes phases. In phase "val" the model is chosen; in phase "test" it is fitted again on train and validation
-and judged once; phase "ship" fits on everything and asks nothing.
+A split makes phases. In phase "val" the model is chosen; in phase "test" it is fitted again on
+train and validation and judged once; phase "ship" fits on everything and asks nothing.
 """
 
 import warnings
@@ -22,7 +22,8 @@ class Phase:
         fit: rows to fit on.
         truth: rows to predict; empty where nothing is asked.
         candidates: published lists are ranked in this phase.
-        sampled_negatives: unseen items drawn beside each truth item (seeded), 0: the catalogue is ranked.
+        sampled_negatives: unseen items drawn beside each truth item (seeded), 0: the catalogue is
+            ranked.
     """
 
     fit: np.ndarray
@@ -41,7 +42,9 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class GlobalTime:
-    """Test is the last `test_days` before the last timestamp, validation the `validation_days` before those."""
+    """Test is the last `test_days` before the last timestamp, validation the `validation_days`
+    before those.
+    """
 
     test_days: float = 28
     validation_days: float = 28
@@ -49,15 +52,17 @@ class GlobalTime:
     def __post_init__(self) -> None:
         for name in ("test_days", "validation_days"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0")
+                raise ConfigError(
+                    f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0"
+                )
 
     def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
         """Cuts at two instants, the same for every user."""
         time = transactions.timestamp
         if time is None:
             raise DataError(
-                f"{transactions.report.source} has no timestamps, which evaluation=global_time needs; "
-                "set data.columns.timestamp, or evaluation=leave_last_out"
+                f"{transactions.report.source} has no timestamps, which evaluation=global_time"
+                " needs; set data.columns.timestamp, or evaluation=leave_last_out"
             )
         test_start = time.max() - self.test_days * SECONDS_A_DAY
         val_start = test_start - self.validation_days * SECONDS_A_DAY
@@ -65,8 +70,10 @@ class GlobalTime:
         before, after = time <= val_start, time > test_start
         if not before.any():
             raise DataError(
-                f"{transactions.report.source} covers {(time.max() - time.min()) / SECONDS_A_DAY:.1f} days, fewer than the "
-                f"{self.test_days + self.validation_days:g} held out; lower evaluation.split.test_days and validation_days"
+                f"{transactions.report.source} covers"
+                f" {(time.max() - time.min()) / SECONDS_A_DAY:.1f} days, fewer than the"
+                f" {self.test_days + self.validation_days:g} held out; lower"
+                " evaluation.split.test_days and validation_days"
             )
         return {
             "val": Phase(rows[before], rows[~before & ~after]),
@@ -76,7 +83,8 @@ class GlobalTime:
 
 @dataclass(frozen=True)
 class LeaveLastOut:
-    """Test is each user's last purchase, validation the one before; ties by row order; random where there is no time.
+    """Test is each user's last purchase, validation the one before; ties by row order; random where
+    there is no time.
 
     A user with two purchases has no validation, a user with one is only fitted.
     """
@@ -84,8 +92,8 @@ class LeaveLastOut:
     def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
         """Holds out by rank from the end of each user's history."""
         warnings.warn(
-            "leave-last-out leaks time: the model is fitted on purchases of other users that lie after the one it predicts; "
-            "prefer evaluation=global_time",
+            "leave-last-out leaks time: the model is fitted on purchases of other users that lie"
+            " after the one it predicts; prefer evaluation=global_time",
             stacklevel=2,
         )
         user = transactions.user
@@ -113,7 +121,8 @@ class Presplit:
     """The published test part; validation is one seeded item of each user, out of train.
 
     Attributes:
-        validation_negatives: seeded unseen items beside the validation item, where the test part has candidates.
+        validation_negatives: seeded unseen items beside the validation item, where the test part
+            has candidates.
     """
 
     validation_negatives: int = 99
@@ -121,7 +130,10 @@ class Presplit:
     def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
         """Draws the validation items; the test part is as published."""
         if transactions.is_test is None:
-            raise ConfigError("evaluation=presplit needs published parts; set data=presplit, or another evaluation")
+            raise ConfigError(
+                "evaluation=presplit needs published parts; set data=presplit, or another"
+                " evaluation"
+            )
         rows = np.arange(len(transactions))
         train, test = rows[~transactions.is_test], rows[transactions.is_test]
         user, item = transactions.user[train], transactions.item[train]
@@ -138,7 +150,9 @@ class Presplit:
         has_candidates = transactions.candidates is not None
         return {
             "val": Phase(
-                train[fit], train[np.sort(chosen)], sampled_negatives=self.validation_negatives if has_candidates else 0
+                train[fit],
+                train[np.sort(chosen)],
+                sampled_negatives=self.validation_negatives if has_candidates else 0,
             ),
             "test": Phase(train, test, candidates=has_candidates),
         }

@@ -20,7 +20,9 @@ SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True)
 class CandidateTable:
-    """A published list of items to rank for each test user, row by row: codes and relevance, each (C,)."""
+    """A published list of items to rank for each test user, row by row: codes and relevance, each
+    (C,).
+    """
 
     user: np.ndarray
     item: np.ndarray
@@ -62,8 +64,9 @@ class Cleaning:
     """Decisions about rows, as the configuration states them.
 
     Attributes:
-        on_bad_rows: "drop" counts and leaves out rows with a null id, an unparsable or future time, a quantity or price
-            that is not a number or not positive; "error" stops at the first kind.
+        on_bad_rows: "drop" counts and leaves out rows with a null id, an unparsable or future time,
+            a quantity or price that is not a number or not positive; "error" stops at the first
+            kind.
         duplicates: "keep" or "drop" rows that repeat an earlier row in every column read.
         timezone: IANA zone of the shop's clock; days are its days.
         naive_timezone: zone that times without an offset were read from; None: `timezone`.
@@ -93,7 +96,8 @@ def clean_transactions(
         table: user_id, item_id and any of timestamp, quantity, price, rating.
         report: filled in as a side effect.
         cleaning: what to do with which rows.
-        left_out: reason to mask (N,) of rows that the source's own rules exclude, applied before the general checks.
+        left_out: reason to mask (N,) of rows that the source's own rules exclude, applied before
+            the general checks.
         item_names: item id to a name for people.
 
     Raises:
@@ -115,7 +119,9 @@ def clean_transactions(
         rows.leave_out(repeated, "a repeated row")
     if not rows.keep.any():
         reasons = ", ".join(f"{count:,} had {reason}" for reason, count in report.dropped.items())
-        raise DataError(f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})")
+        raise DataError(
+            f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
+        )
 
     keep = rows.keep
     user, user_ids = _used(users, keep)
@@ -123,9 +129,13 @@ def clean_transactions(
     timestamp = day = None
     if times is not None:
         kept = times[keep]
-        timestamp = kept.dt.tz_localize(None).astype("datetime64[s]").astype("int64").to_numpy(copy=True)
+        timestamp = (
+            kept.dt.tz_localize(None).astype("datetime64[s]").astype("int64").to_numpy(copy=True)
+        )
         local = kept.dt.tz_convert(cleaning.timezone)
-        day = (local.dt.tz_localize(None).astype("datetime64[s]").astype("int64") // SECONDS_A_DAY).to_numpy(np.int32)
+        day = (
+            local.dt.tz_localize(None).astype("datetime64[s]").astype("int64") // SECONDS_A_DAY
+        ).to_numpy(np.int32)
         report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
     pairs = len(np.unique(user.astype(np.int64) * len(item_ids) + item))
     report.rows, report.users, report.items = len(user), len(user_ids), len(item_ids)
@@ -142,11 +152,16 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
             rows.bad(numbers.isna().to_numpy(), f"a {name} that is not a number")
             # a price of 0 is a gift; a quantity of 0 or less is no purchase
             negative = numbers <= 0 if name == "quantity" else numbers < 0
-            rows.bad(negative.to_numpy(), f"a {name} " + ("of 0 or less" if name == "quantity" else "below 0"))
+            rows.bad(
+                negative.to_numpy(),
+                f"a {name} " + ("of 0 or less" if name == "quantity" else "below 0"),
+            )
     if "rating" in table.column_names and cleaning.min_rating is not None:
         rating = to_numbers(table.column("rating").to_pandas())
         rows.bad(rating.isna().to_numpy(), "a rating that is not a number")
-        rows.leave_out((rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}")
+        rows.leave_out(
+            (rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}"
+        )
     if "timestamp" not in table.column_names:
         return None
     require_timezone(cleaning.timezone)
@@ -158,7 +173,9 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
     return times
 
 
-def _repeated_rows(table: pa.Table, users: pd.Categorical, items: pd.Categorical, keep: np.ndarray) -> np.ndarray:
+def _repeated_rows(
+    table: pa.Table, users: pd.Categorical, items: pd.Categorical, keep: np.ndarray
+) -> np.ndarray:
     frame = pd.DataFrame({"user": users.codes, "item": items.codes})
     for name in table.column_names:
         if name not in ("user_id", "item_id"):
@@ -180,7 +197,11 @@ def fingerprint(*arrays: np.ndarray | None) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         if array is not None:
-            plain = np.asarray(array, dtype=str) if array.dtype == object else np.ascontiguousarray(array)
+            plain = (
+                np.asarray(array, dtype=str)
+                if array.dtype == object
+                else np.ascontiguousarray(array)
+            )
             digest.update(str((plain.dtype.str, plain.shape)).encode())
             digest.update(plain.tobytes())
     return digest.hexdigest()[:16]

@@ -8,11 +8,16 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import RankingEvaluator, rank_top
+from recsys.models.recommender import Recommender
 
 
 @torch.inference_mode()
-def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], count: int = 6) -> list[dict[str, Any]]:
-    """A few customers, from light to heavy, with what they bought, what is recommended and what they then bought."""
+def example_customers(
+    model: Recommender, data: PhaseData, names: dict[str, str], count: int = 6
+) -> list[dict[str, Any]]:
+    """A few customers, from light to heavy, with what they bought, what is recommended and what
+    they then bought.
+    """
     bought = data.interactions.history.lengths()
     asked = torch.nonzero(data.truth.lengths()).squeeze(1)
     by_purchases = asked[bought[asked].argsort(stable=True)]
@@ -20,10 +25,13 @@ def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], 
     users = by_purchases[places].unique()
     # the evaluator knows what a model is asked with, and where it was judged
     evaluator = RankingEvaluator(data, views=("all",), ks=(5,), device=next(_tensors(model)).device)
-    scores = model.score_all(evaluator.query(model, users.to(evaluator.device))).float().cpu()  # type: ignore[operator]
+    scores = model.score_all(evaluator.query(model, users.to(evaluator.device))).float().cpu()
     seen = data.interactions.distinct.mask(users, data.vocabulary.num_items)
     depth = min(5, data.vocabulary.num_items)
-    lists = {"new": rank_top(scores.masked_fill(seen, -torch.inf), depth), "all": rank_top(scores, depth)}
+    lists = {
+        "new": rank_top(scores.masked_fill(seen, -torch.inf), depth),
+        "all": rank_top(scores, depth),
+    }
 
     def item(index: Tensor | int) -> dict[str, Any]:
         item_id = str(data.vocabulary.item_ids[int(index)])
@@ -33,7 +41,11 @@ def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], 
         _, history = data.interactions.history.take(user.unsqueeze(0))
         _, truth = data.truth.take(user.unsqueeze(0))
         ranked = {
-            view: [item(index) | {"score": float(score)} for score, index in zip(values[place], items[place], strict=True) if score > -torch.inf]
+            view: [
+                item(index) | {"score": float(score)}
+                for score, index in zip(values[place], items[place], strict=True)
+                if score > -torch.inf
+            ]
             for view, (values, items) in lists.items()
         }
         return {
@@ -46,6 +58,7 @@ def example_customers(model: nn.Module, data: PhaseData, names: dict[str, str], 
     return [row(place, user) for place, user in enumerate(users)]
 
 
-def _tensors(model: nn.Module) -> Iterator[Tensor]:
+def _tensors(model: Recommender) -> Iterator[Tensor]:
+    assert isinstance(model, nn.Module)
     yield from model.parameters()
     yield from model.buffers()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
-from recsys.data.loaders import Share
+from recsys.data.loaders import ALONE, Share
 from recsys.errors import ConfigError
 from recsys.metrics.ranking import RankingMetrics, ranking_metrics
 from recsys.models.recommender import Query, Recommender
@@ -23,7 +23,8 @@ VIEWS = ("new", "all", "candidates")
 def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best items of every row: higher score first, exact ties to the lower item index.
 
-    `torch.topk` breaks ties arbitrarily, so rows with a tie at the border are ranked again by (score, index) in one integer.
+    `torch.topk` breaks ties arbitrarily, so rows with a tie at the border are ranked again by
+    (score, index) in one integer.
 
     Args:
         scores: float32 (B, I), no NaN.
@@ -40,7 +41,9 @@ def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if len(tied):
         block = scores[tied] + 0.0  # -0.0 equals 0.0, its bits do not
         bits = block.view(torch.int32)
-        ascending = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # same order as the floats
+        ascending = torch.where(
+            bits < 0, bits ^ 0x7FFFFFFF, bits
+        ).long()  # same order as the floats
         last_first = torch.arange(scores.shape[1] - 1, -1, -1, device=scores.device)
         items[tied] = (ascending * (1 << 32) + last_first).topk(k).indices
         values[tied] = block.gather(1, items[tied])
@@ -48,7 +51,9 @@ def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 class RankingResult(NamedTuple):
-    """Flat metrics ("new/ndcg@10": 0.05, …) and one row a user and view (user, view, num_truth, metric columns)."""
+    """Flat metrics ("new/ndcg@10": 0.05, …) and one row a user and view (user, view, num_truth,
+    metric columns).
+    """
 
     metrics: dict[str, float]
     per_user: pd.DataFrame
@@ -56,11 +61,13 @@ class RankingResult(NamedTuple):
 
 @dataclass(frozen=True)
 class UserBlocks:
-    """Users with something to predict, in blocks (B,); every process takes its own users, none is asked twice."""
+    """Users with something to predict, in blocks (B,); every process takes its own users, none is
+    asked twice.
+    """
 
     users: Tensor
     block_size: int
-    share: Share = Share()
+    share: Share = ALONE
 
     def __len__(self) -> int:
         own = len(self.users[self.share.rank :: self.share.world_size])
@@ -72,10 +79,12 @@ class UserBlocks:
 
 
 class RankingEvaluator:
-    """Collects the metrics of one phase; the same code judges during training, after it, and closed-form models.
+    """Collects the metrics of one phase; the same code judges during training, after it, and
+    closed-form models.
 
-    Views: "new" counts purchases of items that the user never bought in the fitted part, with those masked; "all" counts
-    every purchase and masks nothing; "candidates" ranks a given list. A view whose truth is empty is left out.
+    Views: "new" counts purchases of items that the user never bought in the fitted part, with those
+    masked; "all" counts every purchase and masks nothing; "candidates" ranks a given list. A view
+    whose truth is empty is left out.
 
     Args:
         data: the phase; its truth is asked, its interactions are masked and give the histories.
@@ -98,9 +107,14 @@ class RankingEvaluator:
     ) -> None:
         for view in views:
             if view not in VIEWS:
-                raise ConfigError(f"there is no view {view!r} (evaluation.views, train.monitor); choose from {', '.join(VIEWS)}")
+                raise ConfigError(
+                    f"there is no view {view!r} (evaluation.views, train.monitor); choose from"
+                    f" {', '.join(VIEWS)}"
+                )
         if not ks or min(ks) < 1:
-            raise ConfigError(f"evaluation.ks={list(ks)}: name at least one length of a list, each 1 or more")
+            raise ConfigError(
+                f"evaluation.ks={list(ks)}: name at least one length of a list, each 1 or more"
+            )
         self.device = device
         self._data = data
         self._ks = ks
@@ -121,17 +135,22 @@ class RankingEvaluator:
         size = self._data.vocabulary.num_users
         self._metrics = {
             # a list of candidates says nothing about what the shop would show
-            view: RankingMetrics(self._ks, None if view == "candidates" else self._data.interactions.buyers, size).to(self.device)
+            view: (
+                RankingMetrics(
+                    self._ks, None if view == "candidates" else self._data.interactions.buyers, size
+                ).to(self.device)
+            )
             for view in views
         }
         self._per_user: list[pd.DataFrame] = []
 
-    def blocks(self, model: Recommender, share: Share = Share()) -> UserBlocks:
+    def blocks(self, model: Recommender, share: Share = ALONE) -> UserBlocks:
         """Users to ask about, as many at once as the memory budget allows for this model."""
         asked = self._truth.lengths() > 0
         if self._candidates is not None:
             asked[self._candidates.user.to(self.device)] = True
-        # scores, their mask and the ranking's copies take about four floats a pair beside the model's own
+        # scores, their mask and the ranking's copies take about four floats a pair beside the
+        # model's own
         pair_bytes = 4 * (model.floats_per_pair + 4)
         size = max(1, self._bytes // (pair_bytes * self._num_items))
         return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), share)
@@ -142,13 +161,16 @@ class RankingEvaluator:
             return self._candidates is not None and bool(self._candidates.relevant.any())
         user = torch.arange(len(self._truth), device=self.device)
         asked, answered = (
-            torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values for rows in (self._truth, self._seen)
+            torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values
+            for rows in (self._truth, self._seen)
         )
         return len(asked) > 0 and not (view == "new" and bool(torch.isin(asked, answered).all()))
 
     def metric_names(self) -> list[str]:
         """Names by user that `compute` can return: "new/ndcg@10" and so on."""
-        return [f"{view}/{name}" for view, metrics in self._metrics.items() for name in metrics.names]
+        return [
+            f"{view}/{name}" for view, metrics in self._metrics.items() for name in metrics.names
+        ]
 
     def update(self, model: Recommender, users: Tensor) -> None:
         """Scores a block of users (B,) and adds it."""
@@ -156,10 +178,14 @@ class RankingEvaluator:
         if self._catalogue_views:
             scores = model.score_all(query).float()  # (B, I)
             truth = self._truth.mask(users, self._num_items)
-            seen = self._seen.mask(users, self._num_items) if "new" in self._catalogue_views else None
+            seen = (
+                self._seen.mask(users, self._num_items) if "new" in self._catalogue_views else None
+            )
             for view in self._catalogue_views:
                 if view == "new" and seen is not None:
-                    self._add_ranked(view, users, scores.masked_fill(seen, -torch.inf), truth & ~seen)
+                    self._add_ranked(
+                        view, users, scores.masked_fill(seen, -torch.inf), truth & ~seen
+                    )
                 else:
                     self._add_ranked(view, users, scores, truth)
         if self._candidates is not None:
@@ -167,7 +193,11 @@ class RankingEvaluator:
 
     def query(self, model: Recommender, users: Tensor) -> Query:
         """What the model is asked for these users (B,): the history only where it reads one."""
-        history = self._history.padded(users, self._num_items) if model.reads_history else users.new_zeros(len(users), 0)
+        history = (
+            self._history.padded(users, self._num_items)
+            if model.reads_history
+            else users.new_zeros(len(users), 0)
+        )
         return Query(users, history)
 
     def compute(self) -> dict[str, float]:
@@ -181,14 +211,19 @@ class RankingEvaluator:
     def per_user(self) -> pd.DataFrame:
         """One row a user and view: user, view, num_truth and the metrics."""
         if not self._per_user:
-            names = dict.fromkeys(name for metrics in self._metrics.values() for name in metrics.names)
-            return pd.DataFrame(columns=["user", "view", "num_truth", *names]).astype({"user": "int64"})
+            names = dict.fromkeys(
+                name for metrics in self._metrics.values() for name in metrics.names
+            )
+            return pd.DataFrame(columns=["user", "view", "num_truth", *names]).astype(
+                {"user": "int64"}
+            )
         return pd.concat(self._per_user, ignore_index=True)
 
     def _add_ranked(self, view: str, users: Tensor, scores: Tensor, truth: Tensor) -> None:
         values, items = rank_top(scores, self._depth)  # (B, K)
         hits = truth.gather(1, items)
-        # a masked item that fills up the list of a user who bought nearly everything is not recommended
+        # a masked item that fills up the list of a user who bought nearly everything is not
+        # recommended
         shown = torch.where(values == -torch.inf, self._num_items, items)
         self._add(view, users, hits, truth.sum(dim=1), shown)
 
@@ -196,7 +231,9 @@ class RankingEvaluator:
         candidates = self._candidates
         assert candidates is not None
         row_of = torch.full((self._data.vocabulary.num_users,), -1, device=self.device)
-        row_of[candidates.user.to(self.device)] = torch.arange(len(candidates.user), device=self.device)
+        row_of[candidates.user.to(self.device)] = torch.arange(
+            len(candidates.user), device=self.device
+        )
         row = row_of[users]
         listed = row >= 0
         if not bool(listed.any()):
@@ -205,17 +242,26 @@ class RankingEvaluator:
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
         asked = Query(query.user[listed], query.history[listed])
-        scores = model.forward(asked, items.masked_fill(padding, 0)).float().masked_fill(padding, -torch.inf)
+        scores = (
+            model.forward(asked, items.masked_fill(padding, 0))
+            .float()
+            .masked_fill(padding, -torch.inf)
+        )
         # the columns ascend by item, so a stable sort leaves ties to the lower index
         order = scores.sort(dim=1, descending=True, stable=True).indices
         self._add("candidates", users[listed], relevant.gather(1, order), relevant.sum(dim=1), None)
 
-    def _add(self, view: str, users: Tensor, hits: Tensor, num_truth: Tensor, shown: Tensor | None) -> None:
+    def _add(
+        self, view: str, users: Tensor, hits: Tensor, num_truth: Tensor, shown: Tensor | None
+    ) -> None:
         per_user = ranking_metrics(hits, num_truth, self._ks)
         self._metrics[view].update(per_user, shown)
         if self._keep_users:
             columns = {name: values.cpu().numpy() for name, values in per_user.items()}
-            frame = pd.DataFrame({"user": users.cpu().numpy(), "view": view, "num_truth": num_truth.cpu().numpy()} | columns)
+            frame = pd.DataFrame(
+                {"user": users.cpu().numpy(), "view": view, "num_truth": num_truth.cpu().numpy()}
+                | columns
+            )
             self._per_user.append(frame[frame["num_truth"] > 0])
 
 

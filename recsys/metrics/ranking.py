@@ -2,10 +2,10 @@
 
 Axes: B users, K length of the ranked list, I items.
 
-Conventions, the same for all: `hits[b, r]` says whether the item at rank r (0 is first) of user b is in the truth;
-`num_truth[b]` is the size of the truth; a user without truth gets NaN and leaves every mean; a list shorter than k (a small
-catalogue) is as if padded with misses; how ties were broken and whether seen items were masked was decided before, by who
-ranked.
+Conventions, the same for all: `hits[b, r]` says whether the item at rank r (0 is first) of user b
+is in the truth; `num_truth[b]` is the size of the truth; a user without truth gets NaN and leaves
+every mean; a list shorter than k (a small catalogue) is as if padded with misses; how ties were
+broken and whether seen items were masked was decided before, by who ranked.
 """
 
 import torch
@@ -28,11 +28,14 @@ def recall(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
 
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.3.
     """
-    return _undefined_without_truth(hits[:, :k].sum(dim=1).double() / num_truth.clamp(min=1), num_truth)
+    return _undefined_without_truth(
+        hits[:, :k].sum(dim=1).double() / num_truth.clamp(min=1), num_truth
+    )
 
 
 def precision(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
-    """Hits among the first k / k, also where the truth is smaller than k. bool (B, K), int (B,) -> float64 (B,).
+    """Hits among the first k / k, also where the truth is smaller than k. bool (B, K), int (B,) ->
+    float64 (B,).
 
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.3.
     """
@@ -40,9 +43,11 @@ def precision(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
 
 
 def ndcg(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
-    """Discounted gain over the gain of the best list of length k: min(|truth|, k) hits in front. (B, K), (B,) -> float64 (B,).
+    """Discounted gain over the gain of the best list of length k: min(|truth|, k) hits in front.
+    (B, K), (B,) -> float64 (B,).
 
-    Source: Järvelin and Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS 2002, with gain 1 and log2(rank + 1).
+    Source: Järvelin and Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS 2002,
+    with gain 1 and log2(rank + 1).
     """
     discount = _discount(k, hits.device)
     gain = (hits[:, :k].double() * discount[: hits.shape[1]]).sum(dim=1)
@@ -51,9 +56,11 @@ def ndcg(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
 
 
 def average_precision(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
-    """Mean over min(|truth|, k) of the precision at the rank of each hit. bool (B, K), int (B,) -> float64 (B,).
+    """Mean over min(|truth|, k) of the precision at the rank of each hit. bool (B, K), int (B,) ->
+    float64 (B,).
 
-    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.4, cut at k.
+    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.4, cut
+    at k.
     """
     first = hits[:, :k].double()
     rank = torch.arange(1, first.shape[1] + 1, device=hits.device, dtype=torch.float64)
@@ -62,7 +69,8 @@ def average_precision(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
 
 
 def reciprocal_rank(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
-    """1 / rank of the first hit among the first k, 0 without one. bool (B, K), int (B,) -> float64 (B,).
+    """1 / rank of the first hit among the first k, 0 without one. bool (B, K), int (B,) -> float64
+    (B,).
 
     Source: Voorhees, The TREC-8 Question Answering Track Report, 1999.
     """
@@ -75,13 +83,22 @@ def reciprocal_rank(hits: Tensor, num_truth: Tensor, k: int) -> Tensor:
 def ranking_metrics(hits: Tensor, num_truth: Tensor, ks: tuple[int, ...]) -> dict[str, Tensor]:
     """Every metric at every k, each float64 (B,): keys are "ndcg@10" and so on."""
     functions = dict(
-        zip(RANKING_METRICS, (hit_rate, recall, precision, ndcg, average_precision, reciprocal_rank), strict=True)
+        zip(
+            RANKING_METRICS,
+            (hit_rate, recall, precision, ndcg, average_precision, reciprocal_rank),
+            strict=True,
+        )
     )
-    return {f"{name}@{k}": function(hits, num_truth, k) for name, function in functions.items() for k in ks}
+    return {
+        f"{name}@{k}": function(hits, num_truth, k)
+        for name, function in functions.items()
+        for k in ks
+    }
 
 
 def catalogue_coverage(exposure: Tensor) -> float:
-    """Share of the catalogue that is recommended to anyone: exposure is the number of lists each item stands in, (I,).
+    """Share of the catalogue that is recommended to anyone: exposure is the number of lists each
+    item stands in, (I,).
 
     Source: Ge, Delgado-Battenfeld and Jannach, Beyond Accuracy, RecSys 2010.
     """
@@ -89,7 +106,8 @@ def catalogue_coverage(exposure: Tensor) -> float:
 
 
 def gini(exposure: Tensor) -> float:
-    """Gini index of exposure (I,): 0 where all items are shown equally often, towards 1 where one has it all; NaN if none is.
+    """Gini index of exposure (I,): 0 where all items are shown equally often, towards 1 where one
+    has it all; NaN if none is.
 
     Source: Fleder and Hosanagar, Blockbuster Culture's Next Rise or Fall, Management Science 2009.
     """
@@ -100,9 +118,11 @@ def gini(exposure: Tensor) -> float:
 
 
 def novelty(exposure: Tensor, buyers: Tensor, num_users: int) -> float:
-    """Mean surprise of a recommendation in bits, -log2(buyers / users); an item nobody bought counts as bought by one. (I,), (I,).
+    """Mean surprise of a recommendation in bits, -log2(buyers / users); an item nobody bought
+    counts as bought by one. (I,), (I,).
 
-    Source: Zhou et al., Solving the Apparent Diversity-Accuracy Dilemma of Recommender Systems, PNAS 2010.
+    Source: Zhou et al., Solving the Apparent Diversity-Accuracy Dilemma of Recommender Systems,
+    PNAS 2010.
     """
     bits = -(buyers.double().clamp(min=1) / num_users).log2()
     return float((bits * exposure).sum() / exposure.sum())
@@ -121,7 +141,8 @@ class RankingMetrics(Metric):
 
     Args:
         ks: cut-offs.
-        buyers: distinct buyers of each item in the fitted part, int64 (I,), for coverage, Gini and novelty; None leaves them out.
+        buyers: distinct buyers of each item in the fitted part, int64 (I,), for coverage, Gini and
+            novelty; None leaves them out.
         num_users: users of the fitted part.
     """
 
@@ -131,12 +152,18 @@ class RankingMetrics(Metric):
     exposure: Tensor
     buyers: Tensor | None
 
-    def __init__(self, ks: tuple[int, ...], buyers: Tensor | None = None, num_users: int = 0) -> None:
+    def __init__(
+        self, ks: tuple[int, ...], buyers: Tensor | None = None, num_users: int = 0
+    ) -> None:
         super().__init__()
         self.ks, self.num_users = ks, num_users
         self.register_buffer("buyers", buyers)
         num_items = 0 if buyers is None else len(buyers)
-        self.names = list(ranking_metrics(torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, dtype=torch.int64), ks))
+        self.names = list(
+            ranking_metrics(
+                torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, dtype=torch.int64), ks
+            )
+        )
         self.add_state("sums", torch.zeros(len(self.names), dtype=torch.float64), "sum")
         self.add_state("users", torch.zeros((), dtype=torch.int64), "sum")
         self.add_state("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64), "sum")
@@ -145,7 +172,8 @@ class RankingMetrics(Metric):
         """Adds a block.
 
         Args:
-            per_user: what `ranking_metrics` returned for it, (B,) each, NaN for users without truth.
+            per_user: what `ranking_metrics` returned for it, (B,) each, NaN for users without
+                truth.
             ranked: items of the lists (B, K) where exposure is counted; I pads.
         """
         values = torch.stack([per_user[name] for name in self.names])  # (M, B)
@@ -159,8 +187,12 @@ class RankingMetrics(Metric):
                 self.exposure[row] += torch.bincount(shown, minlength=num_items + 1)[:num_items]
 
     def compute(self) -> dict[str, float]:
-        """Means over the users with truth, NaN where there was none; coverage, Gini and novelty of their lists."""
-        means = dict(zip(self.names, (self.sums / self.users).tolist(), strict=True)) | {"users": float(self.users)}
+        """Means over the users with truth, NaN where there was none; coverage, Gini and novelty of
+        their lists.
+        """
+        means = dict(zip(self.names, (self.sums / self.users).tolist(), strict=True)) | {
+            "users": float(self.users)
+        }
         if self.buyers is None or not bool(self.exposure.any()):
             return means
         for k, exposure in zip(self.ks, self.exposure, strict=True):

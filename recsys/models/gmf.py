@@ -22,7 +22,12 @@ class GMF(nn.Module):
     floats_per_pair = 1
 
     def __init__(
-        self, num_users: int, num_items: int, embedding_dim: int = 32, dropout: float = 0.0, init_std: float = 0.01
+        self,
+        num_users: int,
+        num_items: int,
+        embedding_dim: int = 32,
+        dropout: float = 0.0,
+        init_std: float = 0.01,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
@@ -42,5 +47,6 @@ class GMF(nn.Module):
         return torch.addmm(self.output.bias, self._weighted(query), self.item.weight.T)
 
     def _weighted(self, query: Query) -> Tensor:
-        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue, and no (B, C, D) product to keep
+        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue, and no (B, C, D) product
+        # to keep
         return self.dropout(self.user(query.user)) * self.output.weight  # (B, D)

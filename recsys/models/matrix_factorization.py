@@ -9,8 +9,8 @@ from recsys.models.recommender import Query
 class MatrixFactorization(nn.Module):
     """score(u, i) = p_u · q_i + b_i.
 
-    Source: Koren, Bell and Volinsky, Matrix Factorization Techniques for Recommender Systems, 2009, without user bias and
-    mean, which do not change a user's order.
+    Source: Koren, Bell and Volinsky, Matrix Factorization Techniques for Recommender Systems, 2009,
+    without user bias and mean, which do not change a user's order.
 
     Args:
         num_users, num_items: size of the vocabularies.
@@ -23,7 +23,12 @@ class MatrixFactorization(nn.Module):
     floats_per_pair = 1
 
     def __init__(
-        self, num_users: int, num_items: int, embedding_dim: int = 64, dropout: float = 0.0, init_std: float = 0.1
+        self,
+        num_users: int,
+        num_items: int,
+        embedding_dim: int = 64,
+        dropout: float = 0.0,
+        init_std: float = 0.1,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

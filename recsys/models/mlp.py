@@ -1,4 +1,6 @@
-"""Multi-layer perceptron on a user and an item. Axes: B users, C candidates, I items, H units of a layer."""
+"""Multi-layer perceptron on a user and an item. Axes: B users, C candidates, I items, H units of a
+layer.
+"""
 
 from collections.abc import Sequence
 
@@ -11,8 +13,8 @@ from recsys.models.recommender import Query
 class PairTower(nn.Module):
     """ReLU layers on the concatenation [p_u; q_i], without ever concatenating.
 
-    W[p; q] = W_u p + W_i q: each part is computed once a user and once an item, and broadcasting adds them. The bias
-    goes with the user's part.
+    W[p; q] = W_u p + W_i q: each part is computed once a user and once an item, and broadcasting
+    adds them. The bias goes with the user's part.
 
     Args:
         num_users, num_items: size of the vocabularies.
@@ -36,7 +38,8 @@ class PairTower(nn.Module):
         self.item = nn.Embedding(num_items, embedding_dim)
         self.first = nn.Linear(2 * embedding_dim, hidden_dims[0])
         self.layers = nn.ModuleList(
-            nn.Linear(width, next_width) for width, next_width in zip(hidden_dims, hidden_dims[1:], strict=False)
+            nn.Linear(width, next_width)
+            for width, next_width in zip(hidden_dims, hidden_dims[1:], strict=False)
         )
         self.dropout = nn.Dropout(dropout)
         for table in (self.user, self.item):
@@ -46,7 +49,9 @@ class PairTower(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, user: Tensor, items: Tensor | None) -> Tensor:
-        """Users (B,) and candidates (B, C), or None for the catalogue -> (B, C or I, H of the last layer)."""
+        """Users (B,) and candidates (B, C), or None for the catalogue -> (B, C or I, H of the last
+        layer).
+        """
         user_weight, item_weight = self.first.weight.chunk(2, dim=1)
         user_part = nn.functional.linear(self.user(user), user_weight, self.first.bias)  # (B, H)
         if items is None:
@@ -55,7 +60,9 @@ class PairTower(nn.Module):
             item_part = self.item(items) @ item_weight.T  # (B, C, H)
         else:
             # more pairs than items: transform the catalogue once, then look up
-            item_part = nn.functional.embedding(items, self.item.weight @ item_weight.T)  # (B, C, H)
+            item_part = nn.functional.embedding(
+                items, self.item.weight @ item_weight.T
+            )  # (B, C, H)
         hidden = self.dropout(torch.relu(user_part.unsqueeze(1) + item_part))
         for layer in self.layers:
             hidden = self.dropout(torch.relu(layer(hidden)))

@@ -11,9 +11,11 @@ from recsys.models.recommender import Query
 
 
 class NeuMF(nn.Module):
-    """logit(u, i) = h · [p_u ⊙ q_i ; tower([p'_u; q'_i])] + b, the two halves with embeddings of their own.
+    """logit(u, i) = h · [p_u ⊙ q_i ; tower([p'_u; q'_i])] + b, the two halves with embeddings of
+    their own.
 
-    The output layer is linear in the concatenation, so it is the sum of a GMF and an MLP, and is kept as one.
+    The output layer is linear in the concatenation, so it is the sum of a GMF and an MLP, and is
+    kept as one.
 
     Source: He et al., Neural Collaborative Filtering, WWW 2017, sections 3.4 and 3.4.1.
 
@@ -41,7 +43,9 @@ class NeuMF(nn.Module):
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.gmf = GMF(num_users, num_items, embedding_dim, dropout, init_std)
-        self.mlp = MLP(num_users, num_items, mlp_embedding_dim or embedding_dim, hidden_dims, dropout, init_std)
+        self.mlp = MLP(
+            num_users, num_items, mlp_embedding_dim or embedding_dim, hidden_dims, dropout, init_std
+        )
         self.floats_per_pair = self.mlp.floats_per_pair
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
@@ -53,8 +57,11 @@ class NeuMF(nn.Module):
         return self.gmf.score_all(query) + self.mlp.score_all(query)
 
     @torch.no_grad()
-    def load_pretrained(self, gmf: Mapping[str, Tensor], mlp: Mapping[str, Tensor], alpha: float = 0.5) -> None:
-        """Starts from a trained GMF and MLP; `alpha` weighs the output of the GMF, 1 - alpha that of the MLP.
+    def load_pretrained(
+        self, gmf: Mapping[str, Tensor], mlp: Mapping[str, Tensor], alpha: float = 0.5
+    ) -> None:
+        """Starts from a trained GMF and MLP; `alpha` weighs the output of the GMF, 1 - alpha that
+        of the MLP.
 
         Raises:
             RuntimeError: the states are of models of another shape.

@@ -8,10 +8,11 @@ from recsys.models.recommender import Query
 
 
 class PersonalFrequency(nn.Module):
-    """Scores an item by how often it stands in the user's history; the more popular item goes first among equals.
+    """Scores an item by how often it stands in the user's history; the more popular item goes first
+    among equals.
 
-    The unit is days with a purchase (purchases, where the data has no timestamps). The hardest baseline there is where
-    people buy the same things again.
+    The unit is days with a purchase (purchases, where the data has no timestamps). The hardest
+    baseline there is where people buy the same things again.
     """
 
     tie_break: Tensor
@@ -24,7 +25,9 @@ class PersonalFrequency(nn.Module):
         self.register_buffer("tie_break", torch.zeros(num_items))
 
     def fit(self, interactions: Interactions) -> None:
-        """Ranks the items by buyers, as a fraction of one purchase: items bought by equally many share it."""
+        """Ranks the items by buyers, as a fraction of one purchase: items bought by equally many
+        share it.
+        """
         _, level = interactions.buyers.unique(return_inverse=True)
         self.tie_break.copy_(level / (level.max() + 1))
 
@@ -35,5 +38,7 @@ class PersonalFrequency(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I), in purchases."""
         padded = self.tie_break.new_zeros(len(query.user), self.num_items + 1)
-        counts = padded.scatter_add(1, query.history, torch.ones_like(query.history, dtype=padded.dtype))
+        counts = padded.scatter_add(
+            1, query.history, torch.ones_like(query.history, dtype=padded.dtype)
+        )
         return counts[:, : self.num_items] + self.tie_break

@@ -26,8 +26,10 @@ class Recommender(Protocol):
 
     Attributes:
         num_users, num_items: size of the vocabularies.
-        reads_history: True where scores come from `Query.history` and `Query.user` is ignored, else the reverse.
-        floats_per_pair: width of the widest intermediate of `score_all` per (user, item) pair: blocks are sized by it.
+        reads_history: True where scores come from `Query.history` and `Query.user` is ignored, else
+            the reverse.
+        floats_per_pair: width of the widest intermediate of `score_all` per (user, item) pair:
+            blocks are sized by it.
     """
 
     num_users: int
@@ -40,5 +42,7 @@ class Recommender(Protocol):
         ...
 
     def score_all(self, query: Query) -> Tensor:
-        """Scores of the whole catalogue -> (B, I): the numbers of `forward` over every item, factorised."""
+        """Scores of the whole catalogue -> (B, I): the numbers of `forward` over every item,
+        factorised.
+        """
         ...

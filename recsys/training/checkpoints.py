@@ -10,10 +10,11 @@ from pytorch_lightning.callbacks import Checkpoint
 
 
 class KeepBestAndLast(Checkpoint):
-    """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (highest monitored value so far).
+    """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (highest monitored
+    value so far).
 
-    `last.ckpt` also exists before the first epoch, so that an interrupted run can always be resumed. Files are written
-    beside and renamed.
+    `last.ckpt` also exists before the first epoch, so that an interrupted run can always be
+    resumed. Files are written beside and renamed.
 
     Args:
         folder: where to.

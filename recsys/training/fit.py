@@ -31,7 +31,8 @@ class FitResult(NamedTuple):
         epochs: the best epoch, from 1, where validation chose it, else the last.
         value: the monitored metric at that epoch; NaN without validation.
         seconds: of the training loop, validation included.
-        samples_per_second: scored pairs (purchases, with a full softmax) over the seconds of the epochs trained.
+        samples_per_second: scored pairs (purchases, with a full softmax) over the seconds of the
+            epochs trained.
     """
 
     epochs: int
@@ -60,7 +61,10 @@ class Validation:
 
     def __post_init__(self) -> None:
         if self.monitor.count("/") != 2:
-            raise ConfigError(f"train.monitor={self.monitor!r}: write val/VIEW/METRIC@K, for instance val/new/ndcg@10")
+            raise ConfigError(
+                f"train.monitor={self.monitor!r}: write val/VIEW/METRIC@K, for instance"
+                " val/new/ndcg@10"
+            )
 
     @property
     def view(self) -> str:
@@ -82,9 +86,11 @@ def fit_model(
     loggers: list[Logger] | None = None,
     callbacks: list[pl.Callback] | None = None,
 ) -> FitResult:
-    """Trains in place; at the end the model holds the best epoch's weights, or the last one's without validation.
+    """Trains in place; at the end the model holds the best epoch's weights, or the last one's
+    without validation.
 
-    Training continues from `folder`/last.ckpt if that exists, and does nothing if the folder says it has finished.
+    Training continues from `folder`/last.ckpt if that exists, and does nothing if the folder says
+    it has finished.
 
     Args:
         model: a recommender with parameters.
@@ -92,8 +98,10 @@ def fit_model(
         objective, optimization, validation: see there.
         seed: decides order, negatives and dropout.
         folder: of the checkpoints.
-        trainer_options: of `pytorch_lightning.Trainer`: accelerator, devices, strategy, precision, gradient_clip_val …
-        stop_after: epochs to train, of the `optimization.max_epochs` that the schedule spans; None: all.
+        trainer_options: of `pytorch_lightning.Trainer`: accelerator, devices, strategy, precision,
+            gradient_clip_val …
+        stop_after: epochs to train, of the `optimization.max_epochs` that the schedule spans; None:
+            all.
         loggers, callbacks: more of them.
 
     Raises:
@@ -109,7 +117,14 @@ def fit_model(
     keep = KeepBestAndLast(folder, validation.monitor if validation else None)
     own: list[pl.Callback] = [keep]
     if validation is not None:
-        own.append(EarlyStopping(validation.monitor, patience=validation.patience, mode="max", check_on_train_epoch_end=False))
+        own.append(
+            EarlyStopping(
+                validation.monitor,
+                patience=validation.patience,
+                mode="max",
+                check_on_train_epoch_end=False,
+            )
+        )
     if trainer_options.get("enable_progress_bar", True):
         own.append(RichProgressBar(refresh_rate=10, leave=False))
     _quieten()
@@ -165,15 +180,20 @@ def fit_model(
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
-    return {name.removeprefix("model."): value for name, value in load_checkpoint(path)["state_dict"].items()}
+    return {
+        name.removeprefix("model."): value
+        for name, value in load_checkpoint(path)["state_dict"].items()
+    }
 
 
 def _require_monitor(validation: Validation, evaluator: RankingEvaluator) -> None:
     if not evaluator.has_questions(validation.view):
         raise DataError(
-            f"nobody can be asked in the validation part: no truth for {validation.monitor} (train.monitor) is left, because its "
-            "users or items are unknown to the part that is fitted, or there are no candidates; data_report.json has the counts; "
-            "hold out more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor another view"
+            f"nobody can be asked in the validation part: no truth for {validation.monitor}"
+            " (train.monitor) is left, because its users or items are unknown to the part that is"
+            " fitted, or there are no candidates; data_report.json has the counts; hold out more"
+            " days (evaluation.split), keep more items (evaluation.min_buyers) or monitor another"
+            " view"
         )
     known = evaluator.metric_names()
     if validation.monitor not in {f"val/{name}" for name in known}:
@@ -184,7 +204,9 @@ def _require_monitor(validation: Validation, evaluator: RankingEvaluator) -> Non
 
 
 def _quieten() -> None:
-    """Silences advice that does not apply: our loaders need no workers, and log once an epoch on purpose."""
+    """Silences advice that does not apply: our loaders need no workers, and log once an epoch on
+    purpose.
+    """
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,7 +1,8 @@
 """Losses of recommenders. Axes: B rows, N negatives a row, I items, P positives of the B users.
 
-Pairwise losses read scores (B, 1 + N) with the positive in column 0; `full_softmax` reads the scores of the catalogue.
-All take the weight of each positive, (B,) or (P,), or None where all weigh the same, and return a weighted mean.
+Pairwise losses read scores (B, 1 + N) with the positive in column 0; `full_softmax` reads the
+scores of the catalogue. All take the weight of each positive, (B,) or (P,), or None where all weigh
+the same, and return a weighted mean.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from torch.nn import functional
 
 
 def bce(scores: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy: the positive is labelled 1, each negative 0; mean over all (B, 1 + N) pairs.
+    """Binary cross-entropy: the positive is labelled 1, each negative 0; mean over all (B, 1 + N)
+    pairs.
 
     Source: He et al., Neural Collaborative Filtering, WWW 2017, equation 7.
     """
@@ -22,7 +24,8 @@ def bce(scores: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def bpr(scores: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Bayesian personalised ranking: -log sigmoid(positive - negative), mean over all (B, N) comparisons.
+    """Bayesian personalised ranking: -log sigmoid(positive - negative), mean over all (B, N)
+    comparisons.
 
     Source: Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009.
     """
@@ -32,8 +35,8 @@ def bpr(scores: Tensor, weight: Tensor | None = None) -> Tensor:
 def sampled_softmax(scores: Tensor, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy of the positive among itself and its uniform negatives, mean over B.
 
-    Source: Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015; with uniform
-    negatives the correction is the same for all and cancels.
+    Source: Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL
+    2015; with uniform negatives the correction is the same for all and cancels.
     """
     return _mean(scores.logsumexp(dim=1) - scores[:, 0], weight)
 
@@ -41,7 +44,8 @@ def sampled_softmax(scores: Tensor, weight: Tensor | None = None) -> Tensor:
 def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None = None) -> Tensor:
     """Multinomial log-likelihood of all purchases of a user, a mean over the P purchases.
 
-    Source: Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, section 2.2.
+    Source: Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, section
+    2.2.
 
     Args:
         scores: (B, I).
@@ -53,7 +57,8 @@ def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | Non
 
 
 def recency_weight(days_since: Tensor, half_life_days: float) -> Tensor:
-    """Weight of a positive whose last purchase lies `days_since` days back: it halves every `half_life_days`.
+    """Weight of a positive whose last purchase lies `days_since` days back: it halves every
+    `half_life_days`.
 
     Source: Ding and Li, Time Weight Collaborative Filtering, CIKM 2005.
     """
@@ -64,5 +69,9 @@ def _mean(losses: Tensor, weight: Tensor | None) -> Tensor:
     return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
 
 
-PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {"bce": bce, "bpr": bpr, "sampled_softmax": sampled_softmax}
+PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": bce,
+    "bpr": bpr,
+    "sampled_softmax": sampled_softmax,
+}
 USER_LOSSES: dict[str, Callable[..., Tensor]] = {"full_softmax": full_softmax}

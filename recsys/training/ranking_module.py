@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.data.loaders import PairBatch, PairBatches, Share, UserBatch, UserBatches, epoch_generator
+from recsys.data.loaders import (
+    PairBatch,
+    PairBatches,
+    Share,
+    UserBatch,
+    UserBatches,
+    epoch_generator,
+)
 from recsys.errors import ConfigError, TrainingError
 from recsys.evaluation.ranking import RankingEvaluator, UserBlocks
 from recsys.models.recommender import Query, Recommender
@@ -25,8 +32,8 @@ class Objective:
         name: a loss of `recsys.training.losses`.
         batch_size: rows of a batch: positives, or users where the loss is `full_softmax`.
         num_negatives: drawn for each positive; none for `full_softmax`.
-        half_life_days: a positive weighs half as much for every so many days since its last purchase; None: all weigh
-            the same.
+        half_life_days: a positive weighs half as much for every so many days since its last
+            purchase; None: all weigh the same.
     """
 
     name: str
@@ -36,11 +43,18 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.name not in PAIR_LOSSES | USER_LOSSES:
-            raise ConfigError(f"loss.name={self.name!r} is unknown; choose from {', '.join(PAIR_LOSSES | USER_LOSSES)}")
+            raise ConfigError(
+                f"loss.name={self.name!r} is unknown; choose from"
+                f" {', '.join(PAIR_LOSSES | USER_LOSSES)}"
+            )
         if self.name in PAIR_LOSSES and self.num_negatives < 1:
-            raise ConfigError(f"loss.num_negatives={self.num_negatives}: {self.name} needs at least 1")
+            raise ConfigError(
+                f"loss.num_negatives={self.num_negatives}: {self.name} needs at least 1"
+            )
         if self.half_life_days is not None and not self.half_life_days > 0:
-            raise ConfigError(f"loss.half_life_days={self.half_life_days}: it has to be above 0, or null")
+            raise ConfigError(
+                f"loss.half_life_days={self.half_life_days}: it has to be above 0, or null"
+            )
         if self.batch_size < 1:
             raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
 
@@ -63,7 +77,9 @@ class Optimization:
 
     def __post_init__(self) -> None:
         if self.schedule not in ("constant", "one_cycle"):
-            raise ConfigError(f"train.schedule={self.schedule!r} is unknown; choose constant or one_cycle")
+            raise ConfigError(
+                f"train.schedule={self.schedule!r} is unknown; choose constant or one_cycle"
+            )
         if self.max_epochs < 1:
             raise ConfigError(f"train.max_epochs={self.max_epochs}: it has to be at least 1")
 
@@ -142,7 +158,11 @@ class RankingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Makes dropout a function of (seed, epoch, process), so that a resumed epoch repeats it."""
         share = self._share()
-        torch.manual_seed(epoch_generator(self._seed, self.current_epoch, share.rank, torch.device("cpu")).initial_seed())
+        torch.manual_seed(
+            epoch_generator(
+                self._seed, self.current_epoch, share.rank, torch.device("cpu")
+            ).initial_seed()
+        )
         self._loss_sum = torch.zeros((), device=self.device)
 
     def on_validation_epoch_start(self) -> None:
@@ -161,7 +181,9 @@ class RankingModule(pl.LightningModule):
         """Logs `val/view/metric@k`."""
         if self._evaluator is not None:
             found = self._evaluator.compute()
-            self.log_dict({f"val/{name}": value for name, value in found.items()}, rank_zero_only=False)
+            self.log_dict(
+                {f"val/{name}": value for name, value in found.items()}, rank_zero_only=False
+            )
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean loss of the epoch."""
@@ -169,20 +191,25 @@ class RankingModule(pl.LightningModule):
         self._check_loss(steps - 1)
         self.log("train/loss", self._loss_sum / steps, prog_bar=True, sync_dist=True)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW, fused where the device has it, with or without a one-cycle schedule."""
         matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         biases = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         settings = self._optimization
         optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": biases, "weight_decay": 0.0}],
+            [
+                {"params": matrices, "weight_decay": settings.weight_decay},
+                {"params": biases, "weight_decay": 0.0},
+            ],
             lr=settings.lr,
             fused=self.device.type in ("cpu", "cuda"),
         )
         if settings.schedule == "constant":
             return optimizer
         steps = settings.max_epochs * len(self.train_dataloader())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=settings.lr, total_steps=steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _share(self) -> Share:
@@ -194,13 +221,16 @@ class RankingModule(pl.LightningModule):
             return None
         days = self._interactions.days_since
         if days is None:
-            raise ConfigError(f"loss.half_life_days={half_life:g} needs timestamps, which the data does not have; set it to null")
+            raise ConfigError(
+                f"loss.half_life_days={half_life:g} needs timestamps, which the data does not have;"
+                " set it to null"
+            )
         return recency_weight(days, half_life)
 
     def _check_loss(self, batch_idx: int) -> None:
         if not bool(torch.isfinite(self._loss_sum)):
             raise TrainingError(
-                f"the loss is no longer a number (epoch {self.current_epoch + 1}, step {batch_idx + 1}): "
-                f"lower train.lr (now {self._optimization.lr:g}) or set train.gradient_clip; checkpoints of earlier epochs remain"
+                f"the loss is no longer a number (epoch {self.current_epoch + 1}, step"
+                f" {batch_idx + 1}): lower train.lr (now {self._optimization.lr:g}) or set"
+                " train.gradient_clip; checkpoints of earlier epochs remain"
             )
-

@@ -35,22 +35,38 @@ BAD_ROWS = [
     ({"quantity": [1, None, 3, 4]}, "a quantity that is not a number", 1),
     ({"price": ["1.5", "0", "-0.01", "2"]}, "a price below 0", 1),
     ({"price": ["1,5", "1", "1", "1"]}, "a price that is not a number", 1),
-    ({"timestamp": ["2024-01-01", "2024-13-01", "31/01/2024", ""]}, "a timestamp that cannot be read", 3),
-    ({"timestamp": ["2024-01-01", None, "2024-01-02", "2024-01-03"]}, "a timestamp that cannot be read", 1),
-    ({"timestamp": ["2024-01-01", "2999-01-01", "2024-01-02", "2024-01-03"]}, "a timestamp in the future", 1),
+    (
+        {"timestamp": ["2024-01-01", "2024-13-01", "31/01/2024", ""]},
+        "a timestamp that cannot be read",
+        3,
+    ),
+    (
+        {"timestamp": ["2024-01-01", None, "2024-01-02", "2024-01-03"]},
+        "a timestamp that cannot be read",
+        1,
+    ),
+    (
+        {"timestamp": ["2024-01-01", "2199-01-01", "2024-01-02", "2024-01-03"]},
+        "a timestamp in the future",
+        1,
+    ),
 ]
 FOUR = {"user_id": ["a", "b", "c", "d"], "item_id": ["x", "y", "z", "x"]}
 
 
 @pytest.mark.parametrize(("column", "reason", "count"), BAD_ROWS)
-def test_bad_rows_are_dropped_and_counted(column: dict[str, list[object]], reason: str, count: int) -> None:
+def test_bad_rows_are_dropped_and_counted(
+    column: dict[str, list[object]], reason: str, count: int
+) -> None:
     cleaned = clean(FOUR | column)
     assert cleaned.report.dropped == {reason: count}
     assert (cleaned.report.rows_in, cleaned.report.rows, len(cleaned)) == (4, 4 - count, 4 - count)
 
 
 @pytest.mark.parametrize(("column", "reason", "count"), BAD_ROWS)
-def test_bad_rows_are_an_error_that_names_the_first(column: dict[str, list[object]], reason: str, count: int) -> None:
+def test_bad_rows_are_an_error_that_names_the_first(
+    column: dict[str, list[object]], reason: str, count: int
+) -> None:
     with pytest.raises(DataError) as caught:
         clean(FOUR | column, on_bad_rows="error")
     sentence = str(caught.value)
@@ -65,7 +81,9 @@ def test_error_names_the_first_bad_row_counted_from_one() -> None:
 
 
 def test_row_that_is_bad_twice_is_counted_once() -> None:
-    cleaned = clean({"user_id": ["", "a", "b"], "item_id": ["", "x", "y"], "quantity": ["-1", "1", "1"]})
+    cleaned = clean(
+        {"user_id": ["", "a", "b"], "item_id": ["", "x", "y"], "quantity": ["-1", "1", "1"]}
+    )
     assert cleaned.report.dropped == {"no user_id": 1}
     assert cleaned.report.rows == 2
 
@@ -73,7 +91,9 @@ def test_row_that_is_bad_twice_is_counted_once() -> None:
 def test_nothing_left_says_why() -> None:
     with pytest.raises(DataError) as caught:
         clean({"user_id": [None, "a"], "item_id": ["x", ""]})
-    assert str(caught.value) == ("sales.csv: none of the 2 rows can be used (1 had no user_id, 1 had no item_id)")
+    assert str(caught.value) == (
+        "sales.csv: none of the 2 rows can be used (1 had no user_id, 1 had no item_id)"
+    )
 
 
 @pytest.mark.parametrize("setting", [{"on_bad_rows": "ignore"}, {"duplicates": "maybe"}])
@@ -107,7 +127,11 @@ def test_rows_rated_below_the_threshold_do_not_count() -> None:
     assert len(clean(rows)) == 4, "without a threshold every row is a purchase"
 
 
-REPEATED = {"user_id": ["a", "a", "a", "b"], "item_id": ["x", "x", "x", "x"], "quantity": [1, 1, 2, 1]}
+REPEATED = {
+    "user_id": ["a", "a", "a", "b"],
+    "item_id": ["x", "x", "x", "x"],
+    "quantity": [1, 1, 2, 1],
+}
 
 
 def test_repeated_rows_are_counted_and_kept() -> None:
@@ -138,16 +162,39 @@ def test_bad_row_that_repeats_is_no_duplicate() -> None:
         ["20240302T043000Z", "20240302T053000Z"],
         ["2024-03-02 05:30:00+0100", "2024-03-02T06:30:00.000+01:00"],
         pa.array([pd.Timestamp("2024-03-01 23:30"), pd.Timestamp("2024-03-02 00:30")]),
-        pa.array([seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")], pa.timestamp("s", "UTC")),
-        pa.array([seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")], pa.timestamp("s", "Asia/Tokyo")),
+        pa.array(
+            [seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")],
+            pa.timestamp("s", "UTC"),
+        ),
+        pa.array(
+            [seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")],
+            pa.timestamp("s", "Asia/Tokyo"),
+        ),
     ],
-    ids=["naive", "minutes", "offset", "Z", "hours only", "basic", "other offset", "dates", "UTC dates", "Tokyo dates"],
+    ids=[
+        "naive",
+        "minutes",
+        "offset",
+        "Z",
+        "hours only",
+        "basic",
+        "other offset",
+        "dates",
+        "UTC dates",
+        "Tokyo dates",
+    ],
 )
 def test_a_late_purchase_belongs_to_the_day_of_the_shop(times: list[object] | pa.Array) -> None:
-    cleaned = clean({"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": times}, timezone="America/New_York")
+    cleaned = clean(
+        {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": times},
+        timezone="America/New_York",
+    )
     assert cleaned.timestamp is not None
     assert cleaned.day is not None
-    assert cleaned.timestamp.tolist() == [seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")]
+    assert cleaned.timestamp.tolist() == [
+        seconds("2024-03-02 04:30:00Z"),
+        seconds("2024-03-02 05:30:00Z"),
+    ]
     assert cleaned.day.tolist() == days("2024-03-01", "2024-03-02")
     assert cleaned.report.first == "2024-03-01T23:30:00-05:00"
     assert cleaned.report.last == "2024-03-02T00:30:00-05:00"
@@ -163,7 +210,10 @@ def test_numbers_count_from_1970_in_the_declared_unit(unit: str, as_text: bool) 
     cleaned = clean(rows, timestamp_unit=unit, timezone="America/New_York")
     assert cleaned.timestamp is not None
     assert cleaned.day is not None
-    assert cleaned.timestamp.tolist() == [seconds("2024-03-02 04:30:00Z"), seconds("2024-03-02 05:30:00Z")]
+    assert cleaned.timestamp.tolist() == [
+        seconds("2024-03-02 04:30:00Z"),
+        seconds("2024-03-02 05:30:00Z"),
+    ]
     assert cleaned.day.tolist() == days("2024-03-01", "2024-03-02")
 
 
@@ -173,11 +223,17 @@ def test_days_before_1970_are_days_too() -> None:
     assert cleaned.day.tolist() == [-1]
 
 
-def test_hour_that_exists_twice_is_read_as_summer_time_and_the_missing_one_as_the_end_of_the_gap() -> None:
+def test_hour_that_exists_twice_is_summer_time_and_a_missing_one_the_end_of_the_gap() -> None:
     times = ["2024-11-03 01:30:00", "2024-03-10 02:30:00"]
-    cleaned = clean({"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": times}, timezone="America/New_York")
+    cleaned = clean(
+        {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": times},
+        timezone="America/New_York",
+    )
     assert cleaned.timestamp is not None
-    assert cleaned.timestamp.tolist() == [seconds("2024-11-03 05:30:00Z"), seconds("2024-03-10 07:00:00Z")]
+    assert cleaned.timestamp.tolist() == [
+        seconds("2024-11-03 05:30:00Z"),
+        seconds("2024-03-10 07:00:00Z"),
+    ]
 
 
 TWO = {"user_id": ["a", "b"], "item_id": ["x", "y"]}
@@ -185,12 +241,17 @@ TWO = {"user_id": ["a", "b"], "item_id": ["x", "y"]}
 
 @pytest.mark.parametrize("numbers", [[1483228800, 1483228801], ["1483228800", "1483228801"]])
 def test_numbers_without_a_unit_are_refused_and_not_dropped(numbers: list[object]) -> None:
-    with pytest.raises(DataError, match=r"holds numbers; set data\.timestamp_unit to s, ms, us or ns"):
+    with pytest.raises(
+        DataError, match=r"holds numbers; set data\.timestamp_unit to s, ms, us or ns"
+    ):
         clean(TWO | {"timestamp": numbers})
 
 
 def test_times_of_which_only_some_carry_an_offset_are_refused() -> None:
-    with pytest.raises(DataError, match="1 of 2 timestamps carry an offset from UTC and the others do not; write all"):
+    with pytest.raises(
+        DataError,
+        match="1 of 2 timestamps carry an offset from UTC and the others do not; write all",
+    ):
         clean(TWO | {"timestamp": ["2024-01-01 10:00:00+00", "2024-01-01 10:00:00"]})
 
 
@@ -206,19 +267,35 @@ def test_unknown_unit_is_refused() -> None:
 
 def test_unit_for_a_column_of_dates_is_refused_and_not_misread() -> None:
     dates = pa.array([pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")])
-    with pytest.raises(DataError, match=r"holds dates, not numbers; leave data\.timestamp_unit=s out"):
+    with pytest.raises(
+        DataError, match=r"holds dates, not numbers; leave data\.timestamp_unit=s out"
+    ):
         clean(TWO | {"timestamp": dates}, timestamp_unit="s")
 
 
 @pytest.mark.parametrize("time", ["2024-01-01 10:00:00", "2024-01-01 10:00:00+00:00"])
 @pytest.mark.parametrize("zone", ["Mars/Base", "", None])
-def test_unknown_time_zone_is_refused_whether_or_not_times_carry_an_offset(time: str, zone: str | None) -> None:
-    with pytest.raises(ConfigError, match=r"data\.timezone=.* is not a time zone; use an IANA name"):
+def test_unknown_time_zone_is_refused_whether_or_not_times_carry_an_offset(
+    time: str, zone: str | None
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.timezone=.* is not a time zone; use an IANA name"
+    ):
         clean(TWO | {"timestamp": [time, time]}, timezone=zone)
 
 
+def test_the_future_begins_after_a_day_so_that_clocks_may_differ() -> None:
+    now = pd.Timestamp.now("UTC")
+    times = [str(now + pd.Timedelta(hours=hours)) for hours in (12, 36)]
+    cleaned = clean(TWO | {"timestamp": times})
+    assert cleaned.report.dropped == {"a timestamp in the future": 1}
+    assert cleaned.user_ids.tolist() == ["a"]
+
+
 def test_order_of_the_rows_is_kept(purchases: Purchases) -> None:
-    cleaned = purchases([("b", "y", "2024-01-02"), ("a", "x", "2024-01-01"), ("b", "x", "2024-01-03")])
+    cleaned = purchases(
+        [("b", "y", "2024-01-02"), ("a", "x", "2024-01-01"), ("b", "x", "2024-01-03")]
+    )
     assert [cleaned.user_ids[code] for code in cleaned.user] == ["b", "a", "b"]
     assert np.diff(cleaned.timestamp).tolist() == [-86400, 2 * 86400]
 
@@ -237,7 +314,9 @@ ROWS = [("a", "x", "2024-01-01"), ("b", "y", "2024-01-02"), ("a", "y", "2024-01-
     ],
     ids=["user", "item", "time", "order", "fewer rows"],
 )
-def test_fingerprint_changes_with_every_value(purchases: Purchases, changed: list[tuple[str, ...]]) -> None:
+def test_fingerprint_changes_with_every_value(
+    purchases: Purchases, changed: list[tuple[str, ...]]
+) -> None:
     fingerprint = purchases(ROWS).report.fingerprint
     assert purchases(list(ROWS)).report.fingerprint == fingerprint
     assert purchases(changed).report.fingerprint != fingerprint

@@ -30,8 +30,24 @@ DROPPED = {
     "a stock code that is no product": 2,
     "a quantity of 0 or less": 1,
 }
-PUBLISHED = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID"]
-REPACKED = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
+PUBLISHED = [
+    "Invoice",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "Price",
+    "Customer ID",
+]
+REPACKED = [
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+]
 
 
 def sales(names: list[str]) -> pd.DataFrame:
@@ -62,7 +78,9 @@ def test_online_retail_reads_the_repacked_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("customer", ["Int64", "float64"])
 def test_online_retail_reads_the_published_names_as_csv(tmp_path: Path, customer: str) -> None:
     frame = sales(PUBLISHED)
-    frame["Customer ID"] = frame["Customer ID"].astype(customer)  # as float64, 17850 is written 17850.0
+    frame["Customer ID"] = frame["Customer ID"].astype(
+        customer
+    )  # as float64, 17850 is written 17850.0
     frame.to_csv(tmp_path / "online_retail_ii.csv", index=False)
     read = online_retail(str(tmp_path / "online_retail_ii.csv"))
     assert_the_four_sales_are_left(read, "online_retail_ii.csv")
@@ -92,7 +110,13 @@ def test_rows_that_both_sheets_share_are_kept_once_and_repeats_inside_a_sheet_st
     monkeypatch.setattr(pd, "read_excel", lambda *_, **__: {"2009": first, "2010": second})
     (tmp_path / "online_retail_II.xlsx").touch()
     read = online_retail(str(tmp_path / "online_retail_II.xlsx"))
-    assert [read.item_ids[code] for code in read.item] == ["85123A", "85123A", "22423", "22423", "16161P"]
+    assert [read.item_ids[code] for code in read.item] == [
+        "85123A",
+        "85123A",
+        "22423",
+        "22423",
+        "16161P",
+    ]
 
 
 def test_workbook_without_a_reader_of_workbooks_says_what_to_install(
@@ -115,11 +139,18 @@ def test_online_retail_in_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_online_retail_with_another_table_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Invoice,StockCode\n1,2\n")
-    with pytest.raises(DataError, match=r"column 'Customer ID' is not in a\.csv \(it has Invoice, StockCode\)"):
+    with pytest.raises(
+        DataError, match=r"column 'Customer ID' is not in a\.csv \(it has Invoice, StockCode\)"
+    ):
         online_retail(str(tmp_path / "a.csv"))
 
 
-RATINGS = [(196, 242, 3, 881250949), (186, 302, 5, 891717742), (22, 377, 1, 878887116), (196, 302, 4, 881250950)]
+RATINGS = [
+    (196, 242, 3, 881250949),
+    (186, 302, 5, 891717742),
+    (22, 377, 1, 878887116),
+    (196, 302, 4, 881250950),
+]
 
 
 def assert_ratings_are_purchases(read: Transactions) -> None:
@@ -151,7 +182,9 @@ def test_movielens_counts_what_is_rated_below_the_threshold(tmp_path: Path) -> N
 
 def test_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "u.data").write_text("1::2::3::4\n1::2\t3\n")
-    with pytest.raises(DataError, match=r"u\.data is not the published u\.data of four tab-separated columns"):
+    with pytest.raises(
+        DataError, match=r"u\.data is not the published u\.data of four tab-separated columns"
+    ):
         movielens_100k(str(tmp_path / "u.data"))
 
 
@@ -159,7 +192,9 @@ def test_data_set_that_is_not_there_says_where_to_get_and_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"archive\.ics\.uci\.edu.*online_retail_II\.xlsx.*RECSYS_DATA"):
+    with pytest.raises(
+        DataError, match=r"archive\.ics\.uci\.edu.*online_retail_II\.xlsx.*RECSYS_DATA"
+    ):
         online_retail()
     with pytest.raises(DataError, match=r"grouplens\.org.*u\.data.*RECSYS_DATA"):
         movielens_100k()
@@ -167,19 +202,27 @@ def test_data_set_that_is_not_there_says_where_to_get_and_put_it(
         online_retail("x.parquet")
 
 
-def test_data_set_is_found_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_set_is_found_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     (tmp_path / "movielens_100k").mkdir()
-    (tmp_path / "movielens_100k" / "u.data").write_text("".join("\t".join(map(str, row)) + "\n" for row in RATINGS))
+    (tmp_path / "movielens_100k" / "u.data").write_text(
+        "".join("\t".join(map(str, row)) + "\n" for row in RATINGS)
+    )
     assert_ratings_are_purchases(movielens_100k())
 
 
 @pytest.mark.parametrize("kind", ["int", "float with a null", "string"])
 def test_names_are_found_under_the_ids_whatever_type_those_have(tmp_path: Path, kind: str) -> None:
-    ids = {"int": [7, 8, 7], "float with a null": [7.0, 8.0, 7.0, None], "string": ["7", "8", "7"]}[kind]
+    ids = {"int": [7, 8, 7], "float with a null": [7.0, 8.0, 7.0, None], "string": ["7", "8", "7"]}[
+        kind
+    ]
     names = ["tea", "", "black tea", "?"][: len(ids)]
     table = pa.table({"u": ["a", "b", "c", "d"][: len(ids)], "i": ids, "label": names})
     pq.write_table(table, tmp_path / "sales.parquet")
-    read = transactions(str(tmp_path / "sales.parquet"), {"user_id": "u", "item_id": "i", "name": "label"})
+    read = transactions(
+        str(tmp_path / "sales.parquet"), {"user_id": "u", "item_id": "i", "name": "label"}
+    )
     # the last name given; an empty one says nothing
     assert read.item_names == {"7": "black tea"}

@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 
 from recsys.data.ids import Vocabulary, encode_ids, natural_order
 
-AWKWARD = ["007", "7", "NA", "null", "None", "nan", " a b", "a b ", "ü", "漢字", "🛒", "-0", "0", "1e3", "12ab"]
+AWKWARD = [
+    "007",
+    "7",
+    "NA",
+    "null",
+    "None",
+    "nan",
+    " a b",
+    "a b ",
+    "ü",
+    "漢字",
+    "🛒",
+    "-0",
+    "0",
+    "1e3",
+    "12ab",
+]
 
 
 def ids_of(values: pa.Array) -> list[str]:
@@ -35,7 +51,9 @@ def test_integers_come_first_by_value_then_the_others_by_code_point() -> None:
     ]
 
 
-ID = st.one_of(st.integers(-(10**6), 10**6).map(str), st.text(min_size=1, max_size=4), st.sampled_from(AWKWARD))
+ID = st.one_of(
+    st.integers(-(10**6), 10**6).map(str), st.text(min_size=1, max_size=4), st.sampled_from(AWKWARD)
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -67,7 +85,9 @@ def test_order_does_not_depend_on_the_order_of_the_rows(ids: list[str], random: 
     ],
     ids=["int", "float", "nan", "string", "empty", "blank", "dictionary", "int32"],
 )
-def test_whole_numbers_and_strings_are_the_same_ids_and_nothing_is_missing(column: pa.Array) -> None:
+def test_whole_numbers_and_strings_are_the_same_ids_and_nothing_is_missing(
+    column: pa.Array,
+) -> None:
     assert ids_of(column) == ["17850", None, "3"]
     assert encode_ids(column).categories.tolist() == ["3", "17850"]
 
@@ -89,7 +109,9 @@ def test_column_in_several_pieces_is_one_column() -> None:
     assert ids_of(pa.chunked_array([["b", "a"], ["a", None]])) == ["b", "a", "a", None]
 
 
-@pytest.mark.parametrize("column", [pa.array([], pa.string()), pa.array([None, None]), pa.array([None], pa.string())])
+@pytest.mark.parametrize(
+    "column", [pa.array([], pa.string()), pa.array([None, None]), pa.array([None], pa.string())]
+)
 def test_column_without_an_id_has_none(column: pa.Array) -> None:
     assert ids_of(column) == [None] * len(column)
     assert len(encode_ids(column).categories) == 0

@@ -23,7 +23,10 @@ def made_up_sales() -> list[Row]:
     rng = np.random.default_rng(0)
     start = np.datetime64("2024-01-01T12:00:00")
     # a few users and items have most of the purchases
-    pairs = [(f"user {int(12 * rng.random() ** 3)}", f"{int(12 * rng.random() ** 3)}") for _ in range(300)]
+    pairs = [
+        (f"user {int(12 * rng.random() ** 3)}", f"{int(12 * rng.random() ** 3)}")
+        for _ in range(300)
+    ]
     times = [start + np.timedelta64(int(hour), "h") for hour in rng.integers(0, 90 * 24, 300)]
     rows = [(user, item, str(time)) for (user, item), time in zip(pairs, times, strict=True)]
     return [*rows, ("user 0", "0", str(start + np.timedelta64(90, "D")))]
@@ -54,15 +57,25 @@ def artefacts(data: PhaseData) -> dict[str, object]:
         "history": values(data.interactions.history),
         "distinct": values(data.interactions.distinct),
         "buyers": data.interactions.buyers.tolist(),
+        "days since": None if (days := data.interactions.days_since) is None else days.tolist(),
         "popularity": {name: weight.tolist() for name, weight in popularity.state_dict().items()},
         "fitted": {key: data.counts[key] for key in data.counts if not key.startswith("truth")},
     }
 
 
-FILTERS: list[dict[str, int]] = [{}, {"min_buyers": 6}, {"k_core": 4}, {"min_buyers": 5, "k_core": 4}]
+FILTERS: list[dict[str, int]] = [
+    {},
+    {"min_buyers": 6},
+    {"k_core": 4},
+    {"min_buyers": 5, "k_core": 4},
+]
 CHANGES = {
-    "another user": [("0 new user", *row[1:]) if place % 2 else row for place, row in enumerate(LATER)],
-    "another item": [(row[0], "-5", row[2]) if place % 2 else row for place, row in enumerate(LATER)],
+    "another user": [
+        ("0 new user", *row[1:]) if place % 2 else row for place, row in enumerate(LATER)
+    ],
+    "another item": [
+        (row[0], "-5", row[2]) if place % 2 else row for place, row in enumerate(LATER)
+    ],
     "more of one item": [(row[0], "3", row[2]) for row in LATER],
     "more rows": [row for row in LATER for _ in range(20)] + [("zzz", "3.5", LATER[0][2])],
     "none but the last": [],
@@ -77,7 +90,9 @@ def test_changing_test_rows_changes_nothing_that_is_fitted(
 ) -> None:
     expected = artefacts(fitted_before_the_test(purchases(SALES), **filters))
     # the last purchase fixes the borders
-    changed = artefacts(fitted_before_the_test(purchases([*CHANGES[change], *EARLIER, SALES[-1]]), **filters))
+    changed = artefacts(
+        fitted_before_the_test(purchases([*CHANGES[change], *EARLIER, SALES[-1]]), **filters)
+    )
     assert changed == expected
 
 
@@ -96,7 +111,15 @@ def test_changing_a_fitted_row_does_change_the_vocabulary(purchases: Purchases) 
 
 
 def test_minimum_of_buyers_counts_users_and_not_purchases(purchases: Purchases) -> None:
-    rows = [("a", "often"), ("a", "often"), ("a", "often"), ("a", "both"), ("b", "both"), ("a", "two"), ("b", "two")]
+    rows = [
+        ("a", "often"),
+        ("a", "often"),
+        ("a", "often"),
+        ("a", "both"),
+        ("b", "both"),
+        ("a", "two"),
+        ("b", "two"),
+    ]
     read = purchases(rows)
     data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], min_buyers=2)
     assert data.vocabulary.item_ids.tolist() == ["both", "two"]
@@ -120,12 +143,14 @@ def test_core_that_is_empty_is_refused_with_both_filters(purchases: Purchases) -
     with pytest.raises(DataError) as caught:
         index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], min_buyers=1, k_core=5)
     assert str(caught.value) == (
-        "rows: 0 users left to fit on, at least 2 are needed; the fitted part has 2 users and 2 items "
-        "before the filters (evaluation.min_buyers=1, evaluation.k_core=5)"
+        "rows: 0 users left to fit on, at least 2 are needed; the fitted part has 2 users and 2 "
+        "items before the filters (evaluation.min_buyers=1, evaluation.k_core=5)"
     )
 
 
-@pytest.mark.parametrize(("rows", "noun"), [([("a", "x"), ("a", "y")], "1 user"), ([("a", "x"), ("b", "x")], "1 item")])
+@pytest.mark.parametrize(
+    ("rows", "noun"), [([("a", "x"), ("a", "y")], "1 user"), ([("a", "x"), ("b", "x")], "1 item")]
+)
 def test_one_user_or_one_item_is_refused(purchases: Purchases, rows: list[Row], noun: str) -> None:
     read = purchases(rows)
     with pytest.raises(DataError, match=f"rows: {noun} left to fit on, at least 2 are needed"):
@@ -133,7 +158,11 @@ def test_one_user_or_one_item_is_refused(purchases: Purchases, rows: list[Row], 
 
 
 def test_counts_add_up(purchases: Purchases) -> None:
-    unknown = [("stranger", "3", "2024-03-20"), ("user 1", "unheard of", "2024-03-20"), ("loner", "odd", "2024-03-21")]
+    unknown = [
+        ("stranger", "3", "2024-03-20"),
+        ("user 1", "unheard of", "2024-03-20"),
+        ("loner", "odd", "2024-03-21"),
+    ]
     only_new = [("user z", "1", "2024-01-02"), ("user z", "unheard of", "2024-03-20")]
     read = purchases([*SALES, *unknown, *only_new])
     data = fitted_before_the_test(read)
@@ -154,10 +183,14 @@ def test_counts_add_up(purchases: Purchases) -> None:
 
 def test_truth_is_what_each_user_bought_in_the_period_once_each(purchases: Purchases) -> None:
     data = fitted_before_the_test(purchases(SALES))
-    expected = {user: {row[1] for row in LATER if row[0] == user} for user in data.vocabulary.user_ids}
+    expected = {
+        user: {row[1] for row in LATER if row[0] == user} for user in data.vocabulary.user_ids
+    }
     for user, items in zip(data.vocabulary.user_ids, values(data.truth), strict=True):
         assert items == sorted(items)
-        assert [data.vocabulary.item_ids[item] for item in items] == sorted(expected[user], key=int), user
+        assert [data.vocabulary.item_ids[item] for item in items] == sorted(
+            expected[user], key=int
+        ), user
 
 
 def history_of(read: Transactions) -> dict[str, list[str]]:
@@ -169,7 +202,9 @@ def history_of(read: Transactions) -> dict[str, list[str]]:
     }
 
 
-def test_history_is_in_order_of_time_with_one_event_a_user_item_and_day(purchases: Purchases) -> None:
+def test_history_is_in_order_of_time_with_one_event_a_user_item_and_day(
+    purchases: Purchases,
+) -> None:
     read = purchases(
         [
             ("a", "y", "2024-01-02 10:00"),
@@ -186,16 +221,53 @@ def test_history_is_in_order_of_time_with_one_event_a_user_item_and_day(purchase
 
 def test_a_day_is_a_day_of_the_shop(purchases: Purchases) -> None:
     # 23:30 and 00:30 in New York lie on one day of UTC
-    rows = [("a", "x", "2024-03-01 23:30"), ("a", "x", "2024-03-02 00:30"), ("b", "y", "2024-03-01 23:30")]
+    rows = [
+        ("a", "x", "2024-03-01 23:30"),
+        ("a", "x", "2024-03-02 00:30"),
+        ("b", "y", "2024-03-01 23:30"),
+    ]
     assert history_of(purchases(rows, timezone="America/New_York"))["a"] == ["x", "x"]
     # 20:30 and 19:00 in New York lie on two days of UTC
-    rows = [("a", "x", "2024-03-01 19:30"), ("a", "x", "2024-03-01 18:30"), ("b", "y", "2024-03-01 23:30")]
+    rows = [
+        ("a", "x", "2024-03-01 19:30"),
+        ("a", "x", "2024-03-01 18:30"),
+        ("b", "y", "2024-03-01 23:30"),
+    ]
     assert history_of(purchases(rows, timezone="America/New_York"))["a"] == ["x"]
 
 
-def test_without_timestamps_every_row_is_an_event_in_order_of_the_rows(purchases: Purchases) -> None:
+def test_without_timestamps_every_row_is_an_event_in_order_of_the_rows(
+    purchases: Purchases,
+) -> None:
     read = purchases([("a", "y"), ("a", "x"), ("b", "x"), ("a", "y")])
     assert history_of(read) == {"a": ["y", "x", "y"], "b": ["x"]}
+
+
+def test_days_since_a_pair_was_last_bought_count_from_the_last_fitted_day(
+    purchases: Purchases,
+) -> None:
+    read = purchases(
+        [
+            ("a", "x", "2024-01-01 10:00"),
+            ("a", "y", "2024-01-03 10:00"),
+            ("a", "x", "2024-01-08 10:00"),  # x again: its first purchase does not count
+            ("b", "y", "2024-01-10 23:00"),  # the last fitted day
+            ("b", "y", "2024-01-10 01:00"),
+            ("b", "x", "2024-02-01 10:00"),  # asked, not fitted
+        ]
+    )
+    data = index_phase(read, "test", Phase(np.arange(5), np.array([5])))
+    assert data.interactions.days_since is not None
+    # (a, x), (a, y), (b, y), as they stand in `distinct`
+    assert data.interactions.days_since.tolist() == [2, 7, 0]
+    assert data.interactions.day is not None
+    assert len(data.interactions.day) == len(data.interactions.history.values) == 4
+
+
+def test_without_timestamps_nothing_is_known_about_days(purchases: Purchases) -> None:
+    read = purchases([("a", "x"), ("b", "y")])
+    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
+    assert (data.interactions.day, data.interactions.days_since) == (None, None)
 
 
 def test_distinct_items_ascend_and_count_their_buyers(purchases: Purchases) -> None:
@@ -231,7 +303,9 @@ def test_validation_lists_hold_the_truth_and_unseen_items(purchases: Purchases) 
     assert not torch.equal(other.item, data.candidates.item)
 
 
-def test_validation_list_of_a_user_who_bought_nearly_everything_is_padded(purchases: Purchases) -> None:
+def test_validation_list_of_a_user_who_bought_nearly_everything_is_padded(
+    purchases: Purchases,
+) -> None:
     read = purchases([("a", "0"), ("a", "1"), ("a", "2"), ("b", "0"), ("b", "3"), ("b", "2")])
     phase = Phase(np.array([0, 1, 3, 4, 5]), np.array([2]), sampled_negatives=5)
     data = index_phase(read, "val", phase)

@@ -17,7 +17,14 @@ from recsys.errors import DataError
 TRAIN = [(2, 10), (2, 9), (10, 10), (10, 100), (1, 9)]
 TEST = [(2, 100), (10, 9)]
 # 300 stands in no other table
-LISTS = [(2, 100, True), (2, 300, False), (10, 9, True), (10, 10, False), (10, 10, False), (2, 9, False)]
+LISTS = [
+    (2, 100, True),
+    (2, 300, False),
+    (10, 9, True),
+    (10, 10, False),
+    (10, 10, False),
+    (2, 9, False),
+]
 
 
 def write(folder: Path, name: str, rows: list[tuple[object, ...]], **types: object) -> str:
@@ -49,7 +56,9 @@ def test_parts_stay_as_published(published: Transactions) -> None:
     assert pairs(published, rows[published.is_test]) == [(str(u), str(i)) for u, i in TEST]
 
 
-def test_integer_ids_sort_by_value_and_listed_items_join_the_vocabulary(published: Transactions) -> None:
+def test_integer_ids_sort_by_value_and_listed_items_join_the_vocabulary(
+    published: Transactions,
+) -> None:
     assert published.user_ids.tolist() == ["1", "2", "10"]
     assert published.item_ids.tolist() == ["9", "10", "100", "300"]
     assert published.report.items == 4
@@ -60,16 +69,29 @@ def test_lists_reach_the_test_phase_with_their_items_once(published: Transaction
     assert phase.candidates is not None
     ids = phase.vocabulary
     listed: dict[str, list[tuple[str, bool]]] = {}
-    for user, items, relevant in zip(*(part.tolist() for part in vars(phase.candidates).values()), strict=True):
-        rows = [(ids.item_ids[item], hit) for item, hit in zip(items, relevant, strict=True) if item < ids.num_items]
+    for user, items, relevant in zip(
+        *(part.tolist() for part in vars(phase.candidates).values()), strict=True
+    ):
+        rows = [
+            (ids.item_ids[item], hit)
+            for item, hit in zip(items, relevant, strict=True)
+            if item < ids.num_items
+        ]
         listed[ids.user_ids[user]] = rows
-    assert listed == {"2": [("9", False), ("100", True), ("300", False)], "10": [("9", True), ("10", False)]}
+    assert listed == {
+        "2": [("9", False), ("100", True), ("300", False)],
+        "10": [("9", True), ("10", False)],
+    }
     assert phase.counts["candidate_rows_repeated"] == 1
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize("written", [("True", "False"), ("true", "false"), ("1", "0"), ("1.0", "0.0")])
-def test_relevance_is_read_from_text_too(tmp_path: Path, suffix: str, written: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "written", [("True", "False"), ("true", "false"), ("1", "0"), ("1.0", "0.0")]
+)
+def test_relevance_is_read_from_text_too(
+    tmp_path: Path, suffix: str, written: tuple[str, str]
+) -> None:
     lists = [(u, i, written[0] if r else written[1]) for u, i, r in LISTS]
     read = presplit(
         write(tmp_path, f"train.{suffix}", TRAIN),
@@ -85,7 +107,9 @@ def test_relevance_that_is_neither_true_nor_false_is_refused(tmp_path: Path, bad
     lists = [(2, 100, "true"), (2, 9, bad)]
     with pytest.raises(DataError, match=rf"relevant is '{bad}' in data row 2; write true or false"):
         presplit(
-            write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", TEST), write(tmp_path, "lists.csv", lists)
+            write(tmp_path, "train.csv", TRAIN),
+            write(tmp_path, "test.csv", TEST),
+            write(tmp_path, "lists.csv", lists),
         )
 
 
@@ -94,7 +118,9 @@ def test_null_relevance_is_refused(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "lists.parquet")
     with pytest.raises(DataError, match="relevant is None in data row 1"):
         presplit(
-            write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", TEST), str(tmp_path / "lists.parquet")
+            write(tmp_path, "train.csv", TRAIN),
+            write(tmp_path, "test.csv", TEST),
+            str(tmp_path / "lists.parquet"),
         )
 
 
@@ -118,7 +144,8 @@ def test_without_lists_the_catalogue_is_ranked(tmp_path: Path) -> None:
 
 def test_users_of_the_test_part_that_train_does_not_know_are_counted(tmp_path: Path) -> None:
     read = presplit(
-        write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", [*TEST, (77, 9), (78, 9), (2, 555)])
+        write(tmp_path, "train.csv", TRAIN),
+        write(tmp_path, "test.csv", [*TEST, (77, 9), (78, 9), (2, 555)]),
     )
     counts = index_phase(read, "test", Presplit()(read, seed=1)["test"]).counts
     assert counts["truth_users_unknown"] == 2
@@ -135,7 +162,9 @@ def test_listed_users_that_no_part_has_are_counted(tmp_path: Path) -> None:
     assert read.report.dropped == {"a candidate's user that is in neither part": 2}
 
 
-def test_null_ids_are_an_error_or_leave_the_border_between_the_parts_where_it_is(tmp_path: Path) -> None:
+def test_null_ids_are_an_error_or_leave_the_border_between_the_parts_where_it_is(
+    tmp_path: Path,
+) -> None:
     train = write(tmp_path, "train.csv", [(2, 10), ("", 9), (10, 10), (10, 100), (1, "")])
     test = write(tmp_path, "test.csv", [("", 100), *TEST])
     with pytest.raises(DataError, match=r"train\.csv and test\.csv: 2 rows have no user_id"):
@@ -147,7 +176,9 @@ def test_null_ids_are_an_error_or_leave_the_border_between_the_parts_where_it_is
 
 
 def test_list_without_an_id_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.candidates_path: data row 2 has no user_id or no item_id"):
+    with pytest.raises(
+        DataError, match=r"data\.candidates_path: data row 2 has no user_id or no item_id"
+    ):
         presplit(
             write(tmp_path, "train.csv", TRAIN),
             write(tmp_path, "test.csv", TEST),
@@ -162,7 +193,9 @@ def test_missing_part_is_named_with_where_to_get_it(tmp_path: Path, missing: str
         "test_path": write(tmp_path, "test.csv", TEST),
         "candidates_path": write(tmp_path, "lists.csv", LISTS),
     }
-    with pytest.raises(DataError, match=rf"^data\.{missing}: nowhere\.csv does not exist; ask the author$"):
+    with pytest.raises(
+        DataError, match=rf"^data\.{missing}: nowhere\.csv does not exist; ask the author$"
+    ):
         presplit(**paths | {missing: "nowhere.csv"}, where="ask the author")  # type: ignore[arg-type]
 
 
@@ -174,10 +207,14 @@ def test_part_without_its_column_names_the_part(tmp_path: Path) -> None:
 
 def test_empty_part_names_its_setting(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("user_id,item_id\n")
-    with pytest.raises(DataError, match=r"test\.csv has a header but no rows; point data\.test_path"):
+    with pytest.raises(
+        DataError, match=r"test\.csv has a header but no rows; point data\.test_path"
+    ):
         presplit(write(tmp_path, "train.csv", TRAIN), str(tmp_path / "test.csv"))
 
 
 def test_database_is_refused_for_a_published_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.test_path is a URL, but a published split is read from files"):
+    with pytest.raises(
+        DataError, match=r"data\.test_path is a URL, but a published split is read from files"
+    ):
         presplit(write(tmp_path, "train.csv", TRAIN), "postgresql://bob:secret@host/shop")

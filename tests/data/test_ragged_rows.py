@@ -13,7 +13,9 @@ ROWS = [[3, 1, 4], [], [1, 5], [], [9]]
 
 def ragged(rows: list[list[int]]) -> Ragged:
     row = np.repeat(np.arange(len(rows)), [len(values) for values in rows])
-    return Ragged.from_sorted(row, np.array([v for values in rows for v in values], dtype=np.int64), len(rows))
+    return Ragged.from_sorted(
+        row, np.array([v for values in rows for v in values], dtype=np.int64), len(rows)
+    )
 
 
 def test_rows_have_the_lengths_they_were_given() -> None:
@@ -28,7 +30,11 @@ def test_take_gives_the_rows_in_the_order_asked_and_as_often() -> None:
 
 
 def test_padded_fills_on_the_right() -> None:
-    assert ragged(ROWS).padded(torch.tensor([2, 3, 0]), pad=7).tolist() == [[1, 5, 7], [7, 7, 7], [3, 1, 4]]
+    assert ragged(ROWS).padded(torch.tensor([2, 3, 0]), pad=7).tolist() == [
+        [1, 5, 7],
+        [7, 7, 7],
+        [3, 1, 4],
+    ]
 
 
 def test_mask_is_true_where_a_value_stands() -> None:
@@ -71,6 +77,8 @@ def test_blocks_say_what_the_lists_say(rows: list[list[int]], data: st.DataObjec
         (place, v) for place, r in enumerate(asked) for v in rows[r]
     ]
     width = max((len(rows[r]) for r in asked), default=0)
-    assert ragged(rows).padded(block, 10).tolist() == [rows[r] + [10] * (width - len(rows[r])) for r in asked]
+    assert ragged(rows).padded(block, 10).tolist() == [
+        rows[r] + [10] * (width - len(rows[r])) for r in asked
+    ]
     mask = ragged(rows).mask(block, 10)
     assert mask.tolist() == [[v in rows[r] for v in range(10)] for r in asked]

@@ -16,11 +16,19 @@ from recsys.data.tables import read_table
 from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
-COLUMNS = {"user_id": "customer", "item_id": "product", "timestamp": "time", "quantity": "pieces", "price": None}
+COLUMNS = {
+    "user_id": "customer",
+    "item_id": "product",
+    "timestamp": "time",
+    "quantity": "pieces",
+    "price": None,
+}
 USERS = ["007", "7", "NA", " a b", "ü", "漢", "🛒", "007"]
 ITEMS = ["x,1", 'say "hi"', "null", "nan", "0010", "-0", "line\nbreak", "x,1"]
 TIMES = [f"2024-03-0{day} 23:30:0{day}" for day in range(1, 9)]
-FRAME = pd.DataFrame({"customer": USERS, "product": ITEMS, "time": TIMES, "pieces": range(1, 9), "unused": "z"})
+FRAME = pd.DataFrame(
+    {"customer": USERS, "product": ITEMS, "time": TIMES, "pieces": range(1, 9), "unused": "z"}
+)
 
 
 @pytest.fixture
@@ -38,7 +46,10 @@ def sources(tmp_path: Path) -> dict[str, dict[str, str]]:
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         FRAME.to_sql("sales", connection, index=False)
     connection.close()
-    paths = {name: {"path": str(tmp_path / name)} for name in ("sales.csv.gz", "sales.tsv", "sales.parquet", "parts")}
+    paths = {
+        name: {"path": str(tmp_path / name)}
+        for name in ("sales.csv.gz", "sales.tsv", "sales.parquet", "parts")
+    }
     paths["semicolon.csv"] = {"path": str(tmp_path / "semicolon.csv"), "separator": ";"}
     paths["sqlite"] = {"path": f"sqlite:///{tmp_path}/shop.db", "table": "sales"}
     return {"csv": {"path": str(tmp_path / "sales.csv")}} | paths
@@ -59,9 +70,12 @@ def values(read: Transactions) -> dict[str, object]:
     }
 
 
-def test_csv_parquet_and_sqlite_give_the_same_transactions(sources: dict[str, dict[str, str]]) -> None:
+def test_csv_parquet_and_sqlite_give_the_same_transactions(
+    sources: dict[str, dict[str, str]],
+) -> None:
     read = {
-        name: values(transactions(columns=COLUMNS, timezone="America/New_York", **s)) for name, s in sources.items()
+        name: values(transactions(columns=COLUMNS, timezone="America/New_York", **s))
+        for name, s in sources.items()
     }
     assert read["csv"]["user"] == USERS
     assert read["csv"]["item"] == ITEMS
@@ -73,7 +87,12 @@ def test_csv_parquet_and_sqlite_give_the_same_transactions(sources: dict[str, di
 
 def test_only_the_mapped_columns_are_read_under_their_canonical_names(tmp_path: Path) -> None:
     FRAME.to_csv(tmp_path / "sales.csv", index=False)
-    assert read_table(tmp_path / "sales.csv", COLUMNS).column_names == ["user_id", "item_id", "timestamp", "quantity"]
+    assert read_table(tmp_path / "sales.csv", COLUMNS).column_names == [
+        "user_id",
+        "item_id",
+        "timestamp",
+        "quantity",
+    ]
 
 
 def test_one_column_may_serve_two_purposes(tmp_path: Path) -> None:
@@ -85,19 +104,26 @@ def test_one_column_may_serve_two_purposes(tmp_path: Path) -> None:
 def test_cells_of_a_csv_stay_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,i\n007,NA\n1e3,true\n2024-01-01,\n")
     read = read_table(tmp_path / "a.csv", {"user_id": "u", "item_id": "i"})
-    assert read.to_pydict() == {"user_id": ["007", "1e3", "2024-01-01"], "item_id": ["NA", "true", ""]}
+    assert read.to_pydict() == {
+        "user_id": ["007", "1e3", "2024-01-01"],
+        "item_id": ["NA", "true", ""],
+    }
 
 
 def test_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     (tmp_path / "excel.csv").write_bytes("﻿u,i\nü,2\n".encode())
-    assert read_table(tmp_path / "excel.csv", {"user_id": "u", "item_id": "i"}).column("user_id").to_pylist() == ["ü"]
+    assert read_table(tmp_path / "excel.csv", {"user_id": "u", "item_id": "i"}).column(
+        "user_id"
+    ).to_pylist() == ["ü"]
 
 
 def test_null_among_long_integers_of_a_database_does_not_round_them(tmp_path: Path) -> None:
     long = [9007199254740993, 9007199254740992]
     with sqlite3.connect(tmp_path / "s.db") as connection:
         connection.execute("create table t (u integer, i integer)")
-        connection.executemany("insert into t values (?, ?)", [(long[0], 1), (long[1], 2), (None, 3)])
+        connection.executemany(
+            "insert into t values (?, ?)", [(long[0], 1), (long[1], 2), (None, 3)]
+        )
     connection.close()
     read = transactions(f"sqlite:///{tmp_path}/s.db", {"user_id": "u", "item_id": "i"}, table="t")
     assert read.user_ids.tolist() == sorted(str(number) for number in long)
@@ -114,7 +140,9 @@ def test_numbers_beside_text_in_one_column_of_sqlite_are_text(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet", "sql", "folder"])
-def test_missing_column_names_the_table_what_is_there_and_the_setting(tmp_path: Path, name: str) -> None:
+def test_missing_column_names_the_table_what_is_there_and_the_setting(
+    tmp_path: Path, name: str
+) -> None:
     frame = pd.DataFrame({"client": ["1"], "product": ["2"]})
     options: dict[str, str] = {}
     source, where = str(tmp_path / name), name
@@ -139,7 +167,9 @@ def test_missing_column_names_the_table_what_is_there_and_the_setting(tmp_path: 
 
 def test_missing_optional_column_says_that_it_may_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,i\n1,2\n")
-    with pytest.raises(DataError, match=r"set data\.columns\.timestamp, or set data\.columns\.timestamp=null"):
+    with pytest.raises(
+        DataError, match=r"set data\.columns\.timestamp, or set data\.columns\.timestamp=null"
+    ):
         read_table(tmp_path / "a.csv", {"user_id": "u", "item_id": "i", "timestamp": "time"})
 
 
@@ -164,20 +194,38 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("empty.csv", b"customer,product\n", r"empty\.csv has a header but no rows; point data\.path at"),
+        (
+            "empty.csv",
+            b"customer,product\n",
+            r"empty\.csv has a header but no rows; point data\.path at",
+        ),
         ("nothing.csv", b"", r"data\.path: nothing\.csv cannot be read as a table: Empty CSV file"),
         (
             "ragged.csv",
             b"customer,product\n1,2,3\n",
             r"data\.path: ragged\.csv cannot be read .* Expected 2 columns, got 3",
         ),
-        ("latin.csv", b"customer,product\n\xfc,2\n", r"data\.path: latin\.csv cannot be read .* invalid UTF8"),
+        (
+            "latin.csv",
+            b"customer,product\n\xfc,2\n",
+            r"data\.path: latin\.csv cannot be read .* invalid UTF8",
+        ),
         ("fake.parquet", b"hello", r"data\.path: fake\.parquet cannot be read as a table"),
-        ("cut.parquet", b"PAR1" + b"x" * 40 + b"PAR1", r"data\.path: cut\.parquet cannot be read as a table"),
-        ("book.xlsx", b"PK", r"data\.path: book\.xlsx is neither \.csv, \.tsv nor \.parquet, nor a SQL URL"),
+        (
+            "cut.parquet",
+            b"PAR1" + b"x" * 40 + b"PAR1",
+            r"data\.path: cut\.parquet cannot be read as a table",
+        ),
+        (
+            "book.xlsx",
+            b"PK",
+            r"data\.path: book\.xlsx is neither \.csv, \.tsv nor \.parquet, nor a SQL URL",
+        ),
     ],
 )
-def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+def test_what_is_no_table_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=sentence) as caught:
         read_table(tmp_path / name, {"user_id": "customer", "item_id": "product"})
@@ -192,7 +240,10 @@ def test_broken_archive_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_empty_parquet_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"u": pa.array([], pa.string()), "i": pa.array([], pa.string())}), tmp_path / "e.parquet")
+    pq.write_table(
+        pa.table({"u": pa.array([], pa.string()), "i": pa.array([], pa.string())}),
+        tmp_path / "e.parquet",
+    )
     with pytest.raises(DataError, match=r"e\.parquet has a header but no rows"):
         read_table(tmp_path / "e.parquet", {"user_id": "u", "item_id": "i"})
 
@@ -200,7 +251,10 @@ def test_empty_parquet_is_refused(tmp_path: Path) -> None:
 def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "nowhere.csv", COLUMNS)
-    assert str(caught.value) == f"data.path: {tmp_path}/nowhere.csv does not exist (looked in {tmp_path})"
+    assert (
+        str(caught.value)
+        == f"data.path: {tmp_path}/nowhere.csv does not exist (looked in {tmp_path})"
+    )
 
 
 def test_table_that_is_not_in_the_database_is_named(tmp_path: Path) -> None:
@@ -238,7 +292,9 @@ def test_password_of_a_url_stands_in_no_error(url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_password_of_a_url_stands_neither_in_the_report_nor_in_later_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_of_a_url_stands_neither_in_the_report_nor_in_later_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     url = "postgresql://bob:s3cret@host/shop?password=s3cret"
     table = pa.table({"u": ["1", "2", ""], "i": ["1", "2", "3"]})
     columns = {"user_id": "u", "item_id": "i"}

@@ -24,7 +24,8 @@ def leave_last_out(read: Transactions, seed: int = 1) -> dict[str, Phase]:
 
 
 def test_global_time_cuts_at_instants_counted_from_the_last_purchase(purchases: Purchases) -> None:
-    # the last purchase is on 31 January at noon; test is the 10 days before, validation the 5 before those
+    # the last purchase is on 31 January at noon; test is the 10 days before, validation the 5
+    # before those
     times = [
         "2024-01-31 12:00:00",  # 0: test
         "2024-01-21 12:00:01",  # 1: test, by a second
@@ -47,11 +48,15 @@ def test_global_time_refuses_a_table_without_timestamps(purchases: Purchases) ->
 
 def test_global_time_refuses_a_table_that_is_too_short(purchases: Purchases) -> None:
     read = purchases([("u", "i", "2024-01-01"), ("u", "j", "2024-01-31")])
-    with pytest.raises(DataError, match=r"covers 30\.0 days, fewer than the 56 held out; lower evaluation\.split"):
+    with pytest.raises(
+        DataError, match=r"covers 30\.0 days, fewer than the 56 held out; lower evaluation\.split"
+    ):
         GlobalTime()(read, seed=1)
 
 
-def test_table_that_covers_exactly_what_is_held_out_leaves_its_first_instant_to_fit(purchases: Purchases) -> None:
+def test_table_that_covers_exactly_what_is_held_out_leaves_its_first_instant_to_fit(
+    purchases: Purchases,
+) -> None:
     read = purchases([("u", "i", "2024-01-01"), ("u", "j", "2024-01-31")])
     assert rows_of(GlobalTime(20, 10)(read, seed=1))["val"] == ([0], [])
 
@@ -82,8 +87,12 @@ def test_leave_last_out_holds_out_by_time_and_ties_by_row(purchases: Purchases) 
     }
 
 
-def test_user_with_two_purchases_has_no_validation_and_one_with_one_is_only_fitted(purchases: Purchases) -> None:
-    read = purchases([("one", "x", "2024-01-01"), ("two", "x", "2024-01-01"), ("two", "y", "2024-01-02")])
+def test_user_with_two_purchases_has_no_validation_and_one_with_one_is_only_fitted(
+    purchases: Purchases,
+) -> None:
+    read = purchases(
+        [("one", "x", "2024-01-01"), ("two", "x", "2024-01-01"), ("two", "y", "2024-01-02")]
+    )
     assert rows_of(leave_last_out(read)) == {"val": ([0, 1], []), "test": ([0, 1], [2])}
 
 
@@ -93,13 +102,19 @@ def test_leave_last_out_without_timestamps_is_random_but_seeded(purchases: Purch
     assert rows_of(leave_last_out(read, seed=1)) != rows_of(leave_last_out(read, seed=2))
     phases = leave_last_out(read, seed=1)
     held_out = np.concatenate([phases["val"].truth, phases["test"].truth])
-    assert sorted(read.user[phases["val"].truth]) == sorted(read.user[phases["test"].truth]) == [0, 1, 2, 3, 4]
+    assert (
+        sorted(read.user[phases["val"].truth])
+        == sorted(read.user[phases["test"].truth])
+        == [0, 1, 2, 3, 4]
+    )
     # not simply the last rows
     assert held_out.min() < 90
 
 
 def test_leave_last_out_asks_no_row_that_it_fits(purchases: Purchases) -> None:
-    read = purchases([(f"u{row % 7}", f"i{row % 9}", f"2024-01-{1 + row % 28:02}") for row in range(60)])
+    read = purchases(
+        [(f"u{row % 7}", f"i{row % 9}", f"2024-01-{1 + row % 28:02}") for row in range(60)]
+    )
     phases = leave_last_out(read)
     for phase in phases.values():
         assert not set(phase.fit) & set(phase.truth)
@@ -128,7 +143,9 @@ def test_presplit_draws_by_the_seed(published: Transactions) -> None:
     assert rows_of(Presplit()(published, seed=1)) != rows_of(Presplit()(published, seed=2))
 
 
-def test_validation_item_that_was_bought_twice_is_out_of_train_altogether(purchases: Purchases) -> None:
+def test_validation_item_that_was_bought_twice_is_out_of_train_altogether(
+    purchases: Purchases,
+) -> None:
     rows = [("a", "x"), ("a", "x"), ("a", "y"), ("a", "y"), ("b", "x"), ("b", "y")]
     read = replace(purchases([*rows, ("a", "z")]), is_test=np.array([False] * 6 + [True]))
     for seed in range(5):

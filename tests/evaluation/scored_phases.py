@@ -13,7 +13,9 @@ from recsys.models.recommender import Query
 def ragged(rows: list[list[int]]) -> Ragged:
     """Rows as they stand."""
     row = np.repeat(np.arange(len(rows)), [len(values) for values in rows])
-    return Ragged.from_sorted(row, np.array([v for values in rows for v in values], dtype=np.int64), len(rows))
+    return Ragged.from_sorted(
+        row, np.array([v for values in rows for v in values], dtype=np.int64), len(rows)
+    )
 
 
 def phase_of(
@@ -28,7 +30,9 @@ def phase_of(
         np.array([f"i{item}" for item in range(num_items)], dtype=object),
     )
     history = Interactions(ragged(bought), num_items)
-    return PhaseData("test", vocabulary, history, ragged([sorted(row) for row in truth]), candidates, {})
+    return PhaseData(
+        "test", vocabulary, history, ragged([sorted(row) for row in truth]), candidates, {}
+    )
 
 
 class ScoreTable(nn.Module):
@@ -49,10 +53,16 @@ class ScoreTable(nn.Module):
         return self.scores[query.user]
 
 
-def made_up_phase(num_users: int = 37, num_items: int = 23, seed: int = 0) -> tuple[PhaseData, ScoreTable]:
+def made_up_phase(
+    num_users: int = 37, num_items: int = 23, seed: int = 0
+) -> tuple[PhaseData, ScoreTable]:
     """Random purchases, some users without truth, and scores with many ties."""
     rng = np.random.default_rng(seed)
-    bought = [rng.choice(num_items, rng.integers(1, 8), replace=False).tolist() for _ in range(num_users)]
-    truth = [rng.choice(num_items, rng.integers(0, 5), replace=False).tolist() for _ in range(num_users)]
+    bought = [
+        rng.choice(num_items, rng.integers(1, 8), replace=False).tolist() for _ in range(num_users)
+    ]
+    truth = [
+        rng.choice(num_items, rng.integers(0, 5), replace=False).tolist() for _ in range(num_users)
+    ]
     scores = torch.from_numpy(rng.integers(-3, 4, (num_users, num_items)).astype(np.float32))
     return phase_of(bought, truth, num_items), ScoreTable(scores)

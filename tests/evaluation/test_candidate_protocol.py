@@ -15,7 +15,9 @@ SCORES = [[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]]
 
 
 def listed(rows: list[tuple[int, int, bool]], num_sold: int = 5) -> PhaseData:
-    """A phase whose lists have these rows (user, item, relevant); all bought item 0, the last user all items sold."""
+    """A phase whose lists have these rows (user, item, relevant); all bought item 0, the last user
+    all items sold.
+    """
     user, item, relevant = (np.array(column) for column in zip(*rows, strict=True))
     transactions = Transactions(
         user=np.array([0, 1] + [2] * num_sold, dtype=np.int32),

@@ -1,4 +1,4 @@
-"""The evaluator ranks the whole catalogue: two truths, masks, blocks, and the values of every user."""
+"""The whole catalogue ranked: two truths, masks, blocks, and the values of every user."""
 
 import numpy as np
 import pandas as pd
@@ -80,11 +80,17 @@ def test_coverage_gini_and_novelty_describe_the_lists_shown() -> None:
     assert found["all/gini@1"] == pytest.approx(2 / 3)
     assert found["all/novelty@1"] == 0  # bought by 2 of 2 users
     other = evaluate(ScoreTable([[1, 2, 3], [3, 2, 1]]), phase, views=("all",), ks=(1,)).metrics
-    assert other["all/novelty@1"] == pytest.approx(1 / 2)  # item 2 counts as bought by 1 of 2: 1 bit
+    assert other["all/novelty@1"] == pytest.approx(
+        1 / 2
+    )  # item 2 counts as bought by 1 of 2: 1 bit
 
 
-@pytest.mark.parametrize(("block_mb", "floats_per_pair", "size"), [(0, 1, 1), (1, 900, 12), (256, 1, 4096)])
-def test_metrics_do_not_depend_on_the_size_of_blocks(block_mb: int, floats_per_pair: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("block_mb", "floats_per_pair", "size"), [(0, 1, 1), (1, 900, 12), (256, 1, 4096)]
+)
+def test_metrics_do_not_depend_on_the_size_of_blocks(
+    block_mb: int, floats_per_pair: int, size: int
+) -> None:
     phase, table = made_up_phase()
     whole = evaluate(table, phase, ks=(1, 5), block_mb=64)
     model = ScoreTable(table.scores, floats_per_pair)
@@ -117,7 +123,10 @@ def test_means_of_the_user_table_are_the_metrics() -> None:
         assert len(table) == result.metrics[f"{view}/users"]
         assert table["user"].is_unique
         for name in table.columns.drop(["user", "view", "num_truth"]):
-            assert table[name].mean() == pytest.approx(result.metrics[f"{view}/{name}"]), (view, name)
+            assert table[name].mean() == pytest.approx(result.metrics[f"{view}/{name}"]), (
+                view,
+                name,
+            )
 
 
 def test_user_table_counts_the_truth_of_each_view() -> None:
@@ -129,7 +138,9 @@ def test_user_table_counts_the_truth_of_each_view() -> None:
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_nobody_to_ask_gives_no_metrics_and_an_empty_user_table() -> None:
-    result = evaluate(ScoreTable([[1, 2]] * 2), phase_of([[0], [1]], [[], []], num_items=2), ks=(1,))
+    result = evaluate(
+        ScoreTable([[1, 2]] * 2), phase_of([[0], [1]], [[], []], num_items=2), ks=(1,)
+    )
     assert result.metrics == {}
     assert len(result.per_user) == 0
     assert {"user", "view", "num_truth", "ndcg@1"} <= set(result.per_user.columns)
@@ -186,7 +197,9 @@ def test_a_view_has_questions_only_where_its_truth_is_not_empty() -> None:
     evaluator = RankingEvaluator(again, views=("new", "all"), ks=(1,), device=CPU)
     asked = {view: evaluator.has_questions(view) for view in ("new", "all", "candidates")}
     assert asked == {"new": False, "all": True, "candidates": False}
-    nothing = RankingEvaluator(phase_of([[0], [1]], [[], []], 2), views=("all",), ks=(1,), device=CPU)
+    nothing = RankingEvaluator(
+        phase_of([[0], [1]], [[], []], 2), views=("all",), ks=(1,), device=CPU
+    )
     assert not nothing.has_questions("all")
 
 
@@ -198,7 +211,9 @@ def test_metrics_equal_a_naive_ranking_user_by_user() -> None:
         seen = set(seen_rows.take(torch.tensor([user]))[1].tolist())
         truth = set(truth_rows.take(torch.tensor([user]))[1].tolist()) - seen
         scores = model.scores[user].tolist()
-        ranking = sorted((item for item in range(23) if item not in seen), key=lambda item: (-scores[item], item))
+        ranking = sorted(
+            (item for item in range(23) if item not in seen), key=lambda item: (-scores[item], item)
+        )
         if truth:
             found = len(truth & set(ranking[:5]))
             hits.append(found > 0)

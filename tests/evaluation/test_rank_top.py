@@ -36,7 +36,10 @@ def test_heavy_ties_signed_zeros_and_masks_rank_like_lexsort(scores: np.ndarray,
 
 
 @settings(max_examples=100, deadline=None)
-@given(npst.arrays(np.float32, shapes, elements=st.floats(width=32, allow_nan=False)), st.integers(1, 40))
+@given(
+    npst.arrays(np.float32, shapes, elements=st.floats(width=32, allow_nan=False)),
+    st.integers(1, 40),
+)
 def test_any_numbers_rank_like_lexsort(scores: np.ndarray, k: int) -> None:
     assert_ranks_like_lexsort(scores, min(k, scores.shape[1]))
 

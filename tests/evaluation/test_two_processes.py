@@ -26,7 +26,9 @@ def judge_a_share(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     phase, model = odd_phase()
-    evaluator = RankingEvaluator(phase, views=VIEWS, ks=KS, device=torch.device("cpu"), keep_users=True, block_mb=0)
+    evaluator = RankingEvaluator(
+        phase, views=VIEWS, ks=KS, device=torch.device("cpu"), keep_users=True, block_mb=0
+    )
     asked = []
     for users in evaluator.blocks(model, Share(rank, 2)):
         evaluator.update(model, users)
@@ -49,7 +51,10 @@ def test_two_processes_say_what_one_says_and_count_nobody_twice(tmp_path: Path) 
     multiprocessing.spawn(judge_a_share, args=(port, str(tmp_path)), nprocs=2)
 
     found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
-    assert sorted(found[0]["asked"] + found[1]["asked"]) == torch.nonzero(phase.truth.lengths()).squeeze(1).tolist()
+    assert (
+        sorted(found[0]["asked"] + found[1]["asked"])
+        == torch.nonzero(phase.truth.lengths()).squeeze(1).tolist()
+    )
     assert found[0]["asked"]
     assert found[1]["asked"]
     assert found[0]["rows"] + found[1]["rows"] == len(expected.per_user)

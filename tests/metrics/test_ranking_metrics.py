@@ -91,7 +91,9 @@ def test_list_shorter_than_k_counts_as_padded_with_misses(metric: Metric) -> Non
 @pytest.mark.parametrize("metric", [ndcg, average_precision])
 def test_gain_is_normalised_by_what_a_list_of_k_can_hold(metric: Metric) -> None:
     # 100 wanted items, a list of 4 full of them cannot be better
-    assert metric(torch.ones(1, 4, dtype=torch.bool), torch.tensor([100]), 4).item() == pytest.approx(1)
+    assert metric(
+        torch.ones(1, 4, dtype=torch.bool), torch.tensor([100]), 4
+    ).item() == pytest.approx(1)
 
 
 def test_precision_divides_by_k_also_where_the_truth_is_smaller() -> None:
@@ -150,7 +152,9 @@ def test_order_of_the_users_does_not_matter(ranked: tuple[Tensor, Tensor], seed:
 
 
 def _rank_in_torchmetrics(metric: type, hits: Tensor, num_truth: Tensor, k: int) -> float:
-    """Asks torchmetrics about the same lists: wanted items that are not in the list stand behind it."""
+    """Asks torchmetrics about the same lists: wanted items that are not in the list stand behind
+    it.
+    """
     behind = int((num_truth - hits.sum(dim=1)).max())
     missed = torch.arange(behind) < (num_truth - hits.sum(dim=1))[:, None]
     target = torch.cat([hits, missed], dim=1)  # (B, K + behind)
@@ -176,7 +180,9 @@ def test_agrees_with_torchmetrics(ranked: tuple[Tensor, Tensor], k: int) -> None
     for ours, other in others.items():
         expected = _rank_in_torchmetrics(other, hits, num_truth, k)
         # theirs is float32
-        assert float(ours(hits, num_truth, k).nanmean()) == pytest.approx(expected, abs=1e-6), ours.__name__
+        assert float(ours(hits, num_truth, k).nanmean()) == pytest.approx(expected, abs=1e-6), (
+            ours.__name__
+        )
 
 
 def test_average_precision_differs_from_torchmetrics_in_the_divisor() -> None:
@@ -195,7 +201,9 @@ def test_every_metric_at_every_k_has_its_key() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(ranked_users(), st.integers(0, 6))
-def test_accumulating_over_blocks_equals_all_at_once(ranked: tuple[Tensor, Tensor], cut: int) -> None:
+def test_accumulating_over_blocks_equals_all_at_once(
+    ranked: tuple[Tensor, Tensor], cut: int
+) -> None:
     hits, num_truth = ranked
     rng = np.random.default_rng(cut)
     lists = torch.from_numpy(np.stack([rng.permutation(9)[:8] for _ in range(len(hits))]))
@@ -267,4 +275,6 @@ def test_gini_without_any_list_is_nan() -> None:
 
 def test_novelty_by_hand() -> None:
     # bought by all 8: 0 bits; by 1 of 8: 3 bits; by nobody: as by one
-    assert novelty(torch.tensor([2, 1, 1]), torch.tensor([8, 1, 0]), 8) == pytest.approx((2 * 0 + 3 + 3) / 4)
+    assert novelty(torch.tensor([2, 1, 1]), torch.tensor([8, 1, 0]), 8) == pytest.approx(
+        (2 * 0 + 3 + 3) / 4
+    )

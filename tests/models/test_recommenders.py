@@ -21,7 +21,10 @@ LEARNED = {
     "mlp": lambda: MLP(USERS, ITEMS, 4, (8, 6, 5), dropout=0.5, init_std=1.0),
     "neumf": lambda: NeuMF(USERS, ITEMS, 4, (8, 6), mlp_embedding_dim=3, dropout=0.5, init_std=1.0),
 }
-CLOSED = {"popularity": lambda: Popularity(USERS, ITEMS), "personal_frequency": lambda: PersonalFrequency(USERS, ITEMS)}
+CLOSED = {
+    "popularity": lambda: Popularity(USERS, ITEMS),
+    "personal_frequency": lambda: PersonalFrequency(USERS, ITEMS),
+}
 
 
 def purchases() -> Interactions:
@@ -51,7 +54,9 @@ def test_candidates_score_as_the_catalogue_does(name):
     everything = model.score_all(everyone())
     items = torch.stack([torch.randperm(ITEMS)[:5] for _ in range(USERS)])
     assert everything.shape == (USERS, ITEMS)
-    torch.testing.assert_close(model(everyone(), items), everything.gather(1, items), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        model(everyone(), items), everything.gather(1, items), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", [*LEARNED, *CLOSED])
@@ -65,7 +70,10 @@ def test_a_user_scores_the_same_alone_and_in_a_block(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_every_parameter_learns_from_pairs_and_from_the_catalogue(name):
-    for scores in (lambda m: m(everyone(), torch.arange(ITEMS).expand(USERS, -1)), lambda m: m.score_all(everyone())):
+    for scores in (
+        lambda m: m(everyone(), torch.arange(ITEMS).expand(USERS, -1)),
+        lambda m: m.score_all(everyone()),
+    ):
         model = fitted(name)
         scores(model).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
@@ -75,11 +83,15 @@ def test_the_split_first_layer_equals_the_concatenation():
     model = fitted("mlp")
     user, items = torch.tensor([3]), torch.arange(ITEMS).unsqueeze(0)
     tower = model.tower
-    joined = torch.cat([tower.user(user).unsqueeze(1).expand(-1, ITEMS, -1), tower.item(items)], dim=2)
+    joined = torch.cat(
+        [tower.user(user).unsqueeze(1).expand(-1, ITEMS, -1), tower.item(items)], dim=2
+    )
     hidden = torch.relu(tower.first(joined))
     for layer in tower.layers:
         hidden = torch.relu(layer(hidden))
-    torch.testing.assert_close(model.score_all(Query(user, items[:, :0])), model.output(hidden).squeeze(2))
+    torch.testing.assert_close(
+        model.score_all(Query(user, items[:, :0])), model.output(hidden).squeeze(2)
+    )
 
 
 def test_gmf_is_the_weighted_product_of_the_paper():
@@ -113,7 +125,8 @@ def test_personal_frequency_counts_and_breaks_ties_by_popularity():
     assert scores[0, 5].floor() == 1
     # user 1 bought items 5 and 1 once each; 5 has more buyers
     assert scores[1].argmax() == 5
-    # of what user 3 never bought, the most popular goes first, and equally popular items tie exactly
+    # of what user 3 never bought, the most popular goes first, and equally popular items tie
+    # exactly
     assert scores[3, 5] > scores[3, 2]
     assert scores[3, 3] == scores[3, 10]
 
@@ -122,7 +135,9 @@ def test_personal_frequency_ignores_padding():
     model = fitted("personal_frequency")
     user = torch.tensor([0])
     short, long = torch.tensor([[2]]), torch.tensor([[ITEMS, 2, ITEMS]])
-    torch.testing.assert_close(model.score_all(Query(user, short)), model.score_all(Query(user, long)))
+    torch.testing.assert_close(
+        model.score_all(Query(user, short)), model.score_all(Query(user, long))
+    )
 
 
 def test_dropout_is_off_in_evaluation_and_on_in_training():

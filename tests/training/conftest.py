@@ -16,7 +16,12 @@ def two_tastes(num_users: int = 60, num_items: int = 40) -> Transactions:
     report = DataReport("two tastes", users=num_users, items=num_items)
     time = np.arange(len(user), dtype=np.int64) * 86_400
     return Transactions(
-        user.astype(np.int32), item.astype(np.int32), time, (time // 86_400).astype(np.int32), *ids, report
+        user.astype(np.int32),
+        item.astype(np.int32),
+        time,
+        (time // 86_400).astype(np.int32),
+        *ids,
+        report,
     )
 
 

@@ -36,7 +36,9 @@ OBJECTIVES = {
 }
 
 
-def fit(data, folder: Path, *, model="mf", loss="full_softmax", epochs=4, lr=0.05, seed=1, **options):
+def fit(
+    data, folder: Path, *, model="mf", loss="full_softmax", epochs=4, lr=0.05, seed=1, **options
+):
     torch.manual_seed(seed)
     network = MODELS[model](data.vocabulary.num_users, data.vocabulary.num_items)
     schedule = options.pop("schedule", "one_cycle")
@@ -54,7 +56,10 @@ def fit(data, folder: Path, *, model="mf", loss="full_softmax", epochs=4, lr=0.0
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 class StopInEpoch(pl.Callback):
@@ -76,7 +81,9 @@ def test_every_loss_learns_what_popularity_cannot(val_data, tmp_path, model, los
     network, _ = fit(val_data, tmp_path, model=model, loss=loss, epochs=25)
     popularity = Popularity(val_data.vocabulary.num_users, val_data.vocabulary.num_items)
     popularity.fit(val_data.interactions)
-    learned, naive = (evaluate(m, val_data, views=("new",)).metrics["new/ndcg@10"] for m in (network, popularity))
+    learned, naive = (
+        evaluate(m, val_data, views=("new",)).metrics["new/ndcg@10"] for m in (network, popularity)
+    )
     assert learned > 1.3 * naive
 
 
@@ -89,7 +96,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(val_data
 
 
 @pytest.mark.parametrize(("loss", "schedule"), [("bce", "one_cycle"), ("full_softmax", "constant")])
-def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(val_data, tmp_path, loss, schedule):
+def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(
+    val_data, tmp_path, loss, schedule
+):
     validation = Validation("val/new/ndcg@10")
     options = {"model": "neumf", "loss": loss, "schedule": schedule, "validation": validation}
     whole, expected = fit(val_data, tmp_path / "whole", **options)
@@ -100,7 +109,10 @@ def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(
     assert same(whole, resumed)
     assert (found.epochs, found.value) == (expected.epochs, expected.value)
     last = [load_checkpoint(tmp_path / name / "last.ckpt") for name in ("whole", "stopped")]
-    assert all(torch.equal(last[0]["state_dict"][key], last[1]["state_dict"][key]) for key in last[0]["state_dict"])
+    assert all(
+        torch.equal(last[0]["state_dict"][key], last[1]["state_dict"][key])
+        for key in last[0]["state_dict"]
+    )
 
 
 def test_an_interrupt_in_the_first_epoch_leaves_the_untrained_state(val_data, tmp_path):
@@ -127,8 +139,12 @@ def test_a_finished_folder_is_read_and_not_trained_again(val_data, tmp_path):
     assert (tmp_path / "last.ckpt").stat().st_mtime_ns == stamp
 
 
-def test_a_loss_that_is_no_number_stops_with_one_sentence_and_keeps_no_broken_model(val_data, tmp_path):
-    with pytest.raises(TrainingError, match=r"loss is no longer a number \(epoch \d.*lower train.lr"):
+def test_a_loss_that_is_no_number_stops_with_one_sentence_and_keeps_no_broken_model(
+    val_data, tmp_path
+):
+    with pytest.raises(
+        TrainingError, match=r"loss is no longer a number \(epoch \d.*lower train.lr"
+    ):
         fit(val_data, tmp_path, loss="bce", lr=1e30, epochs=5, schedule="constant")
     state = load_checkpoint(tmp_path / "last.ckpt")["state_dict"]
     assert all(bool(value.isfinite().all()) for value in state.values())
@@ -137,7 +153,12 @@ def test_a_loss_that_is_no_number_stops_with_one_sentence_and_keeps_no_broken_mo
 
 def test_the_model_returned_is_the_best_epoch_not_the_last(val_data, tmp_path):
     network, fitted = fit(
-        val_data, tmp_path, epochs=20, lr=0.5, schedule="constant", validation=Validation("val/new/ndcg@10", patience=3)
+        val_data,
+        tmp_path,
+        epochs=20,
+        lr=0.5,
+        schedule="constant",
+        validation=Validation("val/new/ndcg@10", patience=3),
     )
     found = evaluate(network, val_data, views=("new",)).metrics["new/ndcg@10"]
     assert found == pytest.approx(fitted.value, abs=1e-6)
@@ -150,7 +171,9 @@ def test_a_refit_stops_early_on_the_schedule_of_the_whole_run(val_data, tmp_path
     with pytest.raises(KeyboardInterrupt):
         fit(val_data, tmp_path / "whole", callbacks=[StopInEpoch(2)])
     fit(val_data, tmp_path / "short", stop_after=2)
-    states = [load_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("whole", "short")]
+    states = [
+        load_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("whole", "short")
+    ]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -164,8 +187,14 @@ def test_checkpoints_load_without_pickle_and_no_partial_file_stays(val_data, tmp
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"validation": Validation("val/new/ndgc@10")}, r"train\.monitor='val/new/ndgc@10' is not among"),
-        ({"validation": Validation("val/new/ndcg@7")}, r"train\.monitor='val/new/ndcg@7' is not among"),
+        (
+            {"validation": Validation("val/new/ndgc@10")},
+            r"train\.monitor='val/new/ndgc@10' is not among",
+        ),
+        (
+            {"validation": Validation("val/new/ndcg@7")},
+            r"train\.monitor='val/new/ndcg@7' is not among",
+        ),
     ],
 )
 def test_a_monitor_that_is_not_measured_is_named(val_data, tmp_path, settings, sentence):
@@ -181,7 +210,10 @@ def test_recent_purchases_weigh_more(val_data, tmp_path):
     plain, _ = fit(val_data, tmp_path / "plain")
     users = torch.arange(val_data.vocabulary.num_users)
     row, item = val_data.interactions.distinct.take(users)
-    score = [m.score_all(Query(users, users.new_zeros(len(users), 0)))[row, item] for m in (weighted, plain)]
+    score = [
+        m.score_all(Query(users, users.new_zeros(len(users), 0)))[row, item]
+        for m in (weighted, plain)
+    ]
     recent, old = days < 60, days > 300
     gain = (score[0] - score[1]).detach()
     assert gain[recent].mean() > gain[old].mean() + 0.1

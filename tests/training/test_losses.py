@@ -12,14 +12,18 @@ def sigmoid(x: float) -> float:
 
 def test_bce_by_hand():
     scores = torch.tensor([[2.0, -1.0, 0.5]])
-    expected = -(math.log(sigmoid(2.0)) + math.log(1 - sigmoid(-1.0)) + math.log(1 - sigmoid(0.5))) / 3
+    expected = (
+        -(math.log(sigmoid(2.0)) + math.log(1 - sigmoid(-1.0)) + math.log(1 - sigmoid(0.5))) / 3
+    )
     torch.testing.assert_close(bce(scores), torch.tensor(expected))
 
 
 def test_bce_agrees_with_torch_and_survives_large_scores():
     scores = torch.tensor([[80.0, -90.0], [-70.0, 100.0]])
     labels = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    torch.testing.assert_close(bce(scores), torch.nn.functional.binary_cross_entropy_with_logits(scores, labels))
+    torch.testing.assert_close(
+        bce(scores), torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
+    )
 
 
 def test_bpr_by_hand():
@@ -54,7 +58,9 @@ def test_a_purchase_of_weight_two_counts_like_two_purchases():
     scores = torch.randn(2, 4, generator=torch.Generator().manual_seed(1))
     row, item = torch.tensor([0, 0, 1]), torch.tensor([1, 3, 2])
     weighted = full_softmax(scores, row, item, torch.tensor([1.0, 2.0, 1.0]))
-    torch.testing.assert_close(weighted, full_softmax(scores, row[[0, 1, 1, 2]], item[[0, 1, 1, 2]]))
+    torch.testing.assert_close(
+        weighted, full_softmax(scores, row[[0, 1, 1, 2]], item[[0, 1, 1, 2]])
+    )
 
 
 def test_recency_halves_every_half_life():

@@ -1,0 +1,183 @@
+"""From a command line to a plain configuration and to objects; the only module that knows Hydra."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from recsys.errors import ConfigError, UserError
+
+# errors that a sentence explains; any other is the code's fault and shows where
+EXPLAINED = (UserError, HydraException, OmegaConfBaseException, MisconfigurationException)
+ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
+_PACKAGE = Path(__file__).parent
+# beside the package in a checkout, inside it in a wheel
+CONF = next(
+    folder
+    for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
+    if (folder / "config.yaml").exists()
+)
+
+
+def command_line(
+    arguments: list[str],
+    run: Callable[[dict[str, Any], Path], Path],
+    resume: Callable[[str, list[str]], Path],
+) -> None:
+    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2.
+
+    Args:
+        arguments: overrides in Hydra's grammar, or train.resume=FOLDER.
+        run: from a plain configuration and an empty folder to the folder, which is printed.
+        resume: from a folder and the other arguments to the folder.
+    """
+    resumed = [argument for argument in arguments if argument.startswith("train.resume=")]
+    # so that errors reach us and not a traceback printer
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    def job(config: DictConfig) -> None:
+        try:
+            plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            print(run(plain, Path(HydraConfig.get().runtime.output_dir)))
+        except EXPLAINED as error:
+            # Hydra would first repeat the whole command line, with whatever password stands in
+            # it; a sweep goes on
+            if HydraConfig.get().mode == RunMode.RUN:
+                _leave(explain(error))
+            raise
+
+    try:
+        if resumed:
+            others = [argument for argument in arguments if argument not in resumed]
+            print(resume(resumed[0].partition("=")[2], others))
+        else:
+            sys.argv[1:] = arguments
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except EXPLAINED as error:
+        _leave(explain(error))
+    except KeyboardInterrupt:
+        _leave(
+            "interrupted; the last whole epoch is kept: continue with train.resume=RUN_FOLDER", 130
+        )
+
+
+def _leave(sentence: str, code: int = 2) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """The plain configuration that a command line of these overrides would run.
+
+    Raises:
+        ConfigError: an override names what does not exist.
+    """
+    with hydra.initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        try:
+            config = hydra.compose("config", overrides, return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            OmegaConf.set_struct(config, False)
+            del config["hydra"]
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """One sentence for an error of ours, Hydra, OmegaConf or Lightning, with the closest name that
+    exists.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, MisconfigurationException):
+        return f"trainer: {text}"
+    if (
+        isinstance(error, MissingConfigException)
+        and error.options is not None
+        and error.missing_cfg_file
+    ):
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name} does not exist; {closest(name, error.options)}"
+    cause = error.__cause__
+    if (
+        isinstance(error, ConfigCompositionException)
+        and cause is not None
+        and "is not in struct" in str(cause)
+    ):
+        key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
+        section, _, name = key.rpartition(".")
+        known = getattr(cause, "parent_node", None)
+        return (
+            f"{key} is not a setting;"
+            f" {closest(name, [str(k) for k in known] if known is not None else [])}"
+        )
+    if isinstance(error, OverrideParseException):
+        text = text.partition(" See https://")[0]
+        return (
+            f"{text}; write key=value, and a value with spaces, brackets or other special"
+            " characters needs quotes: 'data.path=\"data (1).csv\"'"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
+    return text
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """What to say after a name that does not exist: the closest one that does, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? It" if close else "it"
+    ) + f" is one of: {', '.join(sorted(known))}"
+
+
+def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
+    """Builds what a `_target_` names, if it comes from where our configurations may point.
+
+    Raises:
+        ConfigError: another target, or arguments that it does not take.
+    """
+    for target in _targets(config):
+        if not target.startswith(ALLOWED_TARGETS):
+            raise ConfigError(
+                f"_target_={target} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}"
+            )
+    try:
+        return hydra.utils.instantiate(config, **arguments, _convert_="all")
+    except hydra.errors.InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, TypeError):
+            raise ConfigError(f"{config['_target_']}: {error.__cause__}") from error
+        if str(error).startswith("Error locating target"):
+            raise ConfigError(
+                f"_target_={config['_target_']} does not exist: correct the module or the name"
+                " in it"
+            ) from error
+        raise error.__cause__ or error from None
+
+
+def _targets(config: Any) -> Iterator[str]:  # noqa: ANN401
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield str(config["_target_"])
+        for value in config.values():
+            yield from _targets(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _targets(value)
