@@ -45,6 +45,8 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     Returns:
         The folder.
     """
+    if not isinstance(config["seed"], int):
+        raise ConfigError(f"seed={config['seed']!r} is not a whole number")
     run = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.yaml").exists() and run.read_config() != config:
@@ -54,7 +56,7 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     run.write_config(config)
     start = time.perf_counter()
     transactions: Transactions = instantiate(config["data"])
-    phases = instantiate(config["evaluation"]["split"])(transactions, int(config["seed"]))
+    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
     metrics = {"data/seconds": time.perf_counter() - start}
     epochs: int | None = None
     for name, phase in phases.items():
@@ -91,7 +93,7 @@ def _index(
         phase,
         min_buyers=evaluation["min_buyers"],
         k_core=evaluation["k_core"],
-        seed=int(config["seed"]),
+        seed=config["seed"],
     )
     transactions.report.phases[name] = data.counts
     _add(metrics, "data/seconds", time.perf_counter() - start)
@@ -240,7 +242,7 @@ def _fit(
     """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
     it chose.
     """
-    seed, train, evaluation = int(config["seed"]), config["train"], config["evaluation"]
+    seed, train, evaluation = config["seed"], config["train"], config["evaluation"]
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -155,7 +155,7 @@ def index_phase(
 
 
 def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) -> np.ndarray:
-    """Rows that survive (N,): first the items with enough buyers, then the k-core of what is left."""
+    """Rows that survive (N,): items with enough buyers first, then the k-core of what is left."""
     keep = np.ones(len(user), dtype=bool)
     if len(user) == 0 or (min_buyers <= 1 and k_core <= 1):
         return keep
@@ -192,9 +192,9 @@ def _require_enough(
             )
             raise DataError(
                 f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
-                f" fit on, at least 2 are needed; the fitted part has {before[0]:,} users and"
-                f" {before[1]:,} items before the filters (evaluation.min_buyers={min_buyers},"
-                f" evaluation.k_core={k_core})"
+                " fit on, at least 2 are needed; before the filters"
+                f" (evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core}) the fitted part"
+                f" had users: {before[0]:,}, items: {before[1]:,}"
             )
 
 

@@ -128,7 +128,7 @@ def fit_model(
     if trainer_options.get("enable_progress_bar", True):
         own.append(RichProgressBar(refresh_rate=10, leave=False))
     _quieten()
-    trainer = pl.Trainer(
+    trainer = _trainer(
         max_epochs=stop_after or optimization.max_epochs,
         logger=loggers or False,
         callbacks=own + (callbacks or []),
@@ -177,6 +177,13 @@ def fit_model(
     beside.write_text(json.dumps(result._asdict()))
     os.replace(beside, finished)
     return result
+
+
+def _trainer(**options: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(**options)
+    except TypeError as error:
+        raise ConfigError(f"trainer: {str(error).rpartition('() ')[2]}") from error
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:

@@ -24,6 +24,13 @@ from recsys.training.losses import PAIR_LOSSES, USER_LOSSES, recency_weight
 STEPS_BETWEEN_LOSS_CHECKS = 100
 
 
+def require_numbers(section: str, **settings: object) -> None:
+    """Raises ConfigError where a setting of the section is no number: 1e-3 is one, "1e-3x" is not."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{section}.{name}={value!r} is not a number")
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a batch holds and how it is judged.
@@ -42,6 +49,9 @@ class Objective:
     half_life_days: float | None = None
 
     def __post_init__(self) -> None:
+        require_numbers("loss", batch_size=self.batch_size, num_negatives=self.num_negatives)
+        if self.half_life_days is not None:
+            require_numbers("loss", half_life_days=self.half_life_days)
         if self.name not in PAIR_LOSSES | USER_LOSSES:
             raise ConfigError(
                 f"loss.name={self.name!r} is unknown; choose from"
@@ -76,6 +86,9 @@ class Optimization:
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
+        require_numbers(
+            "train", max_epochs=self.max_epochs, lr=self.lr, weight_decay=self.weight_decay
+        )
         if self.schedule not in ("constant", "one_cycle"):
             raise ConfigError(
                 f"train.schedule={self.schedule!r} is unknown; choose constant or one_cycle"

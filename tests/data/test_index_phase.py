@@ -143,8 +143,8 @@ def test_core_that_is_empty_is_refused_with_both_filters(purchases: Purchases) -
     with pytest.raises(DataError) as caught:
         index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], min_buyers=1, k_core=5)
     assert str(caught.value) == (
-        "rows: 0 users left to fit on, at least 2 are needed; the fitted part has 2 users and 2 "
-        "items before the filters (evaluation.min_buyers=1, evaluation.k_core=5)"
+        "rows: 0 users left to fit on, at least 2 are needed; before the filters "
+        "(evaluation.min_buyers=1, evaluation.k_core=5) the fitted part had users: 2, items: 2"
     )
 
 
