@@ -1,5 +1,6 @@
 """Tables and sentences on screen."""
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +42,9 @@ def print_leaderboard(metrics: dict[str, float], model: str, ks: list[int]) -> N
     rows = leaderboard(metrics, model, ks)
     if rows.empty:
         return
-    table = Table(title="test", title_justify="left")
+    if len(rows.columns) > 6:  # three views: what fits a terminal; metrics.json has the rest
+        rows = rows.drop(columns=[column for column in rows.columns if "recall" in column])
+    table = Table(title="test", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     for column in rows.columns:
         table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)

@@ -154,11 +154,11 @@ def fit_model(
         _require_monitor(validation, evaluator)
     module = RankingModule(model, data.interactions, objective, optimization, seed, evaluator)
     start = time.perf_counter()
-    resumed_at = load_checkpoint(last)["epoch"] + 1 if last.exists() else 0
+    done = _epochs_done(last)
     handler = signal.getsignal(signal.SIGINT)
     try:
         # a checkpoint of a finished schedule has nothing left to resume
-        if resumed_at < (stop_after or optimization.max_epochs):
+        if done < (stop_after or optimization.max_epochs):
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit as stop:
         # what Lightning makes of ^C; it also leaves the signal ignored
@@ -167,16 +167,26 @@ def fit_model(
         signal.signal(signal.SIGINT, handler)
     seconds = time.perf_counter() - start
     model.load_state_dict(_weights(chosen))
+    # from the files, not from the callback: with several processes it lived in another one
+    kept = load_checkpoint(chosen)
     result = FitResult(
-        keep.best_epoch if validation else stop_after or optimization.max_epochs,
-        keep.best_value if validation else math.nan,
+        kept["epoch"] + 1,
+        kept["callbacks"][keep.state_key]["best_value"] if validation else math.nan,
         seconds,
-        module.samples / seconds,
+        load_checkpoint(last)["samples"] / seconds,
     )
     beside = finished.with_suffix(".partial")
     beside.write_text(json.dumps(result._asdict()))
     os.replace(beside, finished)
     return result
+
+
+def _epochs_done(last: Path) -> int:
+    if not last.exists():
+        return 0
+    state = load_checkpoint(last)
+    # the untrained state also says epoch 0
+    return state["epoch"] + 1 if state["global_step"] else 0
 
 
 def _trainer(**options: Any) -> pl.Trainer:
@@ -219,3 +229,5 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    # the evaluator has added the processes up already
+    warnings.filterwarnings("ignore", message=".*recommended to use.*sync_dist=True.*")

@@ -204,6 +204,10 @@ class RankingModule(pl.LightningModule):
         self._check_loss(steps - 1)
         self.log("train/loss", self._loss_sum / steps, prog_bar=True, sync_dist=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what all processes together have scored since the training started or resumed."""
+        checkpoint["samples"] = self.samples * self.trainer.world_size
+
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW, fused where the device has it, with or without a one-cycle schedule."""
         matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]

@@ -43,7 +43,9 @@ def multirun(table: Path, *overrides: str) -> list[Path]:
         "+trainer.enable_progress_bar=false",
     ]
     main(["-m", *common, *overrides])
-    return sorted(path.parent for path in Path("runs/transactions/multirun").glob("*/*/metrics.json"))
+    return sorted(
+        path.parent for path in Path("runs/transactions/multirun").glob("*/*/metrics.json")
+    )
 
 
 def test_a_multirun_leaves_a_run_for_every_choice(table, capsys):

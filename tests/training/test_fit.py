@@ -115,11 +115,13 @@ def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(
     )
 
 
-def test_an_interrupt_in_the_first_epoch_leaves_the_untrained_state(val_data, tmp_path):
-    whole, _ = fit(val_data, tmp_path / "whole", loss="bce")
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_interrupt_in_the_first_epoch_leaves_the_untrained_state(val_data, tmp_path, epochs):
+    options = {"loss": "bce", "epochs": epochs}
+    whole, _ = fit(val_data, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        fit(val_data, tmp_path / "stopped", loss="bce", callbacks=[StopInEpoch(0)])
-    resumed, _ = fit(val_data, tmp_path / "stopped", loss="bce")
+        fit(val_data, tmp_path / "stopped", callbacks=[StopInEpoch(0)], **options)
+    resumed, _ = fit(val_data, tmp_path / "stopped", **options)
     assert same(whole, resumed)
 
 
@@ -232,3 +234,22 @@ def test_unknown_losses_and_schedules_are_named():
         Objective("bce", 10, 0)
     with pytest.raises(ConfigError, match=r"train\.schedule='cosine' is unknown"):
         Optimization(1, 0.1, 0.0, "cosine")
+
+
+def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path):
+    torch.manual_seed(1)
+    network = MODELS["gmf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
+    fitted = fit_model(
+        network,
+        val_data,
+        objective=OBJECTIVES["bce"],
+        optimization=Optimization(3, 0.05),
+        seed=1,
+        folder=tmp_path,
+        trainer_options=QUIET | {"devices": 2, "strategy": "ddp_spawn"},
+        validation=Validation("val/new/ndcg@10"),
+    )
+    assert 1 <= fitted.epochs <= 3
+    assert fitted.samples_per_second > 0
+    found = evaluate(network, val_data, views=("new",)).metrics["new/ndcg@10"]
+    assert found == pytest.approx(fitted.value, abs=1e-6)
