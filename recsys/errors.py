@@ -1,4 +1,4 @@
-"""Errors whose message a user reads: one sentence that says what was found, where, and what to do."""
+"""Errors that a user reads: one sentence of what was found, where, and what to do."""
 
 
 class UserError(ValueError):
@@ -24,4 +24,4 @@ class ExportError(UserError):
 
 
 class BundleError(UserError):
-    """A bundle that is incomplete, altered, of another version, or asked for what it does not hold."""
+    """A bundle that is incomplete, altered, too new, or asked for what it does not hold."""

@@ -32,7 +32,7 @@ from recsys.training.ranking_module import Objective, Optimization
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingArguments:
-    """Throughput of NeuMF (binary cross-entropy) on generated purchases, in scored pairs a second."""
+    """Throughput of NeuMF (BCE) on generated purchases, in scored pairs a second."""
 
     users: int = setting("users", default=6040, minimum=2)
     items: int = setting("items", default=3706, minimum=2)

@@ -25,7 +25,7 @@ STEPS_BETWEEN_LOSS_CHECKS = 100
 
 
 def require_numbers(section: str, **settings: object) -> None:
-    """Raises ConfigError where a setting of the section is no number: 1e-3 is one, "1e-3x" is not."""
+    """Raises ConfigError where a setting of the section is no number."""
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{section}.{name}={value!r} is not a number")
@@ -169,7 +169,7 @@ class RankingModule(pl.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Makes dropout a function of (seed, epoch, process), so that a resumed epoch repeats it."""
+        """Seeds dropout by (seed, epoch, process), so that a resumed epoch repeats it."""
         share = self._share()
         torch.manual_seed(
             epoch_generator(

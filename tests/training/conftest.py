@@ -8,7 +8,7 @@ from recsys.data.transactions import Transactions
 
 
 def two_tastes(num_users: int = 60, num_items: int = 40) -> Transactions:
-    """Even users buy even items, odd users odd ones: easy for a model, impossible for popularity."""
+    """Even users buy even items, odd users odd ones: popularity cannot know."""
     generator = np.random.default_rng(0)
     user = np.repeat(np.arange(num_users), 10)
     item = 2 * generator.integers(num_items // 2, size=len(user)) + user % 2
