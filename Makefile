@@ -12,6 +12,7 @@ setup: $(READY)
 
 # a failed installation leaves no mark, so that the next make tries again
 $(READY): pyproject.toml
+	@echo "installing into $(VENV), which takes about two minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
