@@ -146,7 +146,7 @@ def closest(name: str, known: Sequence[str]) -> str:
     ) + f" is one of: {', '.join(sorted(known))}"
 
 
-def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
+def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
     """Builds what a `_target_` names, if it comes from where our configurations may point.
 
     Raises:
@@ -172,7 +172,7 @@ def instantiate(config: dict[str, Any], **arguments: Any) -> Any:  # noqa: ANN40
         raise error.__cause__ or error from None
 
 
-def _targets(config: Any) -> Iterator[str]:  # noqa: ANN401
+def _targets(config: Any) -> Iterator[str]:
     if isinstance(config, dict):
         if "_target_" in config:
             yield str(config["_target_"])

@@ -102,7 +102,7 @@ def _index(
 
 def _judge(
     config: dict[str, Any],
-    model: Any,  # noqa: ANN401
+    model: Any,
     data: PhaseData,
     transactions: Transactions,
     run: RunFolder,
@@ -219,7 +219,7 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     )
 
 
-def _for_others(config: Any) -> Any:  # noqa: ANN401
+def _for_others(config: Any) -> Any:
     """The configuration without what only this machine should know: passwords in URLs, folders in
     paths.
     """
@@ -285,7 +285,7 @@ def _fit(
     return model, fitted
 
 
-def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:  # noqa: ANN401
+def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:
     if not hasattr(model, "load_pretrained"):
         raise ConfigError("train.pretrained is for model=neumf only")
     states = {}

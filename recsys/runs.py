@@ -64,7 +64,7 @@ class RunFolder:
                 f"{self.path} has not finished training; continue it with train.resume={self.path}"
             )
 
-    def write_json(self, name: str, content: Any) -> None:  # noqa: ANN401
+    def write_json(self, name: str, content: Any) -> None:
         """Writes plain values."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
         self._replace(name, lambda file: file.write_text(text + "\n", encoding="utf-8"))
@@ -73,7 +73,7 @@ class RunFolder:
         """Writes a text file."""
         self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
-    def read_json(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+    def read_json(self, name: str, default: Any = None) -> Any:
         """Reads plain values; `default` where there is no such file."""
         file = self.path / name
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
@@ -131,7 +131,7 @@ class RunFolder:
                 return load_file(file)
         raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
 
-    def _replace(self, name: str, write: Any) -> None:  # noqa: ANN401
+    def _replace(self, name: str, write: Any) -> None:
         # keeps the suffix, which decides what numpy and Parquet write
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)

@@ -103,10 +103,10 @@ class _Parts:
         self.constant("axis_1", [1])
         self.constant("num_items", [num_items])
 
-    def constant(self, name: str, value: object, dtype: Any = np.int64) -> None:  # noqa: ANN401 - any numpy dtype
+    def constant(self, name: str, value: object, dtype: Any = np.int64) -> None:
         self.constants.append(numpy_helper.from_array(np.array(value, dtype=dtype), name))
 
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:  # noqa: ANN401
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
     def encode(self, text: str, output: str, ids: NDArray[np.object_]) -> None:

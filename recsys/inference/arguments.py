@@ -32,7 +32,7 @@ _KIND_NAMES = {
 }
 
 
-def setting(help_text: str, *, default: Any = MISSING, minimum: int | None = None) -> Any:  # noqa: ANN401 - as dataclasses.field
+def setting(help_text: str, *, default: Any = MISSING, minimum: int | None = None) -> Any:
     """Declares one key; without a default it is required."""
     return field(default=default, metadata={"help": help_text, "minimum": minimum})
 
@@ -95,7 +95,7 @@ def unknown(name: str, allowed: Iterable[str], what: str) -> str:
     return f"{name!r} is not a known {what}: {hint}(known: {', '.join(names)})"
 
 
-def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:  # noqa: ANN401 - the type is a value here
+def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:
     if get_origin(kind) is UnionType:
         kind = next(option for option in get_args(kind) if option is not NoneType)
     allowed = _allowed(kind)
@@ -117,7 +117,7 @@ def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:  # noqa: ANN401 
     return value
 
 
-def _allowed(kind: Any) -> dict[str, Any] | None:  # noqa: ANN401 - the type is a value here
+def _allowed(kind: Any) -> dict[str, Any] | None:
     """The few values that a type has, by how they are written."""
     if kind is bool:
         return {"true": True, "false": False}
@@ -146,7 +146,7 @@ def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def _kind_name(kind: Any) -> str:  # noqa: ANN401 - the type is a value here
+def _kind_name(kind: Any) -> str:
     if get_origin(kind) is UnionType:
         kind = next(option for option in get_args(kind) if option is not NoneType)
     if get_origin(kind) is Literal:

@@ -60,7 +60,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _load(folder: Path) -> Any:  # noqa: ANN401 - JSON may hold anything until it is validated
+def _load(folder: Path) -> Any:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder: name the folder that holds {MANIFEST}")
     path = folder / MANIFEST

@@ -189,7 +189,7 @@ def _epochs_done(last: Path) -> int:
     return state["epoch"] + 1 if state["global_step"] else 0
 
 
-def _trainer(**options: Any) -> pl.Trainer:  # noqa: ANN401
+def _trainer(**options: Any) -> pl.Trainer:
     try:
         return pl.Trainer(**options)
     except TypeError as error:

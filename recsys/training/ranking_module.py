@@ -208,7 +208,7 @@ class RankingModule(pl.LightningModule):
         """Adds what all processes together have scored since the training started or resumed."""
         checkpoint["samples"] = self.samples * self.trainer.world_size
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401
+    def configure_optimizers(self) -> Any:
         """AdamW, fused where the device has it, with or without a one-cycle schedule."""
         matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         biases = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]

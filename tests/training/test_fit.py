@@ -76,8 +76,6 @@ class StopInEpoch(pl.Callback):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("loss", OBJECTIVES)
 def test_every_loss_learns_what_popularity_cannot(val_data, tmp_path, model, loss):
-    if (model, loss) == ("neumf", "bpr"):
-        pytest.skip("covered by the other losses")
     network, _ = fit(val_data, tmp_path, model=model, loss=loss, epochs=25)
     popularity = Popularity(val_data.vocabulary.num_users, val_data.vocabulary.num_items)
     popularity.fit(val_data.interactions)
