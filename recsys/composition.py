@@ -50,10 +50,14 @@ def command_line(
     # so that errors reach us and not a traceback printer
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
+    folder = resumed[0].partition("=")[2] if resumed else "RUN_FOLDER"
+
     def job(config: DictConfig) -> None:
+        nonlocal folder
+        folder = HydraConfig.get().runtime.output_dir
         try:
             plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            print(run(plain, Path(HydraConfig.get().runtime.output_dir)))
+            print(run(plain, Path(folder)))
         except EXPLAINED as error:
             # Hydra would first repeat the whole command line, with whatever password stands in
             # it; a sweep goes on
@@ -64,16 +68,14 @@ def command_line(
     try:
         if resumed:
             others = [argument for argument in arguments if argument not in resumed]
-            print(resume(resumed[0].partition("=")[2], others))
+            print(resume(folder, others))
         else:
             sys.argv[1:] = arguments
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except EXPLAINED as error:
         _leave(explain(error))
     except KeyboardInterrupt:
-        _leave(
-            "interrupted; the last whole epoch is kept: continue with train.resume=RUN_FOLDER", 130
-        )
+        _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
 
 
 def _leave(sentence: str, code: int = 2) -> None:
