@@ -135,7 +135,7 @@ def fit_model(
         enable_checkpointing=True,  # ours stands among the callbacks
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        # the last epoch is always judged
+        # a training shorter than the interval is judged at its end
         check_val_every_n_epoch=min(validation.every, optimization.max_epochs) if validation else 1,
         limit_val_batches=None if validation else 0,
         use_distributed_sampler=False,
