@@ -1,33 +1,17 @@
 """A configuration in, a run folder out; a run folder in, a bundle out."""
 
 import gc
-import math
-import random
-import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-import yaml
 from torch import nn
 
-from recsys.composition import CONF, closest, command_line, instantiate
-from recsys.data.ids import Vocabulary
-from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.splits import Phase
-from recsys.data.transactions import Transactions, fingerprint
+from recsys.composition import command_line, instantiate
 from recsys.errors import ConfigError
-from recsys.evaluation.examples import example_customers
-from recsys.evaluation.ranking import RankingResult, evaluate
-from recsys.export import write_recommender_bundle
-from recsys.reports.console import print_data_report, print_leaderboard, say
-from recsys.reports.html import write_report
-from recsys.runs import RunFolder, record
-from recsys.training.fit import FitResult, Validation, fit_model
-from recsys.training.ranking_module import Objective, Optimization
+from recsys.runs import RunFolder
+from recsys.tasks.recommending import export_recommender, load_recommender, run_recommender
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -55,100 +39,11 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
         )
     run.write_config(config)
     start = time.perf_counter()
-    transactions: Transactions = instantiate(config["data"])
-    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
+    data = instantiate(config["data"])
     metrics = {"data/seconds": time.perf_counter() - start}
-    epochs: int | None = None
-    for name, phase in phases.items():
-        data = _index(config, transactions, name, phase, metrics)
-        if name == next(iter(phases)):
-            print_data_report(transactions.report)
-            run.write_json("data_report.json", transactions.report.to_json())
-        model, fitted = _fit(config, data, run, epochs)
-        run.write_weights(name, model)
-        if fitted is not None:
-            epochs = fitted.epochs
-            _add(metrics, "train/seconds", fitted.seconds)
-            metrics["train/samples_per_second"] = fitted.samples_per_second
-            metrics["train/epochs"] = epochs
-            say(f"{name}: epoch {epochs} in {fitted.seconds:.1f} s" + _found(fitted, config))
-        if config["evaluation"]["views"] and name != "ship":
-            _judge(config, model, data, transactions, run, metrics)
-    _finish(config, run, transactions, phases, data, metrics)
-    return folder
-
-
-def _index(
-    config: dict[str, Any],
-    transactions: Transactions,
-    name: str,
-    phase: Phase,
-    metrics: dict[str, float],
-) -> PhaseData:
-    start = time.perf_counter()
-    evaluation = config["evaluation"]
-    data = index_phase(
-        transactions,
-        name,
-        phase,
-        min_buyers=evaluation["min_buyers"],
-        k_core=evaluation["k_core"],
-        seed=config["seed"],
-    )
-    transactions.report.phases[name] = data.counts
-    _add(metrics, "data/seconds", time.perf_counter() - start)
-    return data
-
-
-def _judge(
-    config: dict[str, Any],
-    model: Any,
-    data: PhaseData,
-    transactions: Transactions,
-    run: RunFolder,
-    metrics: dict[str, float],
-) -> None:
-    start = time.perf_counter()
-    result = _evaluate(config, model, data)
-    _add(metrics, "evaluation/seconds", time.perf_counter() - start)
-    metrics |= {f"{data.name}/{key}": value for key, value in result.metrics.items()}
-    if data.name == "test":
-        table = result.per_user
-        table.insert(0, "user_id", data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)])
-        run.write_table("per_user.parquet", table)
-        metrics |= _baselines(config, data)
-        run.write_json("examples.json", example_customers(model, data, transactions.item_names))
-
-
-def _finish(
-    config: dict[str, Any],
-    run: RunFolder,
-    transactions: Transactions,
-    phases: dict[str, Phase],
-    data: PhaseData,
-    metrics: dict[str, float],
-) -> None:
-    """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
-    report = transactions.report
-    for key in ("rows_in", "rows", "users", "items", "density"):
-        metrics[f"data/{key}"] = float(getattr(report, key))
-    metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
-    run.write_json("data_report.json", report.to_json())
-    run.write_vocabulary(data.vocabulary)
-    run.write_history(data.interactions.history)
-    known = set(data.vocabulary.item_ids)
-    names = {item: name for item, name in transactions.item_names.items() if item in known}
-    run.write_json("items.json", names)
-    split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    run.write_json("run.json", record(config, report.fingerprint, fingerprint(*split_rows)))
-    run.write_json("metrics.json", metrics)
-    print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
-    write_report(run)
+    run_recommender(config, data, run, metrics)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
-
-
-def _add(metrics: dict[str, float], key: str, seconds: float) -> None:
-    metrics[key] = metrics.get(key, 0.0) + seconds
+    return folder
 
 
 def resume_run(folder: str, others: list[str]) -> Path:
@@ -172,10 +67,7 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     """The trained model of a finished run, on the CPU and in evaluation mode, and the run."""
     run = RunFolder.open(folder)
     run.require_finished()
-    vocabulary = run.read_vocabulary()
-    model = _build(run.read_config()["model"], vocabulary)
-    model.load_state_dict(run.read_weights())
-    return model.eval(), run
+    return load_recommender(run), run
 
 
 def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
@@ -190,164 +82,6 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     Returns:
         The bundle.
     """
-    model, run = load_run(folder)
-    vocabulary, history = run.read_vocabulary(), run.read_history()
-    record, report = run.read_json("run.json"), run.read_json("data_report.json")
-    return write_recommender_bundle(
-        bundle,
-        model=model,  # type: ignore[arg-type]
-        user_ids=vocabulary.user_ids,
-        item_ids=vocabulary.item_ids,
-        popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
-        history_indptr=history.indptr.numpy(),
-        history_items=history.values.numpy(),
-        include_seen=include_seen,
-        item_names=run.read_json("items.json") or None,
-        provenance={
-            "model": record["model"],
-            "metrics": run.read_json("metrics.json"),
-            "data": (
-                {key: value for key, value in report.items() if key != "phases"}
-                | {"name": record["data"]}
-            ),
-            "split": record["split"],
-            "seed": record["seed"],
-            "config": _for_others(run.read_config()),
-            "versions": record["versions"],
-            "git_commit": record["git_commit"],
-        },
-    )
-
-
-def _for_others(config: Any) -> Any:
-    """The configuration without what only this machine should know: passwords in URLs, folders in
-    paths.
-    """
-    if isinstance(config, dict):
-        return {key: _for_others(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [_for_others(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)
-
-
-def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
-    return instantiate(config, num_users=vocabulary.num_users, num_items=vocabulary.num_items)
-
-
-def _fit(
-    config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | None
-) -> tuple[nn.Module, FitResult | None]:
-    """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
-    it chose.
-    """
-    seed, train, evaluation = config["seed"], config["train"], config["evaluation"]
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    model: Any = _build(config["model"], data.vocabulary)
-    if hasattr(model, "fit"):
-        model.fit(data.interactions)
-        return model, None
-    if any(train["pretrained"][half] for half in ("gmf", "mlp")):
-        _load_pretrained(model, train["pretrained"], data)
-    trainer = {key: value for key, value in config["trainer"].items() if value is not None}
-    trainer["gradient_clip_val"] = train["gradient_clip"]
-    validation = None
-    if data.name == "val":
-        validation = Validation(
-            train["monitor"],
-            tuple(evaluation["ks"]),
-            train["patience"],
-            train["validate_every"],
-            evaluation["block_mb"],
-        )
-    attempts = len(list((run.path / "logs" / data.name).glob("*")))
-    loggers = [
-        instantiate(logger, save_dir=str(run.path / "logs"), name=data.name, version=str(attempts))
-        for logger in config["logger"].values()
-    ]
-    fitted = fit_model(
-        model,
-        data,
-        objective=Objective(**config["loss"]),
-        optimization=Optimization(
-            train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"]
-        ),
-        seed=seed,
-        folder=run.path / "checkpoints" / data.name,
-        trainer_options=trainer,
-        validation=validation,
-        stop_after=epochs,
-        loggers=loggers,
-    )
-    return model, fitted
-
-
-def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:
-    if not hasattr(model, "load_pretrained"):
-        raise ConfigError("train.pretrained is for model=neumf only")
-    states = {}
-    for half in ("gmf", "mlp"):
-        if pretrained[half] is None:
-            raise ConfigError(f"train.pretrained.{half} is missing: both halves come from a run")
-        run = RunFolder.open(pretrained[half])
-        run.require_finished()
-        states[half] = run.read_weights(data.name)
-        vocabulary = run.read_vocabulary()
-        if data.name != "val" and not (
-            np.array_equal(vocabulary.user_ids, data.vocabulary.user_ids)
-            and np.array_equal(vocabulary.item_ids, data.vocabulary.item_ids)
-        ):
-            raise ConfigError(
-                f"train.pretrained.{half}={pretrained[half]} was trained on other data or another"
-                " split"
-            )
-    try:
-        model.load_pretrained(states["gmf"], states["mlp"], pretrained["alpha"])
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"train.pretrained does not fit model=neumf: {reason}") from error
-
-
-def _evaluate(config: dict[str, Any], model: nn.Module, data: PhaseData) -> RankingResult:
-    evaluation = config["evaluation"]
-    device = (
-        "cuda"
-        if config["trainer"]["accelerator"] in ("gpu", "auto") and torch.cuda.is_available()
-        else "cpu"
-    )
-    return evaluate(
-        model,
-        data,
-        views=tuple(evaluation["views"]),
-        ks=tuple(evaluation["ks"]),
-        device=device,
-        block_mb=evaluation["block_mb"],
-    )
-
-
-def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
-    """Rows beside the model: closed-form models, fitted and judged on the same phase."""
-    metrics: dict[str, float] = {}
-    for name in config["evaluation"]["baselines"]:
-        known = [file.stem for file in (CONF / "model").glob("*.yaml")]
-        if name not in known:
-            raise ConfigError(
-                f"evaluation.baselines: {name} does not exist; {closest(name, known)}"
-            )
-        settings = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
-        model: Any = _build(settings, data.vocabulary)
-        if not hasattr(model, "fit"):
-            raise ConfigError(
-                f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
-            )
-        model.fit(data.interactions)
-        found = _evaluate(config, model, data).metrics
-        metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
-    return metrics
-
-
-def _found(fitted: FitResult, config: dict[str, Any]) -> str:
-    return "" if math.isnan(fitted.value) else f", {config['train']['monitor']} {fitted.value:.4f}"
+    run = RunFolder.open(folder)
+    run.require_finished()
+    return export_recommender(run, bundle, include_seen)

@@ -25,9 +25,10 @@ from recsys.errors import ConfigError, UserError
 from recsys.inference.arguments import parse_arguments, setting
 from recsys.models.neumf import NeuMF
 from recsys.models.recommender import Query
-from recsys.training.fit import fit_model
+from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import bce
-from recsys.training.ranking_module import Objective, Optimization
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_module import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +107,9 @@ def _bare_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
 
 
 def _lightning_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
-    """`fit_model` as users call it, start-up and checkpoint included; the seconds of one epoch."""
+    """`fit_recommender` as users call it, start-up and checkpoint included; the seconds of one epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_model(
+        fitted = fit_recommender(
             model,
             data,
             objective=objective,

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 
 class KeepBestAndLast(Checkpoint):
-    """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (highest monitored
+    """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (best monitored
     value so far).
 
     `last.ckpt` also exists before the first epoch, so that an interrupted run can always be
@@ -18,13 +18,15 @@ class KeepBestAndLast(Checkpoint):
 
     Args:
         folder: where to.
-        monitor: metric to maximise; None keeps only the last.
+        monitor: metric that says which is best; None keeps only the last.
+        mode: "max" or "min".
     """
 
-    def __init__(self, folder: Path, monitor: str | None) -> None:
+    def __init__(self, folder: Path, monitor: str | None, mode: str = "max") -> None:
         self.folder = folder
         self.monitor = monitor
-        self.best_value = -float("inf")
+        self._sign = 1 if mode == "max" else -1
+        self.best_value = -self._sign * float("inf")
         self.best_epoch = 0
         self._validated = False
 
@@ -49,7 +51,7 @@ class KeepBestAndLast(Checkpoint):
         """Keeps the epoch that has just ended."""
         if self.monitor is not None and self._validated:
             value = float(trainer.callback_metrics[self.monitor])
-            if value > self.best_value:
+            if self._sign * value > self._sign * self.best_value:
                 self.best_value, self.best_epoch = value, trainer.current_epoch + 1
                 self._save(trainer, "best.ckpt")
         self._validated = False

@@ -1,4 +1,4 @@
-"""One call that trains a recommender on one phase."""
+"""One call that trains a LightningModule on one phase, or goes on where it was stopped."""
 
 import json
 import logging
@@ -7,9 +7,10 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -17,11 +18,8 @@ from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from recsys.data.interactions import PhaseData
-from recsys.errors import ConfigError, DataError
-from recsys.evaluation.ranking import RankingEvaluator
+from recsys.errors import ConfigError
 from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
-from recsys.training.ranking_module import Objective, Optimization, RankingModule
 
 
 class FitResult(NamedTuple):
@@ -46,62 +44,44 @@ class Validation:
     """What decides which epoch is best.
 
     Attributes:
-        monitor: "val/view/metric@k".
-        ks: cut-offs to report.
+        monitor: name of a logged metric.
         patience: validations without a better value before training stops.
         every: epochs between two validations.
-        block_mb: see `RankingEvaluator`.
+        mode: "max" where a higher value is better, else "min".
     """
 
     monitor: str
-    ks: tuple[int, ...] = (10,)
     patience: int = 5
     every: int = 1
-    block_mb: int = 256
-
-    def __post_init__(self) -> None:
-        if self.monitor.count("/") != 2:
-            raise ConfigError(
-                f"train.monitor={self.monitor!r}: write val/VIEW/METRIC@K, for instance"
-                " val/new/ndcg@10"
-            )
-
-    @property
-    def view(self) -> str:
-        """The view that is monitored, the only one computed while training."""
-        return self.monitor.split("/")[1]
+    mode: Literal["max", "min"] = "max"
 
 
-def fit_model(
-    model: nn.Module,
-    data: PhaseData,
+def fit_module(
+    build: Callable[[torch.device], pl.LightningModule],
+    network: nn.Module,
     *,
-    objective: Objective,
-    optimization: Optimization,
-    seed: int,
+    max_epochs: int,
     folder: Path,
     trainer_options: dict[str, Any],
     validation: Validation | None = None,
-    stop_after: int | None = None,
     loggers: list[Logger] | None = None,
     callbacks: list[pl.Callback] | None = None,
 ) -> FitResult:
-    """Trains in place; at the end the model holds the best epoch's weights, or the last one's
+    """Trains in place; at the end the network holds the best epoch's weights, or the last one's
     without validation.
 
     Training continues from `folder`/last.ckpt if that exists, and does nothing if the folder says
     it has finished.
 
     Args:
-        model: a recommender with parameters.
-        data: the phase to fit on (and, with validation, to ask about).
-        objective, optimization, validation: see there.
-        seed: decides order, negatives and dropout.
+        build: from the device to the module that trains `network`, which is its attribute `model`;
+            its checkpoints say how many `samples` were scored.
+        network: what is trained.
+        max_epochs: epochs to train.
         folder: of the checkpoints.
         trainer_options: of `pytorch_lightning.Trainer`: accelerator, devices, strategy, precision,
             gradient_clip_val …
-        stop_after: epochs to train, of the `optimization.max_epochs` that the schedule spans; None:
-            all.
+        validation: see there; None: every epoch is trained, the last one kept.
         loggers, callbacks: more of them.
 
     Raises:
@@ -112,16 +92,20 @@ def fit_model(
     finished, last = folder / "finished.json", folder / "last.ckpt"
     chosen = folder / ("best.ckpt" if validation else "last.ckpt")
     if finished.exists():
-        model.load_state_dict(_weights(chosen))
+        network.load_state_dict(_weights(chosen))
         return FitResult(**json.loads(finished.read_text()))
-    keep = KeepBestAndLast(folder, validation.monitor if validation else None)
+    keep = KeepBestAndLast(
+        folder,
+        validation.monitor if validation else None,
+        validation.mode if validation else "max",
+    )
     own: list[pl.Callback] = [keep]
     if validation is not None:
         own.append(
             EarlyStopping(
                 validation.monitor,
                 patience=validation.patience,
-                mode="max",
+                mode=validation.mode,
                 check_on_train_epoch_end=False,
             )
         )
@@ -129,36 +113,26 @@ def fit_model(
         own.append(RichProgressBar(refresh_rate=10, leave=False))
     _quieten()
     trainer = _trainer(
-        max_epochs=stop_after or optimization.max_epochs,
+        max_epochs=max_epochs,
         logger=loggers or False,
         callbacks=own + (callbacks or []),
         enable_checkpointing=True,  # ours stands among the callbacks
         enable_model_summary=False,
         num_sanity_val_steps=0,
         # a training shorter than the interval is judged at its end
-        check_val_every_n_epoch=min(validation.every, optimization.max_epochs) if validation else 1,
+        check_val_every_n_epoch=min(validation.every, max_epochs) if validation else 1,
         limit_val_batches=None if validation else 0,
         use_distributed_sampler=False,
         log_every_n_steps=1,
         **trainer_options,
     )
-    evaluator = None
-    if validation is not None:
-        evaluator = RankingEvaluator(
-            data,
-            views=(validation.view,),
-            ks=validation.ks,
-            device=trainer.strategy.root_device,
-            block_mb=validation.block_mb,
-        )
-        _require_monitor(validation, evaluator)
-    module = RankingModule(model, data.interactions, objective, optimization, seed, evaluator)
+    module = build(trainer.strategy.root_device)
     start = time.perf_counter()
     done = _epochs_done(last)
     handler = signal.getsignal(signal.SIGINT)
     try:
         # a checkpoint of a finished schedule has nothing left to resume
-        if done < (stop_after or optimization.max_epochs):
+        if done < max_epochs:
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit as stop:
         # what Lightning makes of ^C; it also leaves the signal ignored
@@ -166,7 +140,7 @@ def fit_model(
     finally:
         signal.signal(signal.SIGINT, handler)
     seconds = time.perf_counter() - start
-    model.load_state_dict(_weights(chosen))
+    network.load_state_dict(_weights(chosen))
     # from the files, not from the callback: with several processes it lived in another one
     kept = load_checkpoint(chosen)
     result = FitResult(
@@ -201,23 +175,6 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
         name.removeprefix("model."): value
         for name, value in load_checkpoint(path)["state_dict"].items()
     }
-
-
-def _require_monitor(validation: Validation, evaluator: RankingEvaluator) -> None:
-    if not evaluator.has_questions(validation.view):
-        raise DataError(
-            f"nobody can be asked in the validation part: no truth for {validation.monitor}"
-            " (train.monitor) is left, because its users or items are unknown to the part that is"
-            " fitted, or there are no candidates; data_report.json has the counts; hold out more"
-            " days (evaluation.split), keep more items (evaluation.min_buyers) or monitor another"
-            " view"
-        )
-    known = evaluator.metric_names()
-    if validation.monitor not in {f"val/{name}" for name in known}:
-        raise ConfigError(
-            f"train.monitor={validation.monitor!r} is not among the metrics of this data: "
-            + ", ".join(f"val/{name}" for name in known)
-        )
 
 
 def _quieten() -> None:

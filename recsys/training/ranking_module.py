@@ -16,19 +16,12 @@ from recsys.data.loaders import (
     UserBatches,
     epoch_generator,
 )
-from recsys.errors import ConfigError, TrainingError
+from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, UserBlocks
 from recsys.models.recommender import Query, Recommender
+from recsys.training.loss_watch import LossWatch
 from recsys.training.losses import PAIR_LOSSES, USER_LOSSES, recency_weight
-
-STEPS_BETWEEN_LOSS_CHECKS = 100
-
-
-def require_numbers(section: str, **settings: object) -> None:
-    """Raises ConfigError where a setting of the section is no number."""
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{section}.{name}={value!r} is not a number")
+from recsys.training.optimization import Optimization, require_numbers
 
 
 @dataclass(frozen=True)
@@ -69,34 +62,6 @@ class Objective:
             raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
 
 
-@dataclass(frozen=True)
-class Optimization:
-    """How parameters move.
-
-    Attributes:
-        max_epochs: at most; the one-cycle schedule spans them, also where training stops earlier.
-        lr: the highest learning rate.
-        weight_decay: decoupled, of matrices (embeddings and layers), not of biases.
-        schedule: "one_cycle" or "constant".
-    """
-
-    max_epochs: int
-    lr: float
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-
-    def __post_init__(self) -> None:
-        require_numbers(
-            "train", max_epochs=self.max_epochs, lr=self.lr, weight_decay=self.weight_decay
-        )
-        if self.schedule not in ("constant", "one_cycle"):
-            raise ConfigError(
-                f"train.schedule={self.schedule!r} is unknown; choose constant or one_cycle"
-            )
-        if self.max_epochs < 1:
-            raise ConfigError(f"train.max_epochs={self.max_epochs}: it has to be at least 1")
-
-
 class RankingModule(pl.LightningModule):
     """Trains `model` on index batches; everything a batch needs lies on the device.
 
@@ -123,6 +88,7 @@ class RankingModule(pl.LightningModule):
         self._interactions = interactions
         self._objective = objective
         self._optimization = optimization
+        self._loss = LossWatch(optimization.lr)
         self._seed = seed
         self._evaluator = evaluator
         self._batches: PairBatches | UserBatches | None = None
@@ -163,9 +129,7 @@ class RankingModule(pl.LightningModule):
         else:
             loss = PAIR_LOSSES[self._objective.name](self.model(query, batch.items), batch.weight)
             self.samples += batch.items.numel()
-        self._loss_sum += loss.detach()
-        if (batch_idx + 1) % STEPS_BETWEEN_LOSS_CHECKS == 0:
-            self._check_loss(batch_idx)
+        self._loss.add(loss, self.current_epoch, batch_idx)
         return loss
 
     def on_train_epoch_start(self) -> None:
@@ -176,14 +140,14 @@ class RankingModule(pl.LightningModule):
                 self._seed, self.current_epoch, share.rank, torch.device("cpu")
             ).initial_seed()
         )
-        self._loss_sum = torch.zeros((), device=self.device)
+        self._loss.start(self.device)
 
     def on_validation_epoch_start(self) -> None:
         """Empties the evaluator; no model with a broken loss is judged, let alone kept."""
         if self._evaluator is not None:
             self._evaluator.reset()
         if self.trainer.training or self.trainer.fit_loop.epoch_loop.batch_idx > 0:
-            self._check_loss(self.trainer.fit_loop.epoch_loop.batch_idx)
+            self._loss.check(self.current_epoch, self.trainer.fit_loop.epoch_loop.batch_idx)
 
     def validation_step(self, users: Tensor, batch_idx: int) -> None:
         """Adds a block of users (B,)."""
@@ -201,33 +165,17 @@ class RankingModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Logs the mean loss of the epoch."""
         steps = self.trainer.fit_loop.epoch_loop.batch_idx + 1
-        self._check_loss(steps - 1)
-        self.log("train/loss", self._loss_sum / steps, prog_bar=True, sync_dist=True)
+        self._loss.check(self.current_epoch, steps - 1)
+        self.log("train/loss", self._loss.mean(steps), prog_bar=True, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what all processes together have scored since the training started or resumed."""
         checkpoint["samples"] = self.samples * self.trainer.world_size
 
     def configure_optimizers(self) -> Any:
-        """AdamW, fused where the device has it, with or without a one-cycle schedule."""
-        matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        biases = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
-        settings = self._optimization
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": settings.weight_decay},
-                {"params": biases, "weight_decay": 0.0},
-            ],
-            lr=settings.lr,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        if settings.schedule == "constant":
-            return optimizer
-        steps = settings.max_epochs * len(self.train_dataloader())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=settings.lr, total_steps=steps
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """As `Optimization` says."""
+        steps = len(self.train_dataloader())
+        return self._optimization.configure(self.parameters(), steps, self.device)
 
     def _share(self) -> Share:
         return Share(self.global_rank, self.trainer.world_size)
@@ -243,11 +191,3 @@ class RankingModule(pl.LightningModule):
                 " set it to null"
             )
         return recency_weight(days, half_life)
-
-    def _check_loss(self, batch_idx: int) -> None:
-        if not bool(torch.isfinite(self._loss_sum)):
-            raise TrainingError(
-                f"the loss is no longer a number (epoch {self.current_epoch + 1}, step"
-                f" {batch_idx + 1}): lower train.lr (now {self._optimization.lr:g}) or set"
-                " train.gradient_clip; checkpoints of earlier epochs remain"
-            )

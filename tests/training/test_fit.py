@@ -19,8 +19,10 @@ from recsys.models.neumf import NeuMF
 from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
 from recsys.training.checkpoints import load_checkpoint
-from recsys.training.fit import Validation, fit_model
-from recsys.training.ranking_module import Objective, Optimization
+from recsys.training.fit import Validation
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_module import Objective
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 MODELS = {
@@ -42,7 +44,7 @@ def fit(
     torch.manual_seed(seed)
     network = MODELS[model](data.vocabulary.num_users, data.vocabulary.num_items)
     schedule = options.pop("schedule", "one_cycle")
-    fitted = fit_model(
+    fitted = fit_recommender(
         network,
         data,
         objective=options.pop("objective", OBJECTIVES[loss]),
@@ -237,7 +239,7 @@ def test_unknown_losses_and_schedules_are_named():
 def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path):
     torch.manual_seed(1)
     network = MODELS["gmf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
-    fitted = fit_model(
+    fitted = fit_recommender(
         network,
         val_data,
         objective=OBJECTIVES["bce"],

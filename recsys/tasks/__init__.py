@@ -1,0 +1,1 @@
+"""What a run does, task by task, between a configuration and a run folder."""

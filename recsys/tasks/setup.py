@@ -1,0 +1,78 @@
+"""What every task takes from a configuration: seed, trainer, loggers, device."""
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning.loggers import Logger
+
+from recsys.composition import instantiate
+from recsys.runs import RunFolder
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, numpy and torch, from which initial weights are drawn."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def trainer_options(config: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of Lightning's trainer."""
+    options = {key: value for key, value in config["trainer"].items() if value is not None}
+    options["gradient_clip_val"] = config["train"]["gradient_clip"]
+    return options
+
+
+def make_loggers(config: dict[str, Any], run: RunFolder, phase: str) -> list[Logger]:
+    """The configured loggers, in a folder of this attempt at this phase."""
+    attempts = len(list((run.path / "logs" / phase).glob("*")))
+    return [
+        instantiate(logger, save_dir=str(run.path / "logs"), name=phase, version=str(attempts))
+        for logger in config["logger"].values()
+    ]
+
+
+def evaluation_device(config: dict[str, Any]) -> str:
+    """Where models are judged: a GPU where the trainer may use one."""
+    asks = config["trainer"]["accelerator"] in ("gpu", "auto")
+    return "cuda" if asks and torch.cuda.is_available() else "cpu"
+
+
+def add_seconds(metrics: dict[str, float], key: str, seconds: float) -> None:
+    """Adds to what earlier phases took."""
+    metrics[key] = metrics.get(key, 0.0) + seconds
+
+
+def for_others(config: Any) -> Any:
+    """The configuration without what only this machine should know: passwords in URLs, folders in
+    paths.
+    """
+    if isinstance(config, dict):
+        return {key: for_others(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [for_others(value) for value in config]
+    if not isinstance(config, str):
+        return config
+    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)
+
+
+def provenance(run: RunFolder) -> dict[str, Any]:
+    """What a bundle says of the run that it comes from."""
+    record, report = run.read_json("run.json"), run.read_json("data_report.json")
+    return {
+        "model": record["model"],
+        "metrics": run.read_json("metrics.json"),
+        "data": (
+            {key: value for key, value in report.items() if key != "phases"}
+            | {"name": record["data"]}
+        ),
+        "split": record["split"],
+        "seed": record["seed"],
+        "config": for_others(run.read_config()),
+        "versions": record["versions"],
+        "git_commit": record["git_commit"],
+    }

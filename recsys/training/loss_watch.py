@@ -1,0 +1,43 @@
+"""The running loss of an epoch, on the device, looked at seldom enough not to wait for it."""
+
+import torch
+from torch import Tensor
+
+from recsys.errors import TrainingError
+
+STEPS_BETWEEN_CHECKS = 100
+
+
+class LossWatch:
+    """Sums the losses of an epoch and stops a training whose loss is no longer a number.
+
+    Args:
+        lr: named in the error.
+    """
+
+    def __init__(self, lr: float) -> None:
+        self._lr = lr
+        self._sum = torch.zeros(())
+
+    def start(self, device: torch.device) -> None:
+        """Begins an epoch."""
+        self._sum = torch.zeros((), device=device)
+
+    def add(self, loss: Tensor, epoch: int, batch_idx: int) -> None:
+        """Adds the loss of a batch, a scalar."""
+        self._sum += loss.detach()
+        if (batch_idx + 1) % STEPS_BETWEEN_CHECKS == 0:
+            self.check(epoch, batch_idx)
+
+    def mean(self, steps: int) -> Tensor:
+        """Mean loss of the epoch so far."""
+        return self._sum / steps
+
+    def check(self, epoch: int, batch_idx: int) -> None:
+        """Raises TrainingError where the sum is no longer a number."""
+        if not bool(torch.isfinite(self._sum)):
+            raise TrainingError(
+                f"the loss is no longer a number (epoch {epoch + 1}, step {batch_idx + 1}): lower"
+                f" train.lr (now {self._lr:g}) or set train.gradient_clip; checkpoints of earlier"
+                " epochs remain"
+            )
