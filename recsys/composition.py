@@ -1,6 +1,7 @@
 """From a command line to a plain configuration and to objects; the only module that knows Hydra."""
 
 import difflib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -172,6 +173,17 @@ def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
                 " in it"
             ) from error
         raise error.__cause__ or error from None
+
+
+def takes(config: dict[str, Any], argument: str) -> bool:
+    """Whether what a `_target_` names has an argument of this name; False where it does not
+    exist.
+    """
+    try:
+        target = hydra.utils.get_object(config["_target_"])
+    except Exception:  # whatever the import of a misspelt module raises: `instantiate` will say it
+        return False
+    return argument in inspect.signature(target).parameters
 
 
 def _targets(config: Any) -> Iterator[str]:

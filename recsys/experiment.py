@@ -9,8 +9,10 @@ from typing import Any
 from torch import nn
 
 from recsys.composition import command_line, instantiate
+from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError
 from recsys.runs import RunFolder
+from recsys.tasks.forecasting import export_forecaster, load_forecaster, run_forecaster
 from recsys.tasks.recommending import export_recommender, load_recommender, run_recommender
 
 
@@ -41,7 +43,10 @@ def run_experiment(config: dict[str, Any], folder: Path) -> Path:
     start = time.perf_counter()
     data = instantiate(config["data"])
     metrics = {"data/seconds": time.perf_counter() - start}
-    run_recommender(config, data, run, metrics)
+    if isinstance(data, SalesPanel):
+        run_forecaster(config, data, run, metrics)
+    else:
+        run_recommender(config, data, run, metrics)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
     return folder
 
@@ -67,7 +72,7 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     """The trained model of a finished run, on the CPU and in evaluation mode, and the run."""
     run = RunFolder.open(folder)
     run.require_finished()
-    return load_recommender(run), run
+    return (load_forecaster if _is_forecaster(run) else load_recommender)(run), run
 
 
 def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
@@ -84,4 +89,12 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     """
     run = RunFolder.open(folder)
     run.require_finished()
-    return export_recommender(run, bundle, include_seen)
+    if not _is_forecaster(run):
+        return export_recommender(run, bundle, include_seen)
+    if include_seen:
+        raise ConfigError(f"seen=true is for recommenders, and {folder} is the run of a forecaster")
+    return export_forecaster(run, bundle)
+
+
+def _is_forecaster(run: RunFolder) -> bool:
+    return run.read_json("run.json").get("task") == "forecaster"

@@ -2,15 +2,25 @@
 
 config.yaml          the composed configuration, plain
 metrics.json         flat, full precision
+data_report.json     rows in, dropped and why, per phase
+run.json             task, fingerprints, seed, versions, monitored metric, model
+examples.json        a few customers or series to look at
+logs/                CSV and TensorBoard, a folder a phase
+checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase is the model
+report.html          pictures
+
+of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
 vocabulary.npz       user_ids, item_ids
 history.npz          indptr, items: what each user bought in the fitted part, in order of time
 items.json           item id to a name for people, where the source has names
-data_report.json     rows in, dropped and why, per phase
-run.json             fingerprints, seed, versions, monitored metric, model
-logs/                CSV and TensorBoard, a folder a phase
-checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase ("test" or "ship") is
-the model report.html          pictures
+
+of a forecaster:
+per_series.parquet   series_id, window, slices and a column a metric (test)
+forecasts.parquet    series_id, window, timestamp, y and a column a quantile (test)
+horizon.json         metrics by step of the horizon, of the model and its baselines
+series.json          series ids in the order of their indices
+windows.npz          a few windows, which an export compares torch and graph on
 """
 
 import importlib.metadata
@@ -105,15 +115,23 @@ class RunFolder:
             "indptr": history.indptr.numpy(),
             "items": history.values.numpy().astype(np.int32),
         }
-        self._replace("history.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+        self.write_arrays("history.npz", arrays)
+
+    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Writes an .npz file."""
+        self._replace(name, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Reads an .npz file."""
+        with np.load(self.path / name, allow_pickle=False) as arrays:
+            return dict(arrays)
 
     def read_history(self) -> Ragged:
         """Reads history.npz."""
-        with np.load(self.path / "history.npz", allow_pickle=False) as arrays:
-            return Ragged(
-                torch.from_numpy(arrays["indptr"]),
-                torch.from_numpy(arrays["items"].astype(np.int64)),
-            )
+        arrays = self.read_arrays("history.npz")
+        return Ragged(
+            torch.from_numpy(arrays["indptr"]), torch.from_numpy(arrays["items"].astype(np.int64))
+        )
 
     def write_weights(self, phase: str, model: nn.Module) -> None:
         """Writes checkpoints/PHASE/model.safetensors."""
@@ -125,7 +143,9 @@ class RunFolder:
 
     def read_weights(self, phase: str | None = None) -> dict[str, torch.Tensor]:
         """Weights of a phase; of the last one by default."""
-        for name in [phase] if phase else ["ship", "test"]:
+        windows = [path.name for path in (self.path / "checkpoints").glob("test-*")]
+        windows.sort(key=lambda name: int(name.partition("-")[2]), reverse=True)
+        for name in [phase] if phase else ["ship", "test", *windows]:
             file = self.path / "checkpoints" / name / "model.safetensors"
             if file.is_file():
                 return load_file(file)
@@ -138,22 +158,24 @@ class RunFolder:
         os.replace(beside, self.path / name)
 
 
-def record(config: dict[str, Any], data_print: str, split_print: str) -> dict[str, Any]:
+def record(task: str, config: dict[str, Any], data_print: str, split_print: str) -> dict[str, Any]:
     """What run.json says: enough to tell whether two runs may be compared, and to repeat one.
 
     Args:
+        task: recommender or forecaster.
         config: plain.
         data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
     """
     packages = ("recsys", "torch", "pytorch-lightning", "numpy", "pandas", "onnxruntime")
     return {
+        "task": task,
         "model": config["choices"]["model"],
         "data": config["choices"]["data"],
         "data_fingerprint": data_print,
         "split": config["choices"]["evaluation"],
         "split_fingerprint": split_print,
         "seed": config["seed"],
-        "monitor": config["train"]["monitor"] if config["evaluation"]["views"] else None,
+        "monitor": config["train"]["monitor"],
         "versions": (
             {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in packages}

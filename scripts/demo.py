@@ -1,43 +1,51 @@
-"""The whole product on real data: train, judge, export, recommend.
+"""The whole product on real data: train, judge, export, recommend, forecast.
 
-python scripts/demo.py [overrides of the training]
+python scripts/demo.py
 """
 
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from recsys.composition import compose
 from recsys.errors import UserError
 from recsys.experiment import export_run, run_experiment
-from recsys.inference import Recommender, verify
+from recsys.inference import Forecaster, Recommender, verify
 from recsys.runs import RunFolder
 
-BUNDLE = Path("exported/demo-recommender")
+RECOMMENDER = Path("exported/demo-recommender")
+FORECASTER = Path("exported/demo-forecaster")
 
 
 def main() -> int:
     """Returns the exit code."""
     console = Console(highlight=False)
     start = time.perf_counter()
+    runs = Path("runs/demo") / time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        config = compose(["experiment=demo", *sys.argv[1:]])
-        console.rule("1  train and judge")
-        folder = run_experiment(config, Path("runs/demo") / time.strftime("%Y-%m-%d_%H-%M-%S"))
-        console.rule("2  export, and prove that the bundle answers as torch does")
-        export_run(folder, BUNDLE, include_seen=True)
-        verify(BUNDLE)
-        console.rule("3  recommend, with numpy and ONNX Runtime alone")
-        _recommend(RunFolder(folder), console)
+        console.rule("1  what will each household buy next? train and judge")
+        buying = RunFolder(run_experiment(compose(["experiment=demo"]), runs / "recommender"))
+        console.rule("2  how much will be sold? train and judge")
+        sales = RunFolder(run_experiment(compose(["experiment=demo_sales"]), runs / "forecaster"))
+        console.rule("3  export, and prove that the bundles answer as torch does")
+        for run, bundle in ((buying, RECOMMENDER), (sales, FORECASTER)):
+            export_run(run.path, bundle, include_seen=bundle == RECOMMENDER)
+            verify(bundle)
+            console.print(f"verified {bundle}")
+        console.rule("4  recommend and forecast, with numpy and ONNX Runtime alone")
+        _recommend(buying, console)
+        _forecast(sales, console)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     console.rule()
-    console.print(f"report   {folder / 'report.html'}")
-    console.print(f"bundle   {BUNDLE}")
-    console.print(f"run      {folder}")
+    console.print(f"reports  {buying.path / 'report.html'}")
+    console.print(f"         {sales.path / 'report.html'}")
+    console.print(f"bundles  {RECOMMENDER}  {FORECASTER}")
     console.print(f"took     {time.perf_counter() - start:.0f} s")
     return 0
 
@@ -49,9 +57,28 @@ def _recommend(run: RunFolder, console: Console) -> None:
     for item in customer["history"][:5]:
         console.print(f"     {item['name']}")
     console.print("and has never bought, but may like")
-    items, scores = Recommender(BUNDLE).recommend([customer["user_id"]], k=5, exclude="seen")
+    items, scores = Recommender(RECOMMENDER).recommend([customer["user_id"]], k=5, exclude="seen")
     for rank, (item, score) in enumerate(zip(items[0], scores[0], strict=True), start=1):
         console.print(f"  {rank}. {names.get(str(item), item)}  (item {item}, score {score:.2f})")
+
+
+def _forecast(run: RunFolder, console: Console) -> None:
+    """The first week of the last window, which the model has not seen, beside what was sold."""
+    windows = run.read_arrays("windows.npz")
+    largest = int(np.nansum(windows["history"][:, -28:], axis=1).argmax())
+    series_id = run.read_json("series.json")[windows["series"][largest]]
+    chosen = {name: values[[largest]] for name, values in windows.items() if name != "series"}
+    forecaster = Forecaster(FORECASTER)
+    forecast = forecaster.forecast([series_id], **chosen)[0]
+    days = forecaster.timestamps(chosen["start"], chosen["history"].shape[1])[0]
+    sold = pd.read_parquet(run.path / "forecasts.parquet")
+    sold = sold[sold["series_id"] == series_id].set_index("timestamp")["y"]
+    low, middle, high = (forecaster.quantiles.index(level) for level in (0.1, 0.5, 0.9))
+    console.print(f"\n{series_id.lower()}: lines a day, forecast (80 % interval) and sold")
+    for day, values in zip(days[:7], forecast[:7], strict=True):
+        interval = f"({values[low]:.0f} to {values[high]:.0f})"
+        weekday = pd.Timestamp(day).strftime("%a %d %b")
+        console.print(f"  {weekday}  {values[middle]:4.0f}  {interval:14}  {sold[day]:4.0f}")
 
 
 if __name__ == "__main__":

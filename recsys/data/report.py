@@ -44,13 +44,58 @@ class DataReport:
         return asdict(self)
 
 
+@dataclass
+class PanelReport:
+    """Counts of one table on its way from the file to series of sales.
+
+    Attributes:
+        source: file, URL or package that was read.
+        rows_in: rows read.
+        dropped: reason to number of rows dropped, in the order of the checks.
+        rows: rows that went into the series.
+        series, steps: series, and steps of all of them together.
+        step: hour, day or week.
+        timezone: zone of the wall clock.
+        first, last: beginning of the first step and of the last one with a known y, ISO 8601 on the
+            wall clock.
+        decisions: what was decided about steps and series to how often.
+        covariates: names of what is known ahead.
+        fingerprint: changes when any value of the series does.
+        phases: counts of every phase: what was fitted, what is asked, what was left out.
+    """
+
+    source: str
+    rows_in: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    series: int = 0
+    steps: int = 0
+    step: str = "day"
+    timezone: str = "UTC"
+    first: str | None = None
+    last: str | None = None
+    decisions: dict[str, int] = field(default_factory=dict)
+    covariates: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+    phases: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def decide(self, what: str, count: int) -> None:
+        """Counts a decision; what never happened is not mentioned."""
+        if count:
+            self.decisions[what] = self.decisions.get(what, 0) + int(count)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for data_report.json."""
+        return asdict(self)
+
+
 class RowFilter:
     """Keeps one mask over the rows of a table and counts, reason by reason, what it loses.
 
     A row that is bad in several ways is counted under the first reason only.
     """
 
-    def __init__(self, report: DataReport, num_rows: int, on_bad_rows: str) -> None:
+    def __init__(self, report: DataReport | PanelReport, num_rows: int, on_bad_rows: str) -> None:
         if on_bad_rows not in ("drop", "error"):
             raise ConfigError(f"data.on_bad_rows={on_bad_rows!r}: choose drop (counted) or error")
         self.keep = np.ones(num_rows, dtype=bool)

@@ -4,68 +4,40 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_SNIPPETS = """\
-## Run it
-
-Python, with numpy and onnxruntime alone (`recsys` brings the wrapper):
-
-```python
-from recsys.inference import Recommender
-
-recommender = Recommender("{name}")
-item_ids, scores = recommender.recommend({call}, k=10)
-```
-
-Node.js, with `onnxruntime-node`:
-
-```js
-import ort from "onnxruntime-node";
-
-const session = await ort.InferenceSession.create("{name}/model.onnx");
-const strings = (values, dims) => new ort.Tensor("string", values, dims);
-const {{ item_id, score }} = await session.run({{
-  user_id: strings(["{user}"], [1]),
-  history: strings({history}),
-  exclude: strings([], [1, 0]),
-  k: new ort.Tensor("int64", BigInt64Array.from([10n]), [1]),
-}});
-```
-
-A whole file of users, and a check that the bundle answers here as it did where it was exported:
-
-    python -m recsys.inference recommend bundle={name} users=users.csv output=recommendations.csv
-    python -m recsys.inference verify {name}
-"""
-
-_FALLBACKS = {
-    "popularity": "A user id that was not in the training data gets what most customers bought.",
-    "history": (
-        "The user id is not read: everyone is served from `history`, new customers included. "
-        "A history without a known item gets what most customers bought."
-    ),
-}
+# Metrics of a part of the test: of one window, of some series.
+_PARTS = ("windows/", "slices/", "horizon/")
 
 
-def model_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
-    """The model card, as Markdown.
+def model_card(
+    name: str,
+    manifest: Mapping[str, Any],
+    summary: str,
+    snippets: str,
+    unknown: str,
+    personal_data: str,
+) -> str:
+    """The model card of any task, as Markdown.
 
     Args:
         name: of the bundle's folder.
         manifest: what the manifest will hold, apart from the checksums.
-        holds_seen: whether seen.npz is in the bundle.
+        summary: what it does, for people.
+        snippets: the section on how to run it.
+        unknown: what becomes of ids and values that training did not see.
+        personal_data: what the bundle holds about people.
     """
     return "\n".join(
         [
             f"# {name}",
             "",
-            _summary(manifest),
+            summary,
             "",
-            _snippets(name, manifest),
+            snippets,
             "## Inputs and outputs",
             "",
             _contract(manifest),
             "",
-            _FALLBACKS[manifest["fallback"]],
+            unknown,
             "",
             "## Data",
             "",
@@ -77,27 +49,10 @@ def model_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
             "",
             "## Personal data",
             "",
-            _personal_data(manifest, holds_seen),
+            personal_data,
             "",
         ]
     )
-
-
-def _summary(manifest: Mapping[str, Any]) -> str:
-    reads = "the items a customer bought" if manifest["reads_history"] else "the customer's id"
-    return (
-        f"Recommends items to customers: the model `{manifest.get('model', 'unnamed')}` scores "
-        f"{manifest['num_items']:,} items from {reads}, in one ONNX graph with strings in and "
-        f"strings out. Needs ONNX Runtime {manifest['onnxruntime_min_version']} or newer; "
-        f"exported {manifest['created']}."
-    )
-
-
-def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
-    if manifest["reads_history"]:
-        call, history = '["anyone"], history=[["item 1", "item 2"]]', '["item 1", "item 2"], [1, 2]'
-        return _SNIPPETS.format(name=name, call=call, user="anyone", history=history)
-    return _SNIPPETS.format(name=name, call='["user 1"]', user="user 1", history="[], [1, 0]")
 
 
 def _contract(manifest: Mapping[str, Any]) -> str:
@@ -149,25 +104,11 @@ def _column(key: str, model: str) -> tuple[str, str]:
 
 
 def _worth_showing(names: set[str]) -> list[str]:
-    """One cutoff tells enough on a card: of metrics at several, those at 10."""
+    """The whole test tells enough on a card, and of metrics at several cutoffs those at 10."""
+    names = {name for name in names if not name.startswith(_PARTS)}
     if any(name.endswith("@10") for name in names):
         names = {name for name in names if name.endswith("@10") or "@" not in name}
     return sorted(names)
-
-
-def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
-    customers = f"the ids of {manifest['num_users']:,} customers"
-    found = []
-    if not manifest["reads_history"]:
-        found.append(
-            f"- `model.onnx` holds {customers} and what the model learned of each."
-            "\n- `samples.json` holds the ids of three of them."
-        )
-    if holds_seen:
-        found.append(f"- `seen.npz` holds {customers} and what each of them bought.")
-    if found:
-        return "\n".join([*found, "", "Pass it on only to those who may see that."])
-    return "None: no customer id and no purchase of a customer is in this bundle."
 
 
 def _plain(value: object) -> str:

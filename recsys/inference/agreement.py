@@ -1,9 +1,12 @@
-"""When two rankings count as the same.
+"""When two rankings, or two forecasts, count as the same.
 
 Matrix products differ by about 1e-7 between runtimes, and between block sizes of one runtime.
 
-Axes: B users, K items of a user, best first.
+Axes: B users or series, K items of a user, best first; T steps of history, H steps of the horizon,
+    Q quantiles.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,10 @@ SCORE_BOUND = 1e-4
 ORDER_BOUND = 1e-5
 # Of large scores float32 itself is coarser: a millionth of the score is about ten roundings.
 _RELATIVE_BOUND = 1e-6
+# Forecasts agree within this share of what a series sells, or of the forecast where that is larger.
+FORECAST_BOUND = 1e-4
+# Below a millionth of a unit nothing is sold, and nothing differs.
+_SMALLEST_SCALE = 1e-2
 
 
 def score_bound(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,3 +90,56 @@ def _distance(
     if (found := np.flatnonzero(got_items == want_items[place])).size:
         return float(abs(got[found[0]] - got[place]))
     return float(abs(want[place] - got[place]))
+
+
+def forecast_scale(forecast: NDArray[np.float32], history: NDArray[np.float32]) -> NDArray[Any]:
+    """What a difference of forecasts is measured by: |forecast|, or mean |y| where it is larger.
+
+    Args:
+        forecast: (B, H, Q).
+        history: NaN where missing (B, T).
+
+    Returns:
+        float64 (B, H, Q), above 0; NaN where the forecast is NaN.
+    """
+    known = ~np.isnan(history)
+    total = np.where(known, np.abs(history), 0).sum(axis=1, dtype=np.float64)  # (B,)
+    mean = total / np.maximum(known.sum(axis=1), 1)
+    floor = np.maximum(mean, _SMALLEST_SCALE)
+    return np.maximum(np.abs(forecast.astype(np.float64)), floor[:, None, None])
+
+
+def check_same_forecast(
+    want: NDArray[np.float32], got: NDArray[np.float32], history: NDArray[np.float32]
+) -> float:
+    """Compares two answers of a forecaster.
+
+    Where the history of a series holds no value, both may be NaN.
+
+    Args:
+        want: (B, H, Q).
+        got: as want.
+        history: what both were made from, NaN where missing (B, T).
+
+    Returns:
+        The largest difference, as a share of `forecast_scale`.
+
+    Raises:
+        ValueError: naming the worst of what disagrees.
+    """
+    if want.shape != got.shape:
+        raise ValueError(f"the answer has the shape {got.shape}, not {want.shape}")
+    nothing = np.all(np.isnan(history), axis=1, keepdims=True)[:, None]  # (B, 1, 1)
+    both_nan = nothing & np.isnan(want) & np.isnan(got)
+    scale = np.where(both_nan, 1, forecast_scale(want, history))
+    difference = np.where(both_nan, 0, np.abs(want.astype(np.float64) - got) / scale)
+    # Written so that NaN fails.
+    wrong = ~(difference <= FORECAST_BOUND)
+    if wrong.any():
+        worst = np.argmax(np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1))
+        row, step, quantile = np.unravel_index(worst, want.shape)
+        raise ValueError(
+            f"row {row}, step {step + 1}, quantile {quantile} is {got[row, step, quantile]:.6g}, "
+            f"not {want[row, step, quantile]:.6g} (the worst difference)"
+        )
+    return float(difference.max(initial=0.0))

@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from recsys.errors import DataError
-from recsys.inference.batch_files import check_paths, create_recommendations, open_users
+from recsys.inference.batch_files import check_paths, create_table, open_users
 from recsys.inference.recommender import Recommender
-from recsys.inference.tables import Recommendations, UsersChunk
+from recsys.inference.tables import RECOMMENDATION_COLUMNS, Recommendations, UsersChunk
 
 # Rows of output that are held at once, and users of a chunk at most.
 _CHUNK_OUTPUT = 2**20
@@ -64,14 +64,14 @@ def recommend_file(
         BundleError: if the seen are to be excluded and the bundle does not hold them.
     """
     started = time.perf_counter()
-    check_paths(users, output)
+    check_paths(users, output, "users")
     chunk_users = max(1, min(_CHUNK_USERS, _CHUNK_OUTPUT // max(1, min(k, recommender.num_items))))
     done = written = 0
     with open_users(users, chunk_users, recommender.reads_history) as source:
         impersonal = recommender.reads_history and not (
             source.has_history or recommender.holds_seen
         )
-        with create_recommendations(output) as target:
+        with create_table(output, RECOMMENDATION_COLUMNS) as target:
             for chunk in source.chunks:
                 rows = _recommend_chunk(recommender, chunk, k, exclude, impersonal)
                 target.write(rows)

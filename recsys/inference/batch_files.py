@@ -1,31 +1,37 @@
 """Opens batch files by their ending, and never leaves one that is half written."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from recsys.errors import DataError
-from recsys.inference.csv_tables import CsvRecommendations, read_csv_users
-from recsys.inference.tables import RecommendationsWriter, UsersFile
+from recsys.inference.csv_tables import CsvTable, read_csv_histories, read_csv_users
+from recsys.inference.tables import ColumnKind, HistoryFile, TableWriter, UsersFile
 
 
-def check_paths(users: Path, output: Path) -> None:
+def check_paths(source: Path, output: Path, what: str) -> None:
     """Refuses what can be known to fail before anything is opened.
+
+    Args:
+        source: to be read.
+        output: to be written.
+        what: the source is called: users or history.
 
     Raises:
         DataError: for an input that is missing, an ending that is not known, a library that is not
             installed, or an output that is a folder or the input.
     """
-    for path, what in ((users, "users"), (output, "output")):
-        if _is_parquet(path, what):
+    for path, kind in ((source, what), (output, "output")):
+        if _is_parquet(path, kind):
             _require_pyarrow(path)
-    if not users.is_file():
-        raise DataError(f"users file {users} does not exist")
+    if not source.is_file():
+        raise DataError(f"{what} file {source} does not exist")
     if output.is_dir():
         raise DataError(f"output {output} is a folder: name a file in it")
-    if output.exists() and output.samefile(users):
-        raise DataError(f"output {output} is the users file itself: name another file")
+    if output.exists() and output.samefile(source):
+        raise DataError(f"output {output} is the {what} file itself: name another file")
 
 
 @contextmanager
@@ -47,15 +53,48 @@ def open_users(path: Path, rows: int, read_history: bool) -> Iterator[UsersFile]
         with path.open("rb") as binary:
             yield read_parquet_users(path, binary, rows, read_history)
     else:
-        # "-sig": spreadsheets write a byte order mark, which would else be part of the first
-        # column's name.
-        with path.open(encoding="utf-8-sig", newline="") as text:
+        with _open_text(path) as text:
             yield read_csv_users(path, text, rows, read_history)
 
 
 @contextmanager
-def create_recommendations(path: Path) -> Iterator[RecommendationsWriter]:
+def open_histories(
+    path: Path, rows: int, covariate_names: Sequence[str], zone: str
+) -> Iterator[HistoryFile]:
+    """Opens a file with the columns series_id, timestamp, y and those of the covariates.
+
+    Args:
+        path: .csv or .parquet, checked by `check_paths`.
+        rows: in a chunk.
+        covariate_names: columns to read beside.
+        zone: whose wall clock timestamps with an offset are read by.
+
+    Raises:
+        DataError: if it cannot be read, or lacks a column; also while its chunks are read.
+    """
+    if _is_parquet(path, "history"):
+        from recsys.inference.parquet_tables import read_parquet_histories
+
+        with path.open("rb") as binary:
+            yield read_parquet_histories(path, binary, rows, covariate_names, zone)
+    else:
+        with _open_text(path) as text:
+            yield read_csv_histories(path, text, rows, covariate_names, zone)
+
+
+def _open_text(path: Path) -> TextIO:
+    # "-sig": spreadsheets write a byte order mark, which would else be part of the first column's
+    # name.
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+@contextmanager
+def create_table(path: Path, columns: Mapping[str, ColumnKind]) -> Iterator[TableWriter]:
     """Creates a file that takes its name when all is written, and is gone after an error.
+
+    Args:
+        path: .csv or .parquet, checked by `check_paths`.
+        columns: name to kind, in order.
 
     Raises:
         DataError: if it cannot be written.
@@ -63,7 +102,7 @@ def create_recommendations(path: Path) -> Iterator[RecommendationsWriter]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _writer(partial, _is_parquet(path, "output")) as writer:
+        with _writer(partial, _is_parquet(path, "output"), columns) as writer:
             yield writer
         # Whatever stood at `path` stays until this line.
         partial.replace(path)
@@ -75,15 +114,15 @@ def create_recommendations(path: Path) -> Iterator[RecommendationsWriter]:
 
 
 @contextmanager
-def _writer(path: Path, parquet: bool) -> Iterator[RecommendationsWriter]:
+def _writer(path: Path, parquet: bool, columns: Mapping[str, ColumnKind]) -> Iterator[TableWriter]:
     if parquet:
-        from recsys.inference.parquet_tables import ParquetRecommendations
+        from recsys.inference.parquet_tables import ParquetTable
 
-        with closing(ParquetRecommendations(path)) as writer:
+        with closing(ParquetTable(path, columns)) as writer:
             yield writer
     else:
         with path.open("w", encoding="utf-8", newline="") as file:
-            yield CsvRecommendations(file)
+            yield CsvTable(file, columns)
 
 
 def _is_parquet(path: Path, what: str) -> bool:

@@ -2,22 +2,32 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.errors import DataError
 from recsys.inference.tables import (
     HISTORY_COLUMN,
-    OUTPUT_COLUMNS,
+    SERIES_COLUMN,
+    TIME_COLUMN,
     USER_COLUMN,
-    Recommendations,
+    VALUE_COLUMN,
+    ColumnKind,
+    HistoryFile,
+    HistoryRows,
     UsersChunk,
     UsersFile,
     check_columns,
+    check_history_columns,
 )
+from recsys.inference.times import parse_times
 
 # A history stands in one cell; the standard limit of 128 KiB holds about ten thousand ids.
 _LARGEST_CELL = 2**24
@@ -35,23 +45,33 @@ def read_csv_users(path: Path, file: TextIO, rows: int, read_history: bool) -> U
         DataError: if there is no column user_id; while chunks are read, for a line that cannot be
             used.
     """
-    csv.field_size_limit(_LARGEST_CELL)
     lines = _lines(path, file)
     header = next(lines, _Line(0, [])).cells
-    if not header:
-        raise DataError(f"{path} is empty: it needs a header with the column {USER_COLUMN!r}")
-    check_columns(path, header)
+    _check_header(path, header, [USER_COLUMN])
     has_history = read_history and HISTORY_COLUMN in header
     return UsersFile(_chunks(path, lines, header, rows, has_history), None, has_history)
+
+
+def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
+    if not header:
+        raise DataError(f"{path} is empty: it needs a header with the column {needed[0]!r}")
+    check_columns(path, header, needed)
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[_Line]:
     """Lines that are not blank."""
     reader = csv.reader(file)
-    try:
+    with _reading(path):
         for cells in reader:
             if cells:
                 yield _Line(reader.line_num, cells)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    csv.field_size_limit(_LARGEST_CELL)
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from error
     except (csv.Error, OSError) as error:
@@ -66,10 +86,7 @@ def _chunks(
     users: list[str] = []
     history: list[list[str] | None] = []
     for number, cells in lines:
-        if len(cells) != len(header):
-            raise DataError(
-                f"{path}, line {number}: {len(cells)} cells under {len(header)} columns"
-            )
+        _check_width(path, number, cells, header)
         if not cells[user_place]:
             raise DataError(f"{path}, line {number}: the {USER_COLUMN} is empty")
         users.append(cells[user_place])
@@ -80,6 +97,108 @@ def _chunks(
             users, history = [], []
     if users:
         yield UsersChunk(users, history if has_history else None)
+
+
+def _check_width(path: Path, number: int, cells: list[str], header: list[str]) -> None:
+    if len(cells) != len(header):
+        raise DataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} columns")
+
+
+def read_csv_histories(
+    path: Path, file: TextIO, rows: int, covariate_names: Sequence[str], zone: str
+) -> HistoryFile:
+    """Histories in chunks of `rows`; an empty cell is a missing y or an unknown covariate.
+
+    Raises:
+        DataError: if a column is missing; while chunks are read, for a line that cannot be used.
+    """
+    needed = [SERIES_COLUMN, TIME_COLUMN, VALUE_COLUMN, *covariate_names]
+    tables = _tables(path, file, rows)
+    header = next(tables, (np.empty(0, dtype=np.int64), [[]]))[1][0]
+    _check_header(path, header, needed)
+    check_history_columns(path, header, needed)
+    return HistoryFile(_history_chunks(path, tables, header, needed, zone), None, "line")
+
+
+def _tables(
+    path: Path, file: TextIO, rows: int
+) -> Iterator[tuple[NDArray[np.int64], list[list[str]]]]:
+    """The header, then at most `rows` lines at a time without the blank ones, and their numbers."""
+    reader = csv.reader(file)
+    size, before = 1, 0
+    with _reading(path):
+        while lines := list(islice(reader, size)):
+            number = np.arange(before + 1, reader.line_num + 1)
+            if len(number) != len(lines):
+                # Some cells hold line breaks.
+                heights = [1 + sum(cell.count("\n") for cell in cells) for cells in lines]
+                number = before + np.cumsum(heights)
+            before = reader.line_num
+            kept = [place for place, cells in enumerate(lines) if cells]
+            if kept:
+                size = rows
+                yield number[kept], [lines[place] for place in kept]
+
+
+def _history_chunks(
+    path: Path,
+    tables: Iterator[tuple[NDArray[np.int64], list[list[str]]]],
+    header: list[str],
+    needed: Sequence[str],
+    zone: str,
+) -> Iterator[HistoryRows]:
+    places = [header.index(name) for name in needed]
+    for number, lines in tables:
+        if set(map(len, lines)) != {len(header)}:
+            for line, cells in zip(number.tolist(), lines, strict=True):
+                _check_width(path, line, cells, header)
+        columns = list(zip(*lines, strict=True))
+        series, times, *values = (columns[place] for place in places)
+        if "" in series:
+            line = number[series.index("")]
+            raise DataError(f"{path}, line {line}: the {SERIES_COLUMN} is empty")
+        names = np.array(series, dtype=object)
+        starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+        time, instant = parse_times(times, zone, partial(_place, path, number))
+        y, *covariates = (
+            _numbers(path, column, name, number)
+            for column, name in zip(values, needed[2:], strict=True)
+        )
+        yield HistoryRows(
+            names[starts].tolist(),
+            np.append(starts, len(names)),
+            number,
+            time,
+            instant,
+            y,
+            np.stack([y, *covariates], axis=1)[:, 1:].astype(np.float32),
+        )
+
+
+def _place(path: Path, number: NDArray[np.int64], row: int) -> str:
+    return f"{path}, line {number[row]}"
+
+
+def _numbers(
+    path: Path, column: Sequence[str], name: str, number: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Numbers of a column, NaN for an empty cell."""
+    try:
+        return np.array([cell or "nan" for cell in column], dtype=np.float64)
+    except ValueError:
+        row = next(row for row, cell in enumerate(column) if not _is_number(cell))
+        raise DataError(
+            f"{path}, line {number[row]}: {name} is {column[row]!r}, which is no number (an empty "
+            "cell is a missing one)"
+        ) from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_history(text: str, path: Path, number: int) -> list[str] | None:
@@ -98,16 +217,26 @@ def _parse_history(text: str, path: Path, number: int) -> list[str] | None:
     return items
 
 
-class CsvRecommendations:
-    """Writes recommendations as CSV."""
+class CsvTable:
+    """Writes a table as CSV."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, columns: Mapping[str, ColumnKind]) -> None:
         """Writes the header to a file opened with newline=""."""
         self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(OUTPUT_COLUMNS)
+        self._writer.writerow(columns)
+        self._kinds = list(columns.values())
 
-    def write(self, rows: Recommendations) -> None:
+    def write(self, columns: Sequence[NDArray[Any]]) -> None:
         """Appends rows."""
-        # Scores as text first: the shortest digits that give the float32 back, not a float64's.
-        columns = rows._replace(scores=rows.scores.astype(np.str_))
-        self._writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+        texts = map(_cells, columns, self._kinds)
+        self._writer.writerows(zip(*texts, strict=True))
+
+
+def _cells(column: NDArray[Any], kind: ColumnKind) -> list[Any]:
+    """Cells of a column, as csv writes them."""
+    if kind == "float32":
+        # The shortest digits that give the float32 back, not a float64's.
+        return column.astype(np.str_).tolist()
+    if kind == "timestamp":
+        return np.datetime_as_string(column, unit="s").tolist()
+    return column.tolist()

@@ -26,6 +26,16 @@ _TASK_KEYS: dict[str, dict[str, type]] = {
         "reads_history": bool,
         "floats_per_pair": int,
     },
+    "forecaster": {
+        "num_series": int,
+        "horizon": int,
+        "quantiles": list,
+        "history_length": int,
+        "step": str,
+        "step_seconds": int,
+        "timezone": str,
+        "covariate_names": list,
+    },
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,11 @@ from recsys.errors import DataError
 
 USER_COLUMN = "user_id"
 HISTORY_COLUMN = "history"
-OUTPUT_COLUMNS = ("user_id", "rank", "item_id", "score")
+SERIES_COLUMN = "series_id"
+TIME_COLUMN = "timestamp"
+VALUE_COLUMN = "y"
+
+ColumnKind = Literal["string", "int32", "float32", "timestamp"]
 
 
 class UsersChunk(NamedTuple):
@@ -41,6 +45,42 @@ class UsersFile(NamedTuple):
     has_history: bool
 
 
+class HistoryRows(NamedTuple):
+    """Consecutive rows of a table of histories, cut where the series changes.
+
+    Attributes:
+        series: ids of the runs of rows, R of them.
+        indptr: run r has the rows `indptr[r]:indptr[r + 1]`, int64 (R + 1,).
+        number: of each row in the file, for errors, int64 (N,).
+        time: local wall-clock seconds, counted as if UTC, int64 (N,).
+        instant: seconds since 1970 in UTC where the file tells, else as `time`, int64 (N,).
+        y: NaN where missing, float64 (N,).
+        covariates: NaN where unknown, float32 (N, F).
+    """
+
+    series: list[str]
+    indptr: NDArray[np.int64]
+    number: NDArray[np.int64]
+    time: NDArray[np.int64]
+    instant: NDArray[np.int64]
+    y: NDArray[np.float64]
+    covariates: NDArray[np.float32]
+
+
+class HistoryFile(NamedTuple):
+    """An opened file of histories.
+
+    Attributes:
+        chunks: its rows, read as they are asked for.
+        total: number of rows, or None where the file does not tell.
+        unit: "line" or "row": what the numbers of rows count.
+    """
+
+    chunks: Iterator[HistoryRows]
+    total: int | None
+    unit: str
+
+
 class Recommendations(NamedTuple):
     """Rows of recommendations, as columns of equal length.
 
@@ -57,21 +97,42 @@ class Recommendations(NamedTuple):
     scores: NDArray[np.float32]
 
 
-class RecommendationsWriter(Protocol):
-    """A file of recommendations that is being written."""
+RECOMMENDATION_COLUMNS: dict[str, ColumnKind] = {
+    "user_id": "string",
+    "rank": "int32",
+    "item_id": "string",
+    "score": "float32",
+}
 
-    def write(self, rows: Recommendations) -> None:
-        """Appends rows."""
+
+class TableWriter(Protocol):
+    """A table that is being written."""
+
+    def write(self, columns: Sequence[NDArray[Any]]) -> None:
+        """Appends rows, given as columns of equal length in the declared order."""
         ...
 
 
-def check_columns(path: Path, columns: Sequence[str]) -> None:
-    """Refuses a users file without users.
+def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuses a file without the columns it is read for.
 
     Raises:
         DataError: naming the columns that are there.
     """
-    if USER_COLUMN not in columns:
-        raise DataError(
-            f"{path} has no column {USER_COLUMN!r} (it has {', '.join(columns) or 'none'})"
-        )
+    for name in needed:
+        if name not in columns:
+            raise DataError(
+                f"{path} has no column {name!r} (it has {', '.join(columns) or 'none'})"
+            )
+
+
+def check_history_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuses a file of histories that lacks a column, or has one twice.
+
+    Raises:
+        DataError: naming it.
+    """
+    check_columns(path, columns, needed)
+    for name in needed:
+        if list(columns).count(name) > 1:
+            raise DataError(f"{path} has the column {name!r} twice: rename one")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.errors import BundleError
-from recsys.inference.agreement import check_same_ranking
+from recsys.inference.agreement import check_same_forecast, check_same_ranking
 from recsys.inference.bundle import Bundle, open_bundle
 
 SAMPLES = "samples.json"
@@ -20,7 +21,8 @@ class Verification(NamedTuple):
     Attributes:
         task: what the bundle is for.
         cases: golden runs that were replayed.
-        largest_difference: between the scores of then and now.
+        largest_difference: between the scores of then and now; between the forecasts, as a share
+            of what is forecast.
     """
 
     task: str
@@ -77,7 +79,28 @@ def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
     return check_same_ranking(want_items, want_scores, got_items, got_scores)
 
 
+def _replay_forecaster(bundle: Bundle, case: dict[str, Any]) -> float:
+    """Runs the graph on the inputs of a case and compares; the largest relative difference."""
+    manifest, batch = bundle.manifest, len(case["series_id"])
+    history = _numbers(case["history"]).reshape(batch, -1)
+    feeds = {
+        "series_id": np.array(case["series_id"], dtype=object),
+        "history": history,
+        "start": np.array(case["start"], dtype=np.int64),
+    }
+    if names := manifest["covariate_names"]:
+        feeds["covariates"] = _numbers(case["covariates"]).reshape(batch, -1, len(names))
+    (got,) = bundle.session.run(["forecast"], feeds)
+    return check_same_forecast(_numbers(case["forecast"]), got, history)
+
+
+def _numbers(values: Any) -> NDArray[np.float32]:
+    """Nested lists as an array; JSON has no NaN, null stands for it."""
+    return np.array(values, dtype=np.float32)
+
+
 # How the samples of each task are replayed.
 _REPLAYS: dict[str, Callable[[Bundle, dict[str, Any]], float]] = {
-    "recommender": _replay_recommender
+    "recommender": _replay_recommender,
+    "forecaster": _replay_forecaster,
 }

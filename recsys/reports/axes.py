@@ -44,6 +44,20 @@ def ticks(low: float, high: float, most: int = 6, smallest_step: float = 0.0) ->
     return [low, high]
 
 
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Powers of ten from low to high, both above 0, at most `most`; 1, 2 and 5 times them where
+    the powers are fewer than three.
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(first, last + 1)
+    inside = [10.0**power for power in powers if low <= 10.0**power <= high]
+    if len(inside) >= 3:
+        return inside[:: math.ceil(len(inside) / most)]
+    finer = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    finer = [value for value in finer if low <= value <= high]
+    return finer[:: math.ceil(len(finer) / most)] if finer else [low]
+
+
 def tick_labels(values: list[float]) -> list[str]:
     """The numbers with as many decimals as tell them apart, no more."""
     for places in range(10):

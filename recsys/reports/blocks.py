@@ -15,13 +15,24 @@ class Figure:
     caption: str = ""
 
 
+class KeyEntry(NamedTuple):
+    """A sample of a line or an area, and what it is."""
+
+    sample: Markup
+    label: str
+
+
 @dataclass(frozen=True)
 class Figures:
-    """Pictures side by side where the screen is wide enough: two, or three that are narrow."""
+    """Pictures side by side where the screen is wide enough: two, or three that are narrow; with a
+    title and a key of their own, where they share them.
+    """
 
     kind: ClassVar[str] = "figures"
     items: tuple[Figure, ...]
     narrow: bool = False
+    title: str = ""
+    key: tuple[KeyEntry, ...] = ()
 
 
 class Cell(NamedTuple):

@@ -26,12 +26,16 @@ SMALL = 11
 
 @dataclass(frozen=True)
 class Series:
-    """A line: points (x, y) in order of x; `style` is accent or quiet."""
+    """A line: points (x, y) in order of x; `style` is accent, quiet or faint (dashed).
+
+    Of several that share a label, only one need be `named` in the legend.
+    """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     style: str = "accent"
+    named: bool = True
 
     def points(self) -> list[tuple[float, float]]:
         """Those that can be drawn."""
@@ -43,6 +47,13 @@ class Mark(NamedTuple):
     """A vertical line through a chart, with words on it."""
 
     x: float
+    label: str
+
+
+class Level(NamedTuple):
+    """A horizontal line through a chart, named in the legend."""
+
+    y: float
     label: str
 
 
@@ -58,14 +69,19 @@ class Bar:
 
 
 def line_chart(
-    series: Sequence[Series], *, x_label: str, y_label: str, mark: Mark | None = None
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    mark: Mark | None = None,
+    level: Level | None = None,
 ) -> Markup:
     """Lines over whole numbers such as epochs, with axes, ticks and, for several, a legend."""
     series = [each for each in series if each.points()]
     if not series:
         return _nothing(y_label)
     points = [point for each in series for point in each.points()]
-    low, high = padded_range([y for _, y in points])
+    low, high = padded_range([y for _, y in points] + ([level.y] if level else []))
     first, last = _ends([x for x, _ in points] + ([mark.x] if mark else []))
     y_ticks = ticks(low, high)
     y_names = tick_labels(y_ticks)
@@ -85,9 +101,12 @@ def line_chart(
     parts.append(svg.text((left + WIDTH) / 2, bottom + 40, x_label, "label", "middle"))
     if mark:
         parts += _mark(mark.label, across(mark.x), left, top, bottom)
+    if level:
+        parts.append(svg.line(left, up(level.y), WIDTH, up(level.y), "mark"))
     for each in series:
         parts += _curve(each, across, up, x_label)
-    legend, height = _legend(series, left, bottom + 62)
+    named = [*series, Series(level.label, (), (), "mark")] if level else series
+    legend, height = _legend(named, left, bottom + 62)
     return svg.picture(parts + legend, WIDTH, height, f"{y_label} by {x_label}")
 
 
@@ -121,13 +140,22 @@ def bar_chart(
 
 
 def histogram(
-    values: Sequence[float], edges: Sequence[float], *, x_label: str, noun: str, description: str
+    values: Sequence[float],
+    edges: Sequence[float],
+    *,
+    x_label: str,
+    noun: str,
+    description: str,
+    apart: bool = True,
+    accent_until: float = math.inf,
 ) -> Markup:
     """Shares of the values in bins (low, high]; what equals the lowest edge has a column apart.
 
     Args:
         values: between the first and the last edge.
-        edges: of the bins, ascending.
+        edges: of the bins, ascending; the last may be infinite.
+        apart: False counts what equals the lowest edge in the first bin.
+        accent_until: bins above it are grey.
         x_label: what the values are.
         noun: what was counted, in the singular.
         description: what is shown, for those who cannot see it.
@@ -136,30 +164,44 @@ def histogram(
     finite = finite[np.isfinite(finite)]
     if len(finite) == 0:
         return _nothing(description)
-    column_of = np.searchsorted(edges, finite, side="left").clip(max=len(edges) - 1)
-    counts = np.bincount(column_of, minlength=len(edges)).tolist()
-    gap, top, bottom = 12.0, 24.0, 170.0
-    width = (WIDTH - gap) / len(edges)
+    # bins stand after the column of what is apart, if there is one
+    first = 1 if apart else 0
+    columns = len(edges) - 1 + first
+    column_of = np.searchsorted(edges, finite, side="left") - 1 + first
+    counts = np.bincount(column_of.clip(0, columns - 1), minlength=columns).tolist()
+    gap, top, bottom = 12.0 if apart else 0.0, 24.0, 170.0
+    width = (WIDTH - gap) / columns
     up = Scale(0.0, max(counts) / len(finite), bottom, top)
     parts = []
     for column, count in enumerate(counts):
         share = count / len(finite)
-        bin_name = (
-            f"above {edges[column - 1]:g} to {edges[column]:g}" if column else f"{edges[0]:g}"
-        )
+        edge = column + 1 - first
+        bin_name = _bin_name(edges, edge)
         title = f"{bin_name}: {plural(count, noun)} ({percent(share)})"
         x = column * width + (gap if column else 0.0)
-        parts.append(_column(x, width, up(share), bottom, title, share, apart=column == 0))
-    parts.append(svg.line(0, bottom, width, bottom, "axis"))
-    parts.append(svg.line(width + gap, bottom, WIDTH, bottom, "axis"))
-    parts.append(svg.text(width / 2, bottom + 18, f"{edges[0]:g}", "tick", "middle"))
+        grey = edge == 0 or edges[edge] > accent_until * (1 + 1e-9)
+        parts.append(_column(x, width, up(share), bottom, title, share, grey))
+    if apart:
+        parts.append(svg.line(0, bottom, width, bottom, "axis"))
+    parts.append(svg.line(width * first + gap, bottom, WIDTH, bottom, "axis"))
+    anchor = "middle" if apart else "start"
+    parts.append(svg.text(width / 2 if apart else 0, bottom + 18, f"{edges[0]:g}", "tick", anchor))
     every = math.ceil((len(edges) - 1) / 5)
-    for column in range(every, len(edges), every):
-        anchor = "end" if column == len(edges) - 1 else "middle"
-        x = (column + 1) * width + gap
-        parts.append(svg.text(x, bottom + 18, f"{edges[column]:g}", "tick", anchor))
+    for edge in range(every, len(edges), every):
+        if math.isfinite(edges[edge]):
+            anchor = "end" if edge == len(edges) - 1 else "middle"
+            x = (edge + first) * width + gap
+            parts.append(svg.text(x, bottom + 18, f"{edges[edge]:g}", "tick", anchor))
     parts.append(svg.text(WIDTH / 2, bottom + 38, x_label, "label", "middle"))
     return svg.picture(parts, WIDTH, bottom + 46, description)
+
+
+def _bin_name(edges: Sequence[float], edge: int) -> str:
+    if edge == 0:
+        return f"{edges[0]:g}"
+    if math.isinf(edges[edge]):
+        return f"above {edges[edge - 1]:g}"
+    return f"above {edges[edge - 1]:g} to {edges[edge]:g}"
 
 
 def _nothing(description: str) -> Markup:
@@ -192,11 +234,12 @@ def _curve(series: Series, across: Scale, up: Scale, x_label: str) -> list[Marku
 
 def _legend(series: Sequence[Series], left: float, y: float) -> tuple[list[Markup], float]:
     """Names under the picture, in as many rows as they need, and where the picture ends."""
-    if len(series) < 2:
+    entries = [each for each in series if each.named]
+    if len(entries) < 2:
         return [], y - 14
     parts: list[Markup] = []
     x = left
-    for each in series:
+    for each in entries:
         name = shortened(each.label, WIDTH - left - 26, FONT)
         width = text_width(name, FONT) + 44
         if x > left and x + width - 18 > WIDTH:
@@ -225,9 +268,9 @@ def _bar(bar: Bar, value: str, scale: Scale, width: float, y: float) -> Markup:
 
 
 def _column(
-    x: float, width: float, y: float, bottom: float, title: str, share: float, apart: bool
+    x: float, width: float, y: float, bottom: float, title: str, share: float, grey: bool
 ) -> Markup:
-    style = "bar quiet" if apart else "bar accent"
+    style = "bar quiet" if grey else "bar accent"
     column = svg.rectangle(x + 1.5, y, width - 3, bottom - y, style)
     # the whole height answers to the pointer, also where the column is low
     target = svg.rectangle(x, 0, width, bottom, "target")

@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 from recsys.reports.blocks import Customer, ItemList, ListedItem, Section
-from recsys.reports.facts import RunFacts
+from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, whole
 from recsys.reports.labels import view_words
 
 
-def examples_section(facts: RunFacts) -> Section | None:
+def examples_section(facts: RankingFacts) -> Section | None:
     """Some customers: what they bought, what was recommended and what of it they went on to buy."""
     if not facts.examples:
         return None

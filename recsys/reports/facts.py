@@ -1,19 +1,20 @@
 """What a report is written from: a run folder, read once; what is absent is None or empty."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from recsys.reports.labels import METRICS
-from recsys.reports.leaderboard import cutoff, leaderboard
+from recsys.reports.labels import METRICS, STEPS, per_step
+from recsys.reports.leaderboard import cutoff, forecast_leaderboard, leaderboard, shown_coverage
 from recsys.runs import RunFolder
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run as read from its folder.
+    """What the run of any model holds.
 
     Attributes:
         record: run.json.
@@ -21,9 +22,7 @@ class RunFacts:
         metrics: metrics.json, flat.
         data: data_report.json.
         curves: phase to a table by epoch (from 1) of what was logged while training.
-        per_user: user_id, view, num_truth and metric columns.
-        purchases: number of purchases fitted on, by user_id.
-        examples: customers to show.
+        examples: customers or series to show.
     """
 
     record: dict[str, Any]
@@ -31,14 +30,25 @@ class RunFacts:
     metrics: dict[str, float]
     data: dict[str, Any]
     curves: dict[str, pd.DataFrame]
-    per_user: pd.DataFrame | None
-    purchases: pd.Series | None
     examples: list[dict[str, Any]]
 
     @property
     def model(self) -> str:
         """Name of the model that was configured."""
         return str(self.record.get("model", "model"))
+
+
+@dataclass(frozen=True)
+class RankingFacts(RunFacts):
+    """The run of a recommender.
+
+    Attributes:
+        per_user: user_id, view, num_truth and metric columns.
+        purchases: number of purchases fitted on, by user_id.
+    """
+
+    per_user: pd.DataFrame | None
+    purchases: pd.Series | None
 
     @cached_property
     def ks(self) -> tuple[int, ...]:
@@ -75,19 +85,130 @@ class RunFacts:
         return rows.set_index("user_id")[column].astype("float64").dropna()
 
 
-def read_facts(run: RunFolder) -> RunFacts:
+@dataclass(frozen=True)
+class ForecastFacts(RunFacts):
+    """The run of a forecaster.
+
+    Attributes:
+        per_series: series_id, window, num_steps, sum_y, flags of slices and metric columns.
+        by_horizon: model or baseline to metric to a value a step of the horizon.
+        window_starts: window to the first step forecast, local time; without windows that begin
+            at another time for another series.
+    """
+
+    per_series: pd.DataFrame | None
+    by_horizon: dict[str, dict[str, list[float]]]
+    window_starts: dict[int, pd.Timestamp]
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
+        """The model and its baselines, a column a metric; empty without a test."""
+        return forecast_leaderboard(self.metrics, self.model)
+
+    @cached_property
+    def coverage(self) -> str | None:
+        """The metric of the interval to show: "coverage_80"."""
+        return next(iter(shown_coverage(self.metrics)), None)
+
+    @cached_property
+    def windows(self) -> list[int]:
+        """Windows of the test, in order; one, where they are not told apart."""
+        prefix, found = "test/windows/", set()
+        for key in self.metrics:
+            number = key.removeprefix(prefix).partition("/")[0]
+            if key.startswith(prefix) and number.isdigit():
+                found.add(int(number))
+        if not found and self.per_series is not None:
+            found = set(self.per_series["window"].unique().tolist())
+        return sorted(found) or ([] if self.board.empty else [1])
+
+    @property
+    def step(self) -> str:
+        """hour, day or week; "step" where nothing says so."""
+        seconds = next((example.get("step_seconds") for example in self.examples), None)
+        return str(self.data.get("step") or STEPS.get(int(seconds or 0), "step"))
+
+    @property
+    def horizon(self) -> int:
+        """Steps forecast; 0 where nothing says so."""
+        curves = [values for metrics in self.by_horizon.values() for values in metrics.values()]
+        examples = [example.get("actual") or [] for example in self.examples]
+        return max((len(values) for values in [*curves, *examples]), default=0)
+
+    @property
+    def unit(self) -> str:
+        """Unit and step of what is forecast: units sold a day."""
+        return per_step(str(self.config.get("data", {}).get("measure")), self.step)
+
+    @property
+    def num_series(self) -> int:
+        """Series judged; 0 where nothing says so."""
+        if self.per_series is None:
+            return int(self.metrics.get("test/series", 0))
+        return int(self.per_series["series_id"].nunique())
+
+    def scores(self, metric: str, part: str = "") -> dict[str, float]:
+        """Models and their test values, lowest first; `part` as of `forecast_leaderboard`."""
+        board = forecast_leaderboard(self.metrics, self.model, (metric,), part)
+        return {} if board.empty else {str(k): float(v) for k, v in board[metric].items()}
+
+    def baselines(self, metric: str, part: str = "") -> dict[str, float]:
+        """As `scores`, what is defined of the baselines."""
+        values = self.scores(metric, part)
+        return {k: v for k, v in values.items() if k != self.model and math.isfinite(v)}
+
+    @cached_property
+    def by_series(self) -> pd.DataFrame:
+        """wape, mase, sales a step and in all, by series_id over all its windows."""
+        table = self.per_series
+        if table is None or not {"mae", "num_steps", "sum_y"} <= set(table):
+            return pd.DataFrame(columns=["wape", "mase", "sales"], dtype="float64")
+        sums = pd.DataFrame(
+            {
+                "series_id": table["series_id"],
+                "absolute": table["mae"] * table["num_steps"],
+                "sales": table["sum_y"],
+                "steps": table["num_steps"],
+                "mase": table.get("mase", math.nan),
+            }
+        ).groupby("series_id", sort=False)
+        found = sums[["absolute", "sales", "steps"]].sum()
+        sales, steps = found["sales"], found["steps"]
+        return pd.DataFrame(
+            {
+                "wape": (found["absolute"] / sales).where(sales > 0),
+                "mase": sums["mase"].mean(),
+                "sales": (sales / steps).where(steps > 0),
+            }
+        )
+
+
+def read_facts(run: RunFolder) -> RankingFacts | ForecastFacts:
     """Reads what is there."""
-    table = run.path / "per_user.parquet"
-    return RunFacts(
-        record=run.read_json("run.json", {}),
-        config=run.read_config(),
-        metrics=run.read_json("metrics.json", {}),
-        data=run.read_json("data_report.json", {}),
-        curves=read_curves(run),
-        per_user=pd.read_parquet(table) if table.is_file() else None,
-        purchases=_purchases(run),
-        examples=run.read_json("examples.json") or [],
+    record = run.read_json("run.json", {})
+    found = {
+        "record": record,
+        "config": run.read_config(),
+        "metrics": run.read_json("metrics.json", {}),
+        "data": run.read_json("data_report.json", {}),
+        "curves": read_curves(run),
+        "examples": run.read_json("examples.json") or [],
+    }
+    if record.get("task") == "forecaster":
+        return ForecastFacts(
+            **found,
+            per_series=_table(run, "per_series.parquet"),
+            by_horizon=run.read_json("horizon.json") or {},
+            window_starts=_window_starts(run),
+        )
+    return RankingFacts(
+        **found, per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
     )
+
+
+def _table(run: RunFolder, name: str) -> pd.DataFrame | None:
+    file = run.path / name
+    return pd.read_parquet(file) if file.is_file() else None
 
 
 def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
@@ -96,7 +217,7 @@ def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
     A resumed training has several attempts; a later one replaces the epochs that it repeats.
     """
     curves = {}
-    for phase in ("val", "test", "ship"):
+    for phase in _logged_phases(run):
         files = [f for f in (run.path / "logs" / phase).glob("*/metrics.csv") if f.stat().st_size]
         # the tenth attempt comes after the second
         files.sort(key=lambda file: (len(file.parent.name), file.parent.name))
@@ -106,6 +227,26 @@ def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
             table = pd.concat(tables, ignore_index=True).groupby("epoch").last()
             curves[phase] = table.set_axis(table.index.astype(int) + 1, axis="index")
     return curves
+
+
+def _logged_phases(run: RunFolder) -> list[str]:
+    """val, test or test-1, test-2 …, ship: in the order of training."""
+    logs = run.path / "logs"
+    found = [folder.name for folder in logs.iterdir()] if logs.is_dir() else []
+    tests = [name for name in found if name.startswith("test-")]
+    tests.sort(key=lambda name: (len(name), name))
+    return ["val", "test", *tests, "ship"]
+
+
+def _window_starts(run: RunFolder) -> dict[int, pd.Timestamp]:
+    file = run.path / "forecasts.parquet"
+    if not file.is_file():
+        return {}
+    table = pd.read_parquet(file, columns=["series_id", "window", "timestamp"])
+    starts = table.groupby(["window", "series_id"], sort=False, observed=True)["timestamp"].min()
+    by_window = starts.groupby("window").agg(["min", "nunique"])
+    same = by_window.loc[by_window["nunique"] == 1, "min"]
+    return dict(zip(same.index.astype(int).tolist(), same, strict=True))
 
 
 def _purchases(run: RunFolder) -> pd.Series | None:

@@ -23,14 +23,37 @@ def percent(share: float | None, places: int = 1) -> str:
     return f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
 
 
+def signed_percent(share: float | None, places: int = 1) -> str:
+    """+1.2 % of 0.012, with a sign on both sides of 0."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    # a minus as wide as the plus; what rounds to 0 has no sign
+    words = f"{100 * share:+.{places}f}".replace("-", "\N{MINUS SIGN}")
+    if not any(digit in words for digit in "123456789"):
+        words = words[1:]
+    return f"{words}\N{NO-BREAK SPACE}%"
+
+
 def whole(value: float | None) -> str:
     """Thousands separated: 1,471,000."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:,.0f}"
 
 
+def quantity(value: float | None) -> str:
+    """What was sold or forecast, in about three digits: 12,345, 123, 12.3, 0.12, 3."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"
+
+
 def plural(count: int, noun: str) -> str:
-    """1 customer, 1,200 customers."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """1 customer, 1,200 customers; series stay series."""
+    return f"{count:,} {noun}{'' if count == 1 or noun.endswith('s') else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join([part for part in (", ".join(words[:-1]), *words[-1:]) if part])
 
 
 def sentence_case(words: str) -> str:

@@ -29,11 +29,27 @@ VIEWS = {
     ),
 }
 
-MODELS = {"gmf": "GMF", "mf": "MF", "mlp": "MLP", "neumf": "NeuMF"}
+MODELS = {
+    "gmf": "GMF",
+    "mf": "MF",
+    "mlp": "MLP",
+    "neumf": "NeuMF",
+    "lstm": "LSTM",
+    "auto_arima": "AutoARIMA",
+    "auto_ets": "AutoETS",
+    "auto_theta": "AutoTheta",
+    "croston": "Croston",
+}
 
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
     "personal_frequency": "what the customer bought most often",
+    "seasonal_naive": "what was sold one season before",
+    "weekday_mean": "the mean of the last weeks, weekday by weekday",
+    "auto_ets": "exponential smoothing, its form chosen for each series",
+    "auto_theta": "a trend line and exponential smoothing, combined",
+    "auto_arima": "autoregression, its order chosen for each series",
+    "croston": "mean sale over mean gap between sales, both smoothed",
 }
 
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"
@@ -52,9 +68,33 @@ COUNTS = {
     "truth_users": "Customers in the period to predict",
     "truth_users_unknown": "… never seen before, not asked",
     "truth_users_without_known_item": "… left with no known item, not asked",
+    "series_fitted": "Series learned from",
+    "steps_fitted": "… steps of these",
+    "windows": "Windows to forecast",
+    "series_asked": "Series to forecast",
+    "series_new": "… too young to be learned from",
+    "forecasts": "Forecasts, a series in a window each",
+    "not_asked_not_begun": "… not asked: not sold yet",
+    "not_asked_retired": "… not asked: no longer sold",
+    "not_asked_without_whole_truth": "… not asked: sales not known to the end",
     "candidate_rows_unknown": "Candidate rows of unknown customers or items",
     "candidate_rows_repeated": "Candidate rows listed twice",
 }
+
+SLICES = {
+    "all": Words("All series", "all series", ""),
+    "intermittent": Words(
+        "Intermittent", "intermittent", "on average more than 1.32 steps from sale to sale"
+    ),
+    "short": Words("Short", "short", "less history than two seasons, or than two horizons"),
+    "new": Words("New", "new", "not fitted, or on less than a horizon"),
+}
+
+MEASURES = {"quantity": "units sold", "lines": "lines sold", "value": "value sold"}
+
+STEPS = {3_600: "hour", 86_400: "day", 604_800: "week"}
+
+PER_STEP = {"hour": "an hour", "day": "a day", "week": "a week"}
 
 
 class Metric(NamedTuple):
@@ -73,6 +113,39 @@ METRICS = {
     "mrr": Metric("MRR", "One over the place of the first hit: 1 first, 0.5 second, 0 if none."),
 }
 
+FORECAST_METRICS = {
+    "wape": Metric(
+        "WAPE", "Sum of absolute errors over sum of sales: 0.25 is wrong by a quarter of them."
+    ),
+    "mase": Metric(
+        "MASE",
+        "Absolute error in units of what repeating the last season was wrong by in the history, "
+        "every series alike; below 1 is better than that.",
+    ),
+    "smape": Metric(
+        "sMAPE", "Absolute error over the mean of forecast and sales, in percent; 200 is the worst."
+    ),
+    "rmsse": Metric("RMSSE", "As MASE, from squared errors: a few large misses weigh more."),
+    "bias": Metric(
+        "Bias", "Sum of errors over sum of sales: above 0 too much is forecast, below 0 too little."
+    ),
+}
+
+
+def metric_words(metric: str) -> Metric:
+    """Words for a metric of forecasts; its key where it is not among those we know."""
+    if metric.startswith("coverage_"):
+        return Metric(
+            f"{interval_name(metric)} interval",
+            f"Share of the sales inside the interval: {interval_name(metric)} would be right.",
+        )
+    return FORECAST_METRICS.get(metric, Metric(metric, ""))
+
+
+def interval_name(coverage: str) -> str:
+    """80 % of "coverage_80"."""
+    return f"{coverage.removeprefix('coverage_')}\N{NO-BREAK SPACE}%"
+
 
 def model_title(name: str) -> str:
     """The model's name as people write it: GMF, personal frequency."""
@@ -80,9 +153,20 @@ def model_title(name: str) -> str:
     return MODELS.get(plain, plain.replace("_", " ")) + bracket + rest
 
 
+def phase_title(name: str) -> str:
+    """Validation, Test, Test 2, Shipping."""
+    phase, _, number = name.partition("-")
+    return f"{PHASES[phase]} {number}".strip() if phase in PHASES else name
+
+
 def view_words(view: str) -> Words:
     """Words for a view; its key where it is not among those we know."""
     return VIEWS.get(view, Words(view, view, ""))
+
+
+def per_step(measure: str, step: str) -> str:
+    """Unit and step: units sold a day; sales a day, where nothing says what is counted."""
+    return f"{MEASURES.get(measure, 'sales')} {PER_STEP.get(step, 'a step')}"
 
 
 def protocol(split: dict[str, object]) -> str:
@@ -93,6 +177,7 @@ def protocol(split: dict[str, object]) -> str:
     known = {
         "LeaveLastOut": "tested on the last purchase of each customer",
         "Presplit": "tested on the published test part",
+        "RollingOrigin": "tested on rolling windows",
         "FitOnEverything": "fitted on everything, not tested",
     }
     return known.get(name, name)

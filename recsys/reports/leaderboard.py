@@ -1,10 +1,12 @@
 """The model beside its baselines, as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 SHOWN = ("ndcg", "recall", "hit_rate")
+SHOWN_OF_FORECASTS = ("wape", "mase", "smape", "rmsse", "bias")
 
 
 def cutoff(ks: Sequence[int]) -> int:
@@ -27,14 +29,8 @@ def leaderboard(
     """
     k = cutoff(ks)
     rows: dict[str, dict[str, float]] = {}
-    for key, value in metrics.items():
-        match key.split("/"):
-            case ["test", "baselines", baseline, view, metric]:
-                name = f"{baseline} (baseline)" if baseline == model else baseline
-            case ["test", view, metric]:
-                name = model
-            case _:
-                continue
+    for name, key, value in _tested(metrics, model):
+        view, _, metric = key.partition("/")
         if metric in [f"{wanted}@{k}" for wanted in shown]:
             rows.setdefault(name, {})[f"{view} {metric}"] = value
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -43,3 +39,64 @@ def leaderboard(
     views = list(dict.fromkeys(column.split(" ")[0] for column in table.columns))
     order = [f"{view} {wanted}@{k}" for view in views for wanted in shown]
     return table.reindex(columns=order).sort_values(order[0], ascending=False, kind="stable")
+
+
+def forecast_leaderboard(
+    metrics: dict[str, float],
+    model: str,
+    shown: Sequence[str] = (),
+    part: str = "",
+) -> pd.DataFrame:
+    """One row a forecaster, the lowest value of the first metric first; a column a metric.
+
+    Args:
+        metrics: flat, "test/METRIC" and "test/baselines/NAME/METRIC".
+        model: what to call the model's row.
+        shown: names of metrics, the first of which decides the order; those that nothing was
+            measured by have no column. By default those of forecasts and the coverage of one
+            interval.
+        part: "windows/1/" or "slices/new/" for a part of the test; "" for all of it.
+    """
+    shown = shown or (*SHOWN_OF_FORECASTS, *shown_coverage(metrics))
+    rows: dict[str, dict[str, float]] = {}
+    for name, key, value in _tested(metrics, model):
+        if key.startswith(part) and key.removeprefix(part) in shown:
+            rows.setdefault(name, {})[key.removeprefix(part)] = value
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    order = [metric for metric in shown if metric in table.columns]
+    return table.reindex(columns=order).sort_values(order[:1], kind="stable") if order else table
+
+
+def shown_coverage(metrics: dict[str, float]) -> list[str]:
+    """The interval to show, "coverage_80" where it was measured, else the widest; or none."""
+    levels = [
+        float(key.removeprefix("test/coverage_"))
+        for key in metrics
+        if key.startswith("test/coverage_")
+    ]
+    return [f"coverage_{80 if 80 in levels else max(levels):g}"] if levels else []
+
+
+def best_of(metric: str, values: pd.Series) -> np.ndarray:
+    """Which values are the best, bool (N,): the lowest error, the bias next to 0, the coverage next
+    to what the interval promises; none where there is nothing to compare.
+    """
+    numbers = values.to_numpy(dtype=float)
+    if metric.startswith("coverage_"):
+        numbers = numbers - float(metric.removeprefix("coverage_")) / 100
+    if metric.startswith(("coverage_", "bias")):
+        numbers = np.abs(numbers)
+    known = np.isfinite(numbers)
+    if known.sum() < 2:
+        return np.zeros(len(numbers), dtype=bool)
+    return known & np.isclose(numbers, numbers[known].min(), rtol=1e-9, atol=0)
+
+
+def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, float]]:
+    """(name of a row, key below it, value) of everything measured in the test."""
+    for key, value in metrics.items():
+        match key.split("/", 3):
+            case ["test", "baselines", baseline, rest]:
+                yield f"{baseline} (baseline)" if baseline == model else baseline, rest, value
+            case ["test", *rest] if rest[:1] != ["baselines"]:
+                yield model, "/".join(rest), value

@@ -9,7 +9,7 @@ import pandas as pd
 
 from recsys.reports.blocks import Cell, Figure, Figures, Section, Table, Terms
 from recsys.reports.charts import NARROW, WIDTH, Bar, bar_chart, histogram
-from recsys.reports.facts import RunFacts
+from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, percent, plural
 from recsys.reports.labels import BASELINES, INTERVAL, METRICS, model_title, view_words
 from recsys.reports.verdict import mean_interval
@@ -42,7 +42,7 @@ _BEYOND = {
 }
 
 
-def leaderboard_section(facts: RunFacts) -> Section | None:
+def leaderboard_section(facts: RankingFacts) -> Section | None:
     """Bars of NDCG and tables of all metrics, the model beside its baselines."""
     if facts.board.empty:
         return None
@@ -62,7 +62,7 @@ def leaderboard_section(facts: RunFacts) -> Section | None:
     return Section("leaderboard", "Leaderboard", lead, (Figures(pictures, narrow), *tables, terms))
 
 
-def _leaderboard_figure(facts: RunFacts, view: str, narrow: bool) -> Figure:
+def _leaderboard_figure(facts: RankingFacts, view: str, narrow: bool) -> Figure:
     interval = mean_interval(facts.by_user(view)).ends
     bars = [
         Bar(model_title(name), value, "accent", interval)
@@ -79,7 +79,7 @@ def _leaderboard_figure(facts: RunFacts, view: str, narrow: bool) -> Figure:
     return Figure(title, picture, caption)
 
 
-def _leaderboard_table(facts: RunFacts, view: str) -> Table:
+def _leaderboard_table(facts: RankingFacts, view: str) -> Table:
     columns = [f"{view} {metric}@{facts.k}" for metric in METRICS]
     names = list(facts.scores(view))
     values = facts.board.loc[names, columns].to_numpy(dtype=float)  # (models, metrics)
@@ -99,7 +99,7 @@ def _leaderboard_table(facts: RunFacts, view: str) -> Table:
     )
 
 
-def customers_section(facts: RunFacts) -> Section | None:
+def customers_section(facts: RankingFacts) -> Section | None:
     """How NDCG is spread over customers, and how it depends on what a customer bought before."""
     figures = []
     for view in facts.views:
@@ -164,7 +164,7 @@ def _history_figure(bars: list[Bar], view: str, k: int) -> Figure:
     return Figure(title, bar_chart(bars, description=title), caption)
 
 
-def popularity_section(facts: RunFacts) -> Section | None:
+def popularity_section(facts: RankingFacts) -> Section | None:
     """Coverage, concentration and novelty of the lists, beside those of the baselines."""
     figures = []
     for metric, words in _BEYOND.items():
@@ -185,7 +185,7 @@ def popularity_section(facts: RunFacts) -> Section | None:
     return Section("popularity", "Variety", lead, (Figures(tuple(figures), narrow=True),))
 
 
-def _beyond(facts: RunFacts, key: str) -> dict[str, float]:
+def _beyond(facts: RankingFacts, key: str) -> dict[str, float]:
     """The model's value, then the baselines'; empty if the model has none."""
     own = facts.metrics.get(f"test/{key}")
     if own is None or not math.isfinite(own):

@@ -18,9 +18,9 @@ from recsys.reports.blocks import (
     rows_of_text,
 )
 from recsys.reports.charts import Bar, Mark, Series, bar_chart, line_chart
-from recsys.reports.facts import RunFacts
-from recsys.reports.formats import MISSING, duration, moment, percent, whole
-from recsys.reports.labels import COUNTS, PHASES
+from recsys.reports.facts import ForecastFacts, RunFacts
+from recsys.reports.formats import MISSING, duration, moment, percent, sentence_case, whole
+from recsys.reports.labels import COUNTS, phase_title
 
 
 def training_section(facts: RunFacts) -> Section | None:
@@ -32,7 +32,7 @@ def training_section(facts: RunFacts) -> Section | None:
     lead += ", validation included" if "val" in facts.curves else ""
     speed = facts.metrics.get("train/samples_per_second")
     lead += f", at {whole(speed)} samples a second." if speed else "."
-    if "val" in facts.curves and "test" in facts.curves:
+    if "val" in facts.curves and any(phase.startswith("test") for phase in facts.curves):
         lead += (
             " Validation chose the number of epochs; "
             "the model was then trained anew for as many, on validation data too."
@@ -49,17 +49,32 @@ def _monitor_figure(facts: RunFacts) -> Figure | None:
     mark = Mark(chosen, f"epoch {chosen:.0f} chosen") if math.isfinite(chosen) else None
     line = _series(table, monitor, monitor)
     picture = line_chart([line], x_label="epoch", y_label=monitor, mark=mark)
-    caption = "Higher is better; the epoch with the highest value is chosen."
+    better, wanted = (
+        ("Lower", "lowest") if isinstance(facts, ForecastFacts) else ("Higher", "highest")
+    )
+    caption = f"{better} is better; the epoch with the {wanted} value is chosen."
     return Figure("Validation metric", picture, caption)
 
 
 def _loss_figure(facts: RunFacts) -> Figure | None:
-    names = {"val": "while validating", "test": "final training", "ship": "training on everything"}
-    styles = {"val": "quiet", "test": "accent", "ship": "accent"}
-    lines = [
-        _series(table, "train/loss", names[phase], styles[phase])
+    names = {"val": "while validating", "ship": "training on everything"}
+    logged = [
+        phase
         for phase, table in facts.curves.items()
         if "train/loss" in table and table["train/loss"].notna().any()
+    ]
+    # what was trained anew for every window of the test has one name
+    tests = [phase for phase in logged if phase not in names]
+    final = "final training" + (", a line a window" if len(tests) > 1 else "")
+    lines = [
+        _series(
+            facts.curves[phase],
+            "train/loss",
+            names.get(phase, final),
+            "quiet" if phase == "val" else "accent",
+            named=phase not in tests[1:],
+        )
+        for phase in logged
     ]
     if not lines:
         return None
@@ -67,9 +82,12 @@ def _loss_figure(facts: RunFacts) -> Figure | None:
     return Figure("Training loss", picture, "Lower is better, on the data learned from.")
 
 
-def _series(table: pd.DataFrame, column: str, label: str, style: str = "accent") -> Series:
+def _series(
+    table: pd.DataFrame, column: str, label: str, style: str = "accent", named: bool = True
+) -> Series:
     values = table[column].dropna().astype(float)
-    return Series(label, [float(epoch) for epoch in values.index], values.to_list(), style)
+    epochs = [float(epoch) for epoch in values.index]
+    return Series(label, epochs, values.to_list(), style, named)
 
 
 def data_section(facts: RunFacts) -> Section | None:
@@ -82,6 +100,8 @@ def data_section(facts: RunFacts) -> Section | None:
     if dropped:
         blocks.append(Figures((_rows_figure(data, dropped),)))
     tables = [Table("From the source to the model", (), rows_of_text(_table_rows(data, dropped)))]
+    if data.get("decisions"):
+        tables.append(_decisions_table(data["decisions"]))
     if data.get("phases"):
         tables.append(_phases_table(data["phases"]))
     blocks.append(Tables(tuple(tables)))
@@ -102,8 +122,13 @@ def _rows_figure(data: dict[str, Any], dropped: dict[str, int]) -> Figure:
 def _table_rows(data: dict[str, Any], dropped: dict[str, int]) -> list[tuple[str, str]]:
     rows = [("Rows read", whole(data.get("rows_in")))]
     rows += [(f"… dropped: {reason}", whole(count)) for reason, count in dropped.items()]
-    rows += [
-        ("Rows kept", whole(data.get("rows"))),
+    rows.append(("Rows kept", whole(data.get("rows"))))
+    rows += _series_rows(data) if "series" in data else _pair_rows(data)
+    return rows
+
+
+def _pair_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [
         ("… that repeat an earlier row", whole(data.get("duplicate_rows"))),
         ("Customers", whole(data.get("users"))),
         ("Items", whole(data.get("items"))),
@@ -115,6 +140,32 @@ def _table_rows(data: dict[str, Any], dropped: dict[str, int]) -> list[tuple[str
     return rows
 
 
+def _series_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    step = str(data.get("step", "step"))
+    rows = [
+        ("Series", whole(data.get("series"))),
+        (f"{sentence_case(step)}s of all series together", whole(data.get("steps"))),
+    ]
+    if data.get("first"):
+        rows.append((f"First {step}", _step_start(data["first"], step)))
+        rows.append((f"Last {step}", _step_start(data.get("last"), step)))
+    rows.append(("Time zone", str(data.get("timezone") or MISSING)))
+    covariates = ", ".join(map(str, data.get("covariates") or ()))
+    rows.append(("Known ahead", covariates or "nothing"))
+    return rows
+
+
+def _step_start(timestamp: str | None, step: str) -> str:
+    """The time of day only where steps are shorter than a day."""
+    words = moment(timestamp)
+    return words if step == "hour" else words.removesuffix(" 00:00")
+
+
+def _decisions_table(decisions: dict[str, int]) -> Table:
+    rows = [(sentence_case(name.replace("_", " ")), whole(n)) for name, n in decisions.items()]
+    return Table("Decided on the way", (), rows_of_text(rows))
+
+
 def _phases_table(phases: dict[str, dict[str, int]]) -> Table:
     keys = dict.fromkeys(key for counts in phases.values() for key in counts)
     order = [key for key in COUNTS if key in keys] + [key for key in keys if key not in COUNTS]
@@ -124,7 +175,7 @@ def _phases_table(phases: dict[str, dict[str, int]]) -> Table:
     for key in [key for key in order if asks or not key.startswith("truth")]:
         cells = [Cell(whole(counts.get(key))) for counts in phases.values()]
         rows.append((Cell(COUNTS.get(key, key.replace("_", " "))), *cells))
-    header = ("", *(PHASES.get(name, name) for name in phases))
+    header = ("", *map(phase_title, phases))
     return Table("Learned from and asked about", header, tuple(rows))
 
 

@@ -31,6 +31,12 @@ def polyline(points: Iterable[tuple[float, float]], style: str) -> Markup:
     return Markup('<polyline points="{}" class="{}"/>').format(path, style)
 
 
+def polygon(points: Iterable[tuple[float, float]], style: str) -> Markup:
+    """A filled area."""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup('<polygon points="{}" class="{}"/>').format(path, style)
+
+
 def circle(x: float, y: float, radius: float, style: str) -> Markup:
     """A dot."""
     template = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" class="{}"/>')

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from recsys.reports.facts import RunFacts
+from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, sentence_case
 from recsys.reports.labels import INTERVAL, model_title, view_words
 
@@ -34,7 +34,7 @@ def mean_interval(values: pd.Series) -> Interval:
     return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0), size)
 
 
-def verdict(facts: RunFacts) -> str:
+def verdict(facts: RankingFacts) -> str:
     """How the model stands against the best baseline beside it, view by view.
 
     A baseline that wins is named first.
@@ -56,7 +56,7 @@ def verdict(facts: RunFacts) -> str:
     )
 
 
-def caution(facts: RunFacts) -> str:
+def caution(facts: RankingFacts) -> str:
     """Says where the difference is smaller than the uncertainty over customers; else empty."""
     close, size = [], 0
     for view in facts.views:
@@ -76,12 +76,12 @@ def caution(facts: RunFacts) -> str:
     )
 
 
-def _baselines(facts: RunFacts, view: str) -> dict[str, float]:
+def _baselines(facts: RankingFacts, view: str) -> dict[str, float]:
     scores = facts.scores(view)
     return {n: value for n, value in scores.items() if n != facts.model and math.isfinite(value)}
 
 
-def _clause(facts: RunFacts, view: str, own: float) -> str:
+def _clause(facts: RankingFacts, view: str, own: float) -> str:
     """The model against the best baseline on one view; empty without baselines."""
     baselines = _baselines(facts, view)
     if not baselines:

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from torch import nn
 
-from recsys.composition import CONF, closest, instantiate
+from recsys.composition import CONF, closest, instantiate, takes
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits import Phase
@@ -133,7 +133,9 @@ def _finish(
     names = {item: name for item, name in transactions.item_names.items() if item in known}
     run.write_json("items.json", names)
     split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    run.write_json("run.json", record(config, report.fingerprint, fingerprint(*split_rows)))
+    run.write_json(
+        "run.json", record("recommender", config, report.fingerprint, fingerprint(*split_rows))
+    )
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
     write_report(run)
@@ -164,6 +166,11 @@ def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path
 
 
 def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
+    if takes(config, "num_series") or takes(config, "season_length"):
+        raise ConfigError(
+            f"{config['_target_'].rpartition('.')[2]} forecasts sales, and the data are"
+            " transactions of customers: choose a recommender, such as model=gmf, or data=…_sales"
+        )
     return instantiate(config, num_users=vocabulary.num_users, num_items=vocabulary.num_items)
 
 

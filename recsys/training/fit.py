@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, TrainingError
 from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
 
 
@@ -85,7 +85,7 @@ def fit_module(
         loggers, callbacks: more of them.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or the monitored metric never was one.
         KeyboardInterrupt: ^C; last.ckpt holds the last whole epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +140,11 @@ def fit_module(
     finally:
         signal.signal(signal.SIGINT, handler)
     seconds = time.perf_counter() - start
+    if validation is not None and not chosen.exists():
+        raise TrainingError(
+            f"{validation.monitor} (train.monitor) was undefined in every validation, so that no"
+            " epoch is best: monitor another metric"
+        )
     network.load_state_dict(_weights(chosen))
     # from the files, not from the callback: with several processes it lived in another one
     kept = load_checkpoint(chosen)

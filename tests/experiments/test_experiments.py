@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from kinds import recommender_experiments, recommenders
 
-from recsys.composition import CONF, compose
+from recsys.composition import compose
 from recsys.errors import ConfigError
 from recsys.experiment import load_run, resume_run, run_experiment
 from recsys.runs import RunFolder
 
-EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 SMALL = [
     "train.max_epochs=1",
     "logger=none",
@@ -72,11 +72,11 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_are_experiments():
     assert {"demo", "ncf_movielens_1m", "ncf_movielens_1m_mf", "ncf_movielens_1m_neumf"} <= set(
-        EXPERIMENTS
+        recommender_experiments()
     )
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", recommender_experiments())
 def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     config = compose([f"experiment={name}", *SMALL])
     if config["evaluation"]["min_buyers"] > 1:
@@ -90,7 +90,7 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     assert model.num_items == run.read_vocabulary().num_items
 
 
-@pytest.mark.parametrize("model", [file.stem for file in sorted((CONF / "model").glob("*.yaml"))])
+@pytest.mark.parametrize("model", recommenders())
 @pytest.mark.parametrize("evaluation", ["global_time", "leave_last_out", "none"])
 @pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):

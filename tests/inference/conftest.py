@@ -11,8 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.export import write_recommender_bundle
-from recsys.inference import Recommender
+from recsys.export import (
+    SampleWindows,
+    forecaster_graph,
+    write_forecaster_bundle,
+    write_recommender_bundle,
+)
+from recsys.export.tracing import translate
+from recsys.inference import Forecaster, Recommender
+from recsys.models.forecaster import Window
 from recsys.models.recommender import Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
@@ -111,3 +118,77 @@ def by_user(bundles: Path) -> Recommender:
 @pytest.fixture(scope="session")
 def by_history(bundles: Path) -> Recommender:
     return Recommender(bundles / "by_history")
+
+
+class Means(nn.Module):
+    """The mean of the last four steps, plus what tells every input apart by arithmetic.
+
+    Step h is forecast as mean + 100 x series index + hour of the day / 100 + the known covariates
+    of that step; quantiles lie one below and one above.
+    """
+
+    history_length = 4
+    horizon = 3
+    quantiles = (0.1, 0.5, 0.9)
+    step_seconds = 3600
+
+    def __init__(self, num_covariates: int) -> None:
+        super().__init__()
+        self.num_series, self.num_covariates = len(SERIES), num_covariates
+
+    def forward(self, window: Window) -> Tensor:
+        time = window.history.shape[1]
+        y = nn.functional.pad(window.history, (4, 0), value=torch.nan)[:, -4:]
+        known = ~torch.isnan(y)
+        total = torch.where(known, y, 0).sum(1)
+        mean = total / known.sum(1).clamp(min=1)  # (B,)
+        step = window.start[:, None] // 3600 + time + torch.arange(3)  # (B, H)
+        hour = (step % 24).float()
+        ahead = torch.nan_to_num(window.covariates[:, -3:]).sum(2)  # (B, H)
+        point = (mean + 100 * window.series)[:, None] + hour / 100 + ahead
+        return point[:, :, None] + torch.tensor([-1.0, 0.0, 1.0])
+
+
+SERIES = ["007", "7", "Zoë", "a,b"]
+
+
+def write_forecaster(folder: Path, num_covariates: int) -> Path:
+    generator = np.random.default_rng(0)
+    windows = SampleWindows(
+        np.arange(4),
+        generator.poisson(20, (4, 6)).astype(np.float32),
+        1_704_067_200 + 3600 * np.arange(4),
+        generator.random((4, 9, num_covariates), dtype=np.float32),
+    )
+    return write_forecaster_bundle(
+        folder,
+        model=Means(num_covariates),
+        series_ids=np.array(SERIES),
+        step="hour",
+        timezone="Europe/Berlin",
+        covariate_names=["price", "promo"][:num_covariates],
+        histories=windows,
+        provenance={"model": "Means"},
+    )
+
+
+@pytest.fixture(scope="session")
+def forecasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two bundles: plain, and ahead, which reads price and promo."""
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        # Without a recurrent network one process may translate as often as it likes.
+        patch.setattr(forecaster_graph, "translate_in_fresh_process", translate)
+        write_forecaster(folder / "plain", 0)
+        write_forecaster(folder / "ahead", 2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain(forecasters: Path) -> Forecaster:
+    return Forecaster(forecasters / "plain")
+
+
+@pytest.fixture(scope="session")
+def ahead(forecasters: Path) -> Forecaster:
+    return Forecaster(forecasters / "ahead")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.inference.command_line import main, recommend_command
+from recsys.inference.command_line import forecast_command, main, recommend_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +93,63 @@ def test_everyone_getting_what_is_popular_is_said(
     settings = [f"users={tmp_path}/u.csv", f"output={tmp_path}/o.csv"]
     assert recommend_command([f"bundle={bundles / 'by_history_unseen'}", *settings]) == 0
     assert "everyone got what is popular" in capsys.readouterr().err
+
+
+def test_script_forecasts_and_says_what_it_did(forecasters: Path, tmp_path: Path) -> None:
+    history, output = tmp_path / "history.csv", tmp_path / "output.csv"
+    history.write_text("series_id,timestamp,y\n7,2024-01-01T00,1\nZoë,2024-01-01T00,2\n")
+    script = str(ROOT / "scripts" / "forecast.py")
+    done = run(script, f"bundle={forecasters / 'plain'}", f"history={history}", f"output={output}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 series, 6 rows in ")
+    assert output.read_text().splitlines()[:2] == [
+        "series_id,timestamp,0.1,0.5,0.9",
+        "7,2024-01-01T01:00:00,100.01,101.01,102.01",
+    ]
+
+
+def test_what_a_table_lacks_is_said(
+    forecasters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "h.csv").write_text(
+        "series_id,timestamp,y,price,promo\n7,2024-10-27T00:00Z,1,,\n7,2024-10-27T01:00Z,1,,\n"
+        "7,2024-10-27T03:00Z,1,,\n7,2024-10-27T09:00Z,,,\n8,2024-10-27,,,\n"
+    )
+    settings = [f"bundle={forecasters / 'ahead'}", f"history={tmp_path}/h.csv"]
+    assert main(["forecast", *settings, f"output={tmp_path}/o.csv"]) == 0
+    warnings = capsys.readouterr().err.splitlines()
+    for line, sentence in zip(
+        warnings,
+        [
+            "1 series have no y and got no forecast: '8'",
+            "1 steps have no row and count as missing, not as zero",
+            "1 rows were added to the one before, because the clock of Europe/Berlin",
+            "6 of 6 values of price, promo are not known for the 3 steps ahead",
+            "1 rows lie beyond the 3 steps ahead",
+        ],
+        strict=True,
+    ):
+        assert line.startswith(f"warning: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["users=x"], "error: 'users' is not a known setting"),
+        (["bundle=x", "history=h.csv"], "error: output= is missing; usage: "),
+        (["bundle=nowhere", "history=h.csv", "output=o.csv"], "error: nowhere is not a folder"),
+    ],
+)
+def test_mistakes_in_forecasting_exit_2(
+    settings: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forecast_command(settings) == 2
+    assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_forecasting_with_a_recommender_is_refused(
+    bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"bundle={bundles / 'by_user'}", "history=h.csv", "output=o.csv"]
+    assert forecast_command(settings) == 2
+    assert "is a bundle for the task 'recommender', not 'forecaster'" in capsys.readouterr().err

@@ -26,6 +26,19 @@ def test_node_replays_the_samples(bundles: Path) -> None:
     assert done.stdout.count(": ok (") == 2
 
 
+def test_node_replays_forecasts(forecasters: Path, tmp_path: Path) -> None:
+    done = replay(forecasters / "plain", forecasters / "ahead")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(": ok (7 samples, largest difference ") == 2
+    tampered = Path(shutil.copytree(forecasters / "ahead", tmp_path / "tampered"))
+    samples = json.loads((tampered / "samples.json").read_text(encoding="utf-8"))
+    samples["cases"][0]["forecast"][2][1][0] *= 1.001
+    (tampered / "samples.json").write_text(json.dumps(samples), encoding="utf-8")
+    done = replay(tampered)
+    assert done.returncode == 1
+    assert "disagrees with its sample 'known series': row 2 forecasts" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

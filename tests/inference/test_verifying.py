@@ -1,6 +1,7 @@
 """What is no bundle, or not the one that was exported, is refused with one sentence."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from recsys.errors import BundleError
-from recsys.inference import Recommender, verify
-from recsys.inference.agreement import check_same_ranking
+from recsys.inference import Forecaster, Recommender, verify
+from recsys.inference.agreement import check_same_forecast, check_same_ranking
 from recsys.inference.command_line import main
 from recsys.inference.manifest import sha256
 
@@ -191,3 +192,81 @@ def test_command_without_a_bundle_or_with_an_unknown_name_exits_2(
     assert main(["verfy", "x"]) == 2
     assert "did you mean 'verify'?" in capsys.readouterr().err
     assert main([]) == main(["--help"]) == main(["verify", "--help"]) == 0
+
+
+@pytest.mark.parametrize("name", ["plain", "ahead"])
+def test_forecasters_as_exported_pass(
+    forecasters: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(forecasters / name) == ("forecaster", 7, 0)
+    assert main(["verify", str(forecasters / name)]) == 0
+    line = capsys.readouterr().out
+    assert "ok (forecaster, 7 samples, largest relative difference of forecasts 0)" in line
+
+
+def test_forecaster_that_answers_otherwise_is_refused(forecasters: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(forecasters / "ahead", tmp_path / "tampered"))
+    samples = json.loads((bundle / "samples.json").read_text(encoding="utf-8"))
+    case = samples["cases"][3]
+    assert case["name"] == "missing values"
+    for key in ("history", "covariates"):
+        assert "null" in json.dumps(case[key])
+    case["forecast"][1][2][0] *= 1.001
+    (bundle / "samples.json").write_text(json.dumps(samples))
+    sign_again(bundle, "samples.json")
+    with pytest.raises(
+        BundleError, match="sample 'missing values': row 1, step 3, quantile 0 is .* worst diff"
+    ):
+        verify(bundle)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["num_series", "horizon", "quantiles", "history_length", "step", "step_seconds", "timezone"],
+)
+def test_forecaster_manifests_without_what_readers_need_are_refused(
+    forecasters: Path, tmp_path: Path, key: str
+) -> None:
+    bundle = Path(shutil.copytree(forecasters / "plain", tmp_path / "tampered"))
+    edit(bundle, **{key: None})
+    for check in (verify, Forecaster):
+        with pytest.raises(BundleError, match=f"lacks '{key}'"):
+            check(bundle)
+
+
+HISTORY = np.array([[100.0, 300.0, np.nan], [np.nan] * 3], dtype=np.float32)
+
+
+def forecasts(first: float, second: float) -> Any:
+    return np.array([[[first]], [[second]]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("want", "got"),
+    [
+        # A ten-thousandth of the mean of the history, or of the forecast where it is larger.
+        (forecasts(0, 0), forecasts(0.0199, 0)),
+        (forecasts(5000, 0), forecasts(5000.49, 0)),
+        # No history: nothing to measure by, and nothing to forecast from.
+        (forecasts(0, np.nan), forecasts(0, np.nan)),
+    ],
+)
+def test_rounding_of_forecasts_is_no_disagreement(want: Any, got: Any) -> None:
+    assert check_same_forecast(want, got, HISTORY) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "sentence"),
+    [
+        (forecasts(0, 0), forecasts(0.021, 0), "row 0, step 1, quantile 0 is 0.021, not 0"),
+        (forecasts(5000, 0), forecasts(5000.6, 0), "row 0"),
+        (forecasts(0, 0), forecasts(0, 2e-6), "row 1"),
+        (forecasts(0, 0), forecasts(0, np.nan), "row 1, step 1, quantile 0 is nan"),
+        (forecasts(0, np.nan), forecasts(0, 0), "row 1"),
+        (forecasts(np.nan, 0), forecasts(np.nan, 0), "row 0"),
+        (forecasts(0, 0), forecasts(0, 0)[:1], r"has the shape \(1, 1, 1\), not \(2, 1, 1\)"),
+    ],
+)
+def test_disagreements_of_forecasts_are_named(want: Any, got: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        check_same_forecast(want, got, HISTORY)

@@ -13,6 +13,49 @@ const table = (rows) => strings(rows.flat(), [rows.length, rows[0].length]);
 
 class Disagreement extends Error {}
 
+// JSON has no NaN: null stands for it.
+const numbers = (values) => Float32Array.from(values.flat(Infinity), (value) => value ?? NaN);
+const float32 = (values, dims) => new ort.Tensor("float32", numbers(values), dims);
+
+// A forecast may differ by a ten-thousandth of itself, or of the mean |y| where that is larger.
+function compareForecast(sample, forecast) {
+  const wanted = numbers(sample.forecast);
+  const width = wanted.length / sample.history.length;
+  if (forecast.length !== wanted.length) {
+    throw new Disagreement(`it forecasts ${forecast.length} numbers, not ${wanted.length}`);
+  }
+  let largest = 0;
+  sample.history.forEach((history, row) => {
+    const known = history.filter((y) => y !== null);
+    const mean = known.reduce((sum, y) => sum + Math.abs(y), 0) / Math.max(known.length, 1);
+    for (let place = row * width; place < (row + 1) * width; place += 1) {
+      const scale = Math.max(mean, 1e-2, Math.abs(wanted[place]));
+      const difference = Math.abs(wanted[place] - forecast[place]) / scale;
+      if (!(difference <= 1e-4)) {
+        throw new Disagreement(`row ${row} forecasts ${forecast[place]}, not ${wanted[place]}`);
+      }
+      largest = Math.max(largest, difference);
+    }
+  });
+  return largest;
+}
+
+async function replayForecast(session, sample) {
+  const rows = sample.series_id.length;
+  const time = sample.history[0].length;
+  const feeds = {
+    series_id: strings(sample.series_id, [rows]),
+    history: float32(sample.history, [rows, time]),
+    start: new ort.Tensor("int64", BigInt64Array.from(sample.start, BigInt), [rows]),
+  };
+  if (sample.covariates) {
+    const [steps] = sample.covariates;
+    feeds.covariates = float32(sample.covariates, [rows, steps.length, steps[0].length]);
+  }
+  const { forecast } = await session.run(feeds);
+  return compareForecast(sample, forecast.data);
+}
+
 async function answer(session, sample) {
   const { item_id, score } = await session.run({
     user_id: strings(sample.user_id, [sample.user_id.length]),
@@ -63,25 +106,32 @@ function compareRow(row, want, got) {
   return largest;
 }
 
+async function replayRanking(session, sample) {
+  const got = await answer(session, sample);
+  return Math.max(
+    0,
+    ...sample.item_id.map((items, row) => {
+      // JSON has no infinity: null stands for the score of an empty place.
+      const scores = sample.score[row].map((score) => score ?? -Infinity);
+      return compareRow(row, { items, scores }, { items: got.items[row], scores: got.scores[row] });
+    }),
+  );
+}
+
 async function replay(bundle) {
   const { cases } = JSON.parse(await readFile(path.join(bundle, "samples.json"), "utf8"));
   const session = await ort.InferenceSession.create(path.join(bundle, "model.onnx"));
   let largest = 0;
   for (const sample of cases) {
-    const got = await answer(session, sample);
+    const replaySample = sample.series_id ? replayForecast : replayRanking;
     try {
-      sample.item_id.forEach((items, row) => {
-        // JSON has no infinity: null stands for the score of an empty place.
-        const scores = sample.score[row].map((score) => score ?? -Infinity);
-        const given = { items: got.items[row], scores: got.scores[row] };
-        largest = Math.max(largest, compareRow(row, { items, scores }, given));
-      });
+      largest = Math.max(largest, await replaySample(session, sample));
     } catch (error) {
       if (!(error instanceof Disagreement)) throw error;
       throw new Disagreement(`${bundle} disagrees with its sample '${sample.name}': ${error.message}`);
     }
   }
-  console.log(`${bundle}: ok (${cases.length} samples, largest difference of scores ${largest.toPrecision(1)})`);
+  console.log(`${bundle}: ok (${cases.length} samples, largest difference ${largest.toPrecision(1)})`);
 }
 
 const bundles = process.argv.slice(2);

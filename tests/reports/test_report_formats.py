@@ -2,7 +2,17 @@ import math
 
 import pytest
 
-from recsys.reports.formats import decimal, duration, moment, percent, plural, whole
+from recsys.reports.formats import (
+    decimal,
+    duration,
+    listed,
+    moment,
+    percent,
+    plural,
+    quantity,
+    signed_percent,
+    whole,
+)
 
 
 @pytest.mark.parametrize("write", [decimal, percent, whole, duration])
@@ -53,3 +63,26 @@ def test_one_is_singular():
         "0 rows",
         "1,200 rows",
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.012, "+1.2 %"), (-0.5, "\N{MINUS SIGN}50.0 %"), (-0.0001, "0.0 %"), (math.nan, "–")],
+)
+def test_sign_stands_on_both_sides_of_zero(share, words):
+    assert signed_percent(share).replace("\N{NO-BREAK SPACE}", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (3.0, "3"), (0.1234, "0.123")],
+)
+def test_quantity_in_three_digits(value, words):
+    assert quantity(value) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_last_of_a_list_has_an_and(words, sentence):
+    assert listed(words) == sentence

@@ -1,0 +1,342 @@
+"""From transactions to series of sales: rows are grouped, then summed step by step.
+
+Axes: N rows of the table; S series and M steps of all series together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from recsys.data.ids import encode_ids
+from recsys.data.panel import SalesPanel, complete_panel, step_seconds
+from recsys.data.report import PanelReport, RowFilter
+from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
+from recsys.data.transactions import SECONDS_A_DAY
+from recsys.errors import ConfigError, DataError
+
+MEASURES = ("quantity", "value", "lines")
+# zero steps after which a series has left the shop, unless `data.retire_after` says otherwise
+RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26}
+# 1970-01-01 was a Thursday: weeks begin three days before it
+MONDAY = -3 * SECONDS_A_DAY
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """What a series, a step and a sale are, as the configuration states them.
+
+    Attributes:
+        series: columns whose values together name a series.
+        measure: what is summed: quantity, value (quantity x price, or price alone where there is no
+            quantity) or lines.
+        step: hour, day or week (from Monday), on the shop's clock.
+        timezone: IANA zone of the shop's clock.
+        naive_timezone: zone that times without an offset were read from; None: `timezone`.
+        timestamp_unit: where timestamps are numbers: s, ms, us or ns.
+        retire_after: zero steps kept after a last sale; None: 672 hours, 84 days, 26 weeks.
+        keep_partial: keep the first and the last step of the table though the table may begin or
+            end inside them.
+        returns: "drop" leaves out rows of a negative quantity, "net" subtracts them where they were
+            booked; both count them.
+        on_bad_rows: "drop" counts and leaves out, "error" stops.
+    """
+
+    series: tuple[str, ...]
+    measure: str = "quantity"
+    step: str = "day"
+    timezone: str = "UTC"
+    naive_timezone: str | None = None
+    timestamp_unit: str | None = None
+    retire_after: int | None = None
+    keep_partial: bool = False
+    returns: str = "drop"
+    on_bad_rows: str = "drop"
+
+    def __post_init__(self) -> None:
+        step_seconds(self.step)
+        require_timezone(self.timezone)
+        if not self.series:
+            raise ConfigError("data.series is empty: name the columns whose values make a series")
+        if self.measure not in MEASURES:
+            raise ConfigError(f"data.measure={self.measure!r}: choose {', '.join(MEASURES)}")
+        if self.returns not in ("drop", "net"):
+            raise ConfigError(f"data.returns={self.returns!r}: choose drop or net")
+        if self.retire_after is not None and self.retire_after < 1:
+            raise ConfigError(
+                f"data.retire_after={self.retire_after}: at least one step without a sale has to"
+                " pass before a series ends"
+            )
+
+    @property
+    def life(self) -> int:
+        """Zero steps after a last sale."""
+        return RETIRE_AFTER[self.step] if self.retire_after is None else self.retire_after
+
+
+def panel_from_transactions(
+    table: pa.Table,
+    report: PanelReport,
+    settings: Resampling,
+    *,
+    left_out: Mapping[str, np.ndarray] | None = None,
+    series_names: Mapping[str, str] | None = None,
+) -> SalesPanel:
+    """Sums transactions into series.
+
+    A series lives from its first sale to the last step of the table, but no longer than
+    `retire_after` steps without a sale; inside its life, a step without a row is a zero.
+
+    Args:
+        table: timestamp, the columns of `settings.series` and, as the measure needs, quantity and
+            price.
+        report: filled in as a side effect.
+        settings: what is a series, a step and a sale.
+        left_out: reason to mask (N,) of rows that the source's own rules exclude.
+        series_names: series id to a name for people.
+
+    Raises:
+        DataError: nothing is left, or a row is bad and `on_bad_rows` is "error".
+        ConfigError: the table lacks a column that the settings need.
+    """
+    _require_columns(table, settings, report.source)
+    report.rows_in, report.step, report.timezone = table.num_rows, settings.step, settings.timezone
+    rows = RowFilter(report, table.num_rows, settings.on_bad_rows)
+    for reason, mask in (left_out or {}).items():
+        rows.leave_out(mask, reason)
+    ids = {name: encode_ids(table.column(name)) for name in settings.series}
+    for name, column in ids.items():
+        rows.bad(np.asarray(column.codes == -1), f"no {name}")
+    instant = _instants(table, rows, settings)
+    amount, is_return = _amounts(table, rows, settings)
+
+    seconds = wall_clock(instant, settings.timezone)
+    readable = instant.notna().to_numpy() & (instant <= _tomorrow()).to_numpy(dtype=bool)
+    step = _step_number(seconds, settings.step)
+    if readable.any():
+        first, last = _whole_steps(seconds[readable], settings)
+        rows.leave_out(
+            (step < first) | (step > last), f"a time in the partial first or last {settings.step}"
+        )
+        number = (first - int(step[readable].min())) + (int(step[readable].max()) - last)
+        report.decide("partial steps at the ends of the table, left out", number)
+    _require_rows(rows, report)
+
+    kept = rows.keep
+    code, keys = _series_codes(ids, kept)
+    return _sum(
+        code,
+        keys,
+        step[kept],
+        amount[kept],
+        is_return[kept],
+        last,
+        report,
+        settings,
+        dict(series_names or {}),
+    )
+
+
+def _require_columns(table: pa.Table, settings: Resampling, source: str) -> None:
+    needed = {"quantity": ("quantity",), "value": ("price",), "lines": ()}[settings.measure]
+    for name in ("timestamp", *needed):
+        if name not in table.column_names:
+            raise ConfigError(
+                f"data.measure={settings.measure} needs the column {name}"
+                f" of {source}: set data.columns.{name}"
+                + ("" if name == "timestamp" else ", or data.measure=lines to count rows")
+            )
+    for name in settings.series:
+        if name not in table.column_names:
+            known = sorted(set(table.column_names) - {"timestamp", "quantity", "price"})
+            raise ConfigError(
+                f"data.series names {name!r}, which is not a column of {source} as it is read (it"
+                f" has {', '.join(known)}); set data.columns.{name} to its name there"
+            )
+
+
+def _instants(table: pa.Table, rows: RowFilter, settings: Resampling) -> pd.Series:
+    naive = settings.naive_timezone or settings.timezone
+    instant = parse_timestamps(
+        table.column("timestamp").to_pandas(), naive, settings.timestamp_unit
+    )
+    rows.bad(instant.isna().to_numpy(), "a timestamp that cannot be read")
+    rows.bad((instant > _tomorrow()).to_numpy(dtype=bool), "a timestamp in the future")
+    return instant
+
+
+def _tomorrow() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
+
+
+def _amounts(
+    table: pa.Table, rows: RowFilter, settings: Resampling
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a row adds to its step, float64 (N,), and which rows are returns, bool (N,)."""
+    amount = np.ones(table.num_rows)
+    is_return = np.zeros(table.num_rows, dtype=bool)
+    if "quantity" in table.column_names:
+        quantity = to_numbers(table.column("quantity").to_pandas()).to_numpy()
+        rows.bad(~np.isfinite(quantity), "a quantity that is not a number")
+        rows.bad(quantity == 0, "a quantity of 0")
+        is_return = quantity < 0
+        if settings.returns == "drop":
+            rows.leave_out(is_return, "a return (a quantity below 0)")
+        amount = np.sign(quantity) if settings.measure == "lines" else quantity
+    if "price" in table.column_names:
+        price = to_numbers(table.column("price").to_pandas()).to_numpy()
+        rows.bad(~np.isfinite(price), "a price that is not a number")
+        rows.bad(price < 0, "a price below 0")
+        if settings.measure == "value":
+            amount = amount * price
+    return amount, is_return
+
+
+def wall_clock(instant: pd.Series, timezone: str) -> np.ndarray:
+    """Local seconds since 1970 as if UTC, int64 (N,); nonsense where there is no instant."""
+    local = instant.dt.tz_convert(timezone).dt.tz_localize(None)
+    return local.to_numpy(dtype="datetime64[s]").astype(np.int64)
+
+
+def _step_number(seconds: np.ndarray, step: str) -> np.ndarray:
+    origin = MONDAY if step == "week" else 0
+    return (seconds - origin) // step_seconds(step)
+
+
+def _step_start(number: np.ndarray | int, step: str) -> np.ndarray:
+    return np.asarray(number) * step_seconds(step) + (MONDAY if step == "week" else 0)
+
+
+def _whole_steps(seconds: np.ndarray, settings: Resampling) -> tuple[int, int]:
+    """Numbers of the first and the last step that the table covers as a whole.
+
+    A table says where it begins and ends only by its rows: a step at its edge is whole where the
+    rows reach the step's edge as exactly as times are written (dates, hours, minutes or seconds;
+    weeks are judged by their days).
+    """
+    begin, end = int(seconds.min()), int(seconds.max())
+    first, last = (int(_step_number(np.array(edge), settings.step)) for edge in (begin, end))
+    if settings.keep_partial:
+        return first, last
+    resolution = next(r for r in (SECONDS_A_DAY, 3600, 60, 1) if not (seconds % r).any())
+    if settings.step == "week":
+        resolution = SECONDS_A_DAY
+    if begin // resolution * resolution > _step_start(first, settings.step):
+        first += 1
+    if (end // resolution + 1) * resolution < _step_start(last + 1, settings.step):
+        last -= 1
+    return first, last
+
+
+def _require_rows(rows: RowFilter, report: PanelReport) -> None:
+    if not rows.keep.any():
+        reasons = ", ".join(f"{count:,} had {reason}" for reason, count in report.dropped.items())
+        raise DataError(
+            f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
+        )
+
+
+def _series_codes(
+    ids: Mapping[str, pd.Categorical], keep: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Number of every kept row's series, in the order of their keys, and the keys, each (S,)."""
+    code = np.zeros(int(keep.sum()), dtype=np.int64)
+    for column in ids.values():
+        code = code * len(column.categories) + column.codes[keep]
+    present, dense = np.unique(code, return_inverse=True)
+    keys: dict[str, np.ndarray] = {}
+    for name, column in reversed(list(ids.items())):
+        present, place = np.divmod(present, len(column.categories))
+        keys[name] = column.categories.to_numpy(dtype=object)[place]
+    return dense, {name: keys[name] for name in ids}
+
+
+def _sum(
+    code: np.ndarray,
+    keys: dict[str, np.ndarray],
+    step: np.ndarray,
+    amount: np.ndarray,
+    is_return: np.ndarray,
+    last_step: int,
+    report: PanelReport,
+    settings: Resampling,
+    names: dict[str, str],
+) -> SalesPanel:
+    """Rows (kept,) to series."""
+    size = len(next(iter(keys.values())))
+    begin, sold_last = np.full(size, last_step + 1), np.full(size, np.iinfo(np.int64).min // 2)
+    np.minimum.at(begin, code[~is_return], step[~is_return])
+    np.maximum.at(sold_last, code[~is_return], step[~is_return])
+    end = np.minimum(sold_last + settings.life, last_step) + 1
+    length = np.maximum(end - begin, 0)
+    outside = (step < begin[code]) | (step >= end[code])
+    if outside.any():
+        report.dropped["a return outside the life of its series"] = int(outside.sum())
+        code, step, amount = code[~outside], step[~outside], amount[~outside]
+        is_return = is_return[~outside]
+    report.decide("returns subtracted", int(is_return.sum()))
+
+    indptr = np.concatenate([[0], np.cumsum(length)])
+    place = indptr[code] + step - begin[code]
+    y = np.bincount(place, weights=amount, minlength=indptr[-1])
+    rows = np.bincount(place, minlength=indptr[-1])
+    number = np.arange(indptr[-1]) + np.repeat(begin - indptr[:-1], length)
+    if settings.step == "hour":
+        skipped, twice = clock_changes(number, settings.timezone)
+        y[skipped & (rows == 0)] = np.nan
+        report.decide("hours that the clock skips, missing", int((skipped & (rows == 0)).sum()))
+        report.decide("hours that the clock shows twice, summed", int(twice.sum()))
+        rows[skipped] += 1  # they are no zeros
+    report.decide("steps without a sale, filled with zero", int((rows == 0).sum()))
+    report.decide("steps below zero", int((y < 0).sum()))
+    report.rows = len(code)
+    ended = (end <= last_step) & (length > 0)
+    report.decide(
+        f"series that ended: {settings.life} steps without a sale before the table did",
+        int(ended.sum()),
+    )
+    panel = SalesPanel(
+        series_ids=_joined(keys, report.source),
+        start=_step_start(begin, settings.step),
+        indptr=indptr,
+        y=y.astype(np.float32),
+        covariates=np.zeros((len(y), 0), dtype=np.float32),
+        covariate_names=(),
+        step=settings.step,
+        timezone=settings.timezone,
+        report=report,
+        retire_after=settings.life,
+        series_names=names,
+        keys=keys,
+    )
+    return complete_panel(panel)
+
+
+def _joined(keys: Mapping[str, np.ndarray], source: str) -> np.ndarray:
+    """Ids of series, (S,): the values of their keys, joined by " / "."""
+    columns = list(keys.values())
+    ids = columns[0]
+    for column in columns[1:]:
+        ids = ids + " / " + column
+    repeated = pd.Series(ids).duplicated()
+    if repeated.any():
+        raise DataError(
+            f"{source}: two series would both be called {ids[int(np.flatnonzero(repeated)[0])]!r};"
+            f" take ' / ' out of the values of {', '.join(keys)}, which is put between them"
+        )
+    return ids
+
+
+def clock_changes(hour: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which hours (M,), counted from 1970, the wall clock skips and which it shows twice."""
+    first = int(hour.min())
+    every = np.arange(first, int(hour.max()) + 1)
+    clock = pd.DatetimeIndex(every.astype("datetime64[h]").astype("datetime64[s]"))
+    shown = clock.tz_localize(
+        timezone, ambiguous=np.ones(len(clock), dtype=bool), nonexistent="NaT"
+    )
+    once = clock.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward")
+    skipped, twice = np.asarray(shown.isna()), np.asarray(once.isna())
+    return skipped[hour - first], twice[hour - first]

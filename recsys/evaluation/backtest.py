@@ -1,0 +1,292 @@
+"""Forecasts of a phase in blocks, and what they are worth.
+
+Axes: B forecasts in a block, M forecasts judged (a series in a window), W windows, S series, H
+steps of the horizon, Q quantiles.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from recsys.data.origins import ForecastPhase
+from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.windows import PanelTensors
+from recsys.errors import TrainingError
+from recsys.metrics.forecast import (
+    ForecastMetrics,
+    Scale,
+    errors,
+    forecast_metrics,
+    mean_over_windows,
+    recent_sales,
+    seasonal_scale,
+    segment_sums,
+)
+from recsys.models.forecaster import Forecaster
+from recsys.models.statistical import Statistical
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+SLICES = ("intermittent", "short", "new")
+# mean steps from sale to sale above which demand counts as intermittent (Syntetos, Boylan and
+# Croston, On the Categorization of Demand Patterns, JORS 2005)
+INTERMITTENT_INTERVAL = 1.32
+YEAR_SECONDS = 360 * 86_400
+# forecasts judged at once, so that memory does not grow with them
+BLOCK = 8_192
+
+
+@torch.inference_mode()
+def forecast_phase(
+    model: Forecaster | Statistical,
+    panel: SalesPanel,
+    phase: ForecastPhase,
+    *,
+    device: torch.device | str = "cpu",
+    block: int = 1024,
+    quantiles: tuple[float, ...] = QUANTILES,
+) -> np.ndarray:
+    """Forecasts every series of a phase that is asked.
+
+    Args:
+        model: fitted; one of statsforecast's methods needs no fitting.
+        panel, phase: what is asked.
+        device: where a network computes.
+        block: windows at once.
+        quantiles: asked of statsforecast's methods; a network has its own.
+
+    Returns:
+        float32 (W, S, H, Q), in units of y, NaN where not asked.
+
+    Raises:
+        TrainingError: a network answers with what is no number.
+    """
+    if isinstance(model, Statistical):
+        return model.forecast(panel, phase, quantiles)
+    assert isinstance(model, nn.Module)
+    assert model.horizon == phase.horizon
+    model.to(device).eval()
+    # a series without two steps to fit gave no window to training
+    tensors = PanelTensors(panel, device, phase.fitted & (phase.fit_until >= 2))
+    window, series = np.nonzero(phase.origin >= 0)
+    origin = torch.from_numpy(phase.origin[window, series]).to(device)
+    places = torch.from_numpy(series).to(device)
+    made = [
+        model(tensors.window(*asked, model.history_length, phase.horizon)[0]).float().cpu()
+        for asked in zip(places.split(block), origin.split(block), strict=True)
+        if len(asked[0])
+    ]
+    shape = (*phase.origin.shape, phase.horizon, len(model.quantiles))
+    forecast = np.full(shape, np.nan, dtype=np.float32)
+    if made:
+        values = torch.cat(made).numpy()
+        lost = ~np.isfinite(values).all(axis=(1, 2))
+        if lost.any():
+            raise TrainingError(
+                f"phase {phase.name}: {int(lost.sum()):,} of {len(lost):,} forecasts are not a"
+                f" number (the first is of series {panel.series_ids[series[lost][0]]!r}); lower"
+                " the learning rate, or look for values of y far beyond the others"
+            )
+        forecast[window, series] = values
+    return forecast
+
+
+class BacktestResult(NamedTuple):
+    """What forecasts are worth.
+
+    Attributes:
+        metrics: flat: "wape" (mean over windows), "windows/1/wape", "slices/new/wape"; what is
+            undefined is left out.
+        per_series: one row a series and window.
+        by_horizon: metric to its value at every step, mean over windows; None where no y is known.
+    """
+
+    metrics: dict[str, float]
+    per_series: pd.DataFrame
+    by_horizon: dict[str, list[float | None]]
+
+
+def judge(
+    panel: SalesPanel,
+    phases: Sequence[ForecastPhase],
+    forecasts: Sequence[np.ndarray],
+    quantiles: tuple[float, ...] = QUANTILES,
+    seasonality: int | None = None,
+) -> BacktestResult:
+    """Judges the forecasts of one or more phases together.
+
+    Slices, by what is known before the origin: `intermittent`, on average more than 1.32 steps from
+    sale to sale; `short`, fewer steps than two seasons (one, where a season is a year) or two
+    horizons; `new`, not fitted, or on fewer steps than a horizon. A slice without series is left
+    out.
+
+    Args:
+        panel: the truth.
+        phases: in order of time; their windows are counted through, from 1.
+        forecasts: of each phase, (W, S, H, Q).
+        quantiles: levels of the forecasts.
+        seasonality: steps of a season, which MASE and RMSSE are scaled by; None: as usual for the
+            panel's step.
+
+    Returns:
+        See `BacktestResult`. Counts: `series` are distinct ones; `forecasts`,
+        `series_without_sales` and `series_without_scale` count a series once a window.
+    """
+    asked = _asked(panel, phases, forecasts)
+    season, horizon = seasonality or SEASONALITY[panel.step], phases[0].horizon
+    scale = seasonal_scale(panel.y, panel.indptr, asked.series, asked.origin, season)
+    weight = recent_sales(panel.y, panel.indptr, asked.series, asked.origin, horizon)
+    slices = _slices(panel, asked, season, horizon)
+    parts = {"": np.ones(len(asked.series), dtype=bool)} | {
+        f"slices/{name}/": inside for name, inside in slices.items()
+    }
+    collected = {prefix: ForecastMetrics(quantiles, asked.num_windows) for prefix in parts}
+    per_forecast, by_step = [], None
+    for rows in np.array_split(np.arange(len(asked.series)), len(asked.series) // BLOCK + 1):
+        block = _block(asked, scale, weight, rows)
+        sums = errors(block.forecast, block.truth, quantiles)  # (B, H)
+        per_forecast.append(forecast_metrics(sums.sum(dim=1), quantiles, block.scale))
+        of_block = sums.by(block.window, asked.num_windows)  # (W, H)
+        by_step = of_block if by_step is None else by_step.plus(of_block)
+        for prefix, inside in parts.items():
+            collected[prefix].update(*_block(asked, scale, weight, rows[inside[rows]]))
+    assert by_step is not None
+
+    judged = ~asked.truth.isnan().all(dim=1).numpy()
+    metrics: dict[str, float] = {}
+    for prefix, inside in parts.items():
+        if (inside & judged).any():
+            count = len(np.unique(asked.series[inside & judged]))
+            told = _defined(collected[prefix].compute()) | {"series": float(count)}
+            metrics |= {f"{prefix}{name}": value for name, value in told.items()}
+    for number, values in enumerate(collected[""].windows(), 1):
+        metrics |= {f"windows/{number}/{name}": value for name, value in _defined(values).items()}
+
+    per_series = pd.DataFrame(
+        {
+            "series_id": panel.series_ids[asked.series],
+            "window": asked.window + 1,
+            "num_steps": (~asked.truth.isnan()).sum(dim=1).numpy(),
+            **slices,
+            "sum_y": asked.truth.double().nansum(dim=1).numpy(),
+        }
+        | {
+            name: torch.cat([block[name] for block in per_forecast]).numpy()
+            for name in per_forecast[0]
+        }
+    )
+    by_horizon = {
+        name: [value if np.isfinite(value) else None for value in steps.tolist()]
+        for name, values in forecast_metrics(by_step, quantiles).items()
+        if bool((steps := mean_over_windows(values, by_step.steps)).isfinite().any())
+    }
+    return BacktestResult(metrics, per_series[judged].reset_index(drop=True), by_horizon)
+
+
+def forecast_table(
+    panel: SalesPanel,
+    phases: Sequence[ForecastPhase],
+    forecasts: Sequence[np.ndarray],
+    quantiles: tuple[float, ...] = QUANTILES,
+) -> pd.DataFrame:
+    """One row a series, window and step: series_id, window (from 1), timestamp (beginning of the
+    step on the wall clock, datetime64[s]), y (NaN where unknown) and a column a quantile ("0.5").
+    """
+    asked = _asked(panel, phases, forecasts)
+    horizon = phases[0].horizon
+    seconds = panel.start[asked.series, None] + panel.step_seconds * (
+        asked.origin[:, None] + np.arange(horizon)
+    )  # (M, H)
+    values = asked.forecast.reshape(-1, len(quantiles)).numpy()
+    return pd.DataFrame(
+        {
+            "series_id": np.repeat(panel.series_ids[asked.series], horizon),
+            "window": np.repeat(asked.window + 1, horizon),
+            "timestamp": seconds.reshape(-1).astype("datetime64[s]"),
+            "y": asked.truth.reshape(-1).numpy(),
+        }
+        | {str(level): values[:, place] for place, level in enumerate(quantiles)}
+    )
+
+
+class _Asked(NamedTuple):
+    """Forecasts of all phases, one after the other, of the series that were asked."""
+
+    num_windows: int
+    window: np.ndarray  # (M,), from 0
+    series: np.ndarray  # (M,)
+    origin: np.ndarray  # (M,)
+    fit_steps: np.ndarray  # (M,), 0 where not fitted
+    truth: Tensor  # (M, H)
+    forecast: Tensor  # (M, H, Q)
+
+
+class _Block(NamedTuple):
+    """What `ForecastMetrics.update` takes."""
+
+    forecast: Tensor
+    truth: Tensor
+    scale: Scale
+    weight: Tensor
+    window: Tensor
+
+
+def _block(asked: _Asked, scale: Scale, weight: np.ndarray, rows: np.ndarray) -> _Block:
+    return _Block(
+        asked.forecast[rows],
+        asked.truth[rows],
+        Scale(scale.absolute[rows], scale.squared[rows]),
+        torch.from_numpy(weight[rows]),
+        torch.from_numpy(asked.window[rows]),
+    )
+
+
+def _asked(
+    panel: SalesPanel, phases: Sequence[ForecastPhase], forecasts: Sequence[np.ndarray]
+) -> _Asked:
+    origins = np.concatenate([phase.origin for phase in phases])  # (W, S)
+    fitted = np.concatenate(
+        [
+            np.broadcast_to(np.where(phase.fitted, phase.fit_until, 0), phase.origin.shape)
+            for phase in phases
+        ]
+    )
+    window, series = np.nonzero(origins >= 0)
+    origin = origins[window, series]
+    step = origin[:, None] + np.arange(phases[0].horizon)  # (M, H)
+    inside = step < panel.lengths[series, None]
+    place = np.where(inside, panel.indptr[series, None] + step, 0)
+    truth = np.where(inside, panel.y[place], np.nan).astype(np.float32)
+    return _Asked(
+        len(origins),
+        window,
+        series,
+        origin,
+        fitted[window, series],
+        torch.from_numpy(truth),
+        torch.from_numpy(np.concatenate(list(forecasts))[window, series]),
+    )
+
+
+def _slices(
+    panel: SalesPanel, asked: _Asked, seasonality: int, horizon: int
+) -> dict[str, np.ndarray]:
+    """Slice to its forecasts, bool (M,)."""
+    begin = panel.indptr[asked.series]
+    end = begin + asked.origin
+    known = segment_sums(~np.isnan(panel.y), begin, end)
+    sales = segment_sums(panel.y > 0, begin, end)
+    seasons = 1 if seasonality * panel.step_seconds >= YEAR_SECONDS else 2
+    masks = (
+        known > INTERMITTENT_INTERVAL * sales,
+        asked.origin < max(seasons * seasonality, 2 * horizon),
+        asked.fit_steps < horizon,
+    )
+    return dict(zip(SLICES, masks, strict=True))
+
+
+def _defined(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}

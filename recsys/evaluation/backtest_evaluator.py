@@ -1,0 +1,108 @@
+"""A forecaster judged on a phase while it trains, on its own device.
+
+Axes: M questions (a series in a window), B questions of a block, H steps, Q quantiles.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys.data.loaders import Share
+from recsys.data.origins import ForecastPhase
+from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.windows import PanelTensors
+from recsys.errors import DataError
+from recsys.metrics.forecast import ForecastMetrics, Scale, recent_sales, seasonal_scale
+
+
+class OriginBlocks:
+    """Questions 0 … M - 1 in blocks on the device; every process takes every n-th block."""
+
+    def __init__(self, size: int, block: int, device: torch.device, share: Share) -> None:
+        self._blocks = torch.arange(size, device=device).split(block)[
+            share.rank :: share.world_size
+        ]
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self._blocks)
+
+
+class BacktestEvaluator:
+    """Holds what is asked in a phase, and the sums of the answers' errors.
+
+    Args:
+        panel, phase: what is asked.
+        quantiles: of the model.
+        seasonality: as for `recsys.evaluation.backtest.judge`.
+        device: where the model answers.
+        block: questions at once.
+
+    Raises:
+        DataError: no series is asked.
+    """
+
+    def __init__(
+        self,
+        panel: SalesPanel,
+        phase: ForecastPhase,
+        quantiles: tuple[float, ...],
+        seasonality: int | None,
+        device: torch.device,
+        block: int = 1024,
+    ) -> None:
+        window, series = np.nonzero(phase.origin >= 0)
+        if not len(series):
+            raise DataError(
+                f"no series can be asked in phase {phase.name}: none has begun, or still sells,"
+                " before its origins; hold out fewer steps (evaluation.split) or keep more series"
+            )
+        origin = phase.origin[window, series]
+        season = seasonality or SEASONALITY[panel.step]
+        scale = seasonal_scale(panel.y, panel.indptr, series, origin, season)
+        weight = recent_sales(panel.y, panel.indptr, series, origin, phase.horizon)
+        self._scale = Scale(scale.absolute.to(device), scale.squared.to(device))
+        self._weight = torch.from_numpy(weight).to(device)
+        self._window = torch.from_numpy(window).to(device)
+        self._series = torch.from_numpy(series).to(device)
+        self._origin = torch.from_numpy(origin).to(device)
+        self._tensors = PanelTensors(panel, device, phase.fitted & (phase.fit_until >= 2))
+        self._horizon, self._block, self._device = phase.horizon, block, device
+        self._metrics = ForecastMetrics(quantiles, len(phase.origin)).to(device)
+
+    def blocks(self, share: Share) -> OriginBlocks:
+        """What a process asks."""
+        return OriginBlocks(len(self._series), self._block, self._device, share)
+
+    def reset(self) -> None:
+        """Forgets all answers."""
+        self._metrics.reset()
+
+    def update(self, model: nn.Module, asked: Tensor) -> None:
+        """Adds the answers to a block of questions (B,)."""
+        window, truth = self._tensors.window(
+            self._series[asked],
+            self._origin[asked],
+            model.history_length,  # type: ignore[arg-type]
+            self._horizon,
+        )
+        scale = Scale(self._scale.absolute[asked], self._scale.squared[asked])
+        weight, number = self._weight[asked], self._window[asked]
+        self._metrics.update(model(window).float(), truth, scale, weight, number)
+
+    def metric_names(self) -> list[str]:
+        """What `compute` gives."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*was called before the ``update``.*")
+            names = list(self._metrics.compute())
+        self.reset()
+        return names
+
+    def compute(self) -> dict[str, float]:
+        """Metrics over all processes, by name; the mean over windows."""
+        return self._metrics.compute()

@@ -1,0 +1,97 @@
+"""The model card of a recommender."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recsys.export.model_card import model_card
+
+_SNIPPETS = """\
+## Run it
+
+Python, with numpy and onnxruntime alone (`recsys` brings the wrapper):
+
+```python
+from recsys.inference import Recommender
+
+recommender = Recommender("{name}")
+item_ids, scores = recommender.recommend({call}, k=10)
+```
+
+Node.js, with `onnxruntime-node`:
+
+```js
+import ort from "onnxruntime-node";
+
+const session = await ort.InferenceSession.create("{name}/model.onnx");
+const strings = (values, dims) => new ort.Tensor("string", values, dims);
+const {{ item_id, score }} = await session.run({{
+  user_id: strings(["{user}"], [1]),
+  history: strings({history}),
+  exclude: strings([], [1, 0]),
+  k: new ort.Tensor("int64", BigInt64Array.from([10n]), [1]),
+}});
+```
+
+A whole file of users, and a check that the bundle answers here as it did where it was exported:
+
+    python -m recsys.inference recommend bundle={name} users=users.csv output=recommendations.csv
+    python -m recsys.inference verify {name}
+"""
+
+_FALLBACKS = {
+    "popularity": "A user id that was not in the training data gets what most customers bought.",
+    "history": (
+        "The user id is not read: everyone is served from `history`, new customers included. "
+        "A history without a known item gets what most customers bought."
+    ),
+}
+
+
+def recommender_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
+    """The model card, as Markdown.
+
+    Args:
+        name: of the bundle's folder.
+        manifest: what the manifest will hold, apart from the checksums.
+        holds_seen: whether seen.npz is in the bundle.
+    """
+    return model_card(
+        name,
+        manifest,
+        _summary(manifest),
+        _snippets(name, manifest),
+        _FALLBACKS[manifest["fallback"]],
+        _personal_data(manifest, holds_seen),
+    )
+
+
+def _summary(manifest: Mapping[str, Any]) -> str:
+    reads = "the items a customer bought" if manifest["reads_history"] else "the customer's id"
+    return (
+        f"Recommends items to customers: the model `{manifest.get('model', 'unnamed')}` scores "
+        f"{manifest['num_items']:,} items from {reads}, in one ONNX graph with strings in and "
+        f"strings out. Needs ONNX Runtime {manifest['onnxruntime_min_version']} or newer; "
+        f"exported {manifest['created']}."
+    )
+
+
+def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
+    if manifest["reads_history"]:
+        call, history = '["anyone"], history=[["item 1", "item 2"]]', '["item 1", "item 2"], [1, 2]'
+        return _SNIPPETS.format(name=name, call=call, user="anyone", history=history)
+    return _SNIPPETS.format(name=name, call='["user 1"]', user="user 1", history="[], [1, 0]")
+
+
+def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
+    customers = f"the ids of {manifest['num_users']:,} customers"
+    found = []
+    if not manifest["reads_history"]:
+        found.append(
+            f"- `model.onnx` holds {customers} and what the model learned of each."
+            "\n- `samples.json` holds the ids of three of them."
+        )
+    if holds_seen:
+        found.append(f"- `seen.npz` holds {customers} and what each of them bought.")
+    if found:
+        return "\n".join([*found, "", "Pass it on only to those who may see that."])
+    return "None: no customer id and no purchase of a customer is in this bundle."

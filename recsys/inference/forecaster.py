@@ -1,0 +1,237 @@
+"""Forecasts from a bundle with numpy and ONNX Runtime alone.
+
+Axes: B series asked about, T steps of history, H steps of the horizon, F covariates, Q quantiles.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recsys.inference.bundle import open_bundle
+from recsys.inference.ragged import as_list, as_strings
+
+# Steps of all series of a block, history and horizon: small enough for what a network of 64 units
+# makes of them to stay near the cores.
+_BLOCK_STEPS = 2**15
+
+
+class Forecaster:
+    """The forecaster of a bundle.
+
+    Attributes:
+        manifest: content of manifest.json.
+        horizon: steps that are forecast, H.
+        quantiles: levels of the forecast, ascending; 0.5 is the point forecast.
+        history_length: steps of history that make a difference.
+        step: hour, day or week.
+        step_seconds: length of a step.
+        timezone: IANA zone of the wall clock that `start` counts.
+        covariate_names: what has to be known ahead, in the order of the last axis, F of them.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        """Opens a bundle after checking that it is complete and unaltered.
+
+        Args:
+            path: folder of the bundle.
+            threads: threads for one run of the graph; None lets ONNX Runtime choose.
+
+        Raises:
+            BundleError: if it is no bundle of a forecaster, incomplete, altered, or too new.
+        """
+        self._bundle = open_bundle(Path(path), "forecaster", threads)
+        self.manifest = self._bundle.manifest
+        self.horizon: int = self.manifest["horizon"]
+        self.quantiles: tuple[float, ...] = tuple(self.manifest["quantiles"])
+        self.history_length: int = self.manifest["history_length"]
+        self.step: str = self.manifest["step"]
+        self.step_seconds: int = self.manifest["step_seconds"]
+        self.timezone: str = self.manifest["timezone"]
+        self.covariate_names: tuple[str, ...] = tuple(self.manifest["covariate_names"])
+
+    def forecast(
+        self,
+        series: Iterable[str | None],
+        history: ArrayLike | Sequence[ArrayLike],
+        start: ArrayLike,
+        covariates: ArrayLike | Sequence[ArrayLike] | None = None,
+    ) -> NDArray[np.float32]:
+        """Quantiles of the H steps after each history, in the units of the history.
+
+        A series that training did not see is forecast from its history alone. Large calls run in
+        blocks of bounded memory.
+
+        Args:
+            series: ids, B of them; None or "" for a series without one.
+            history: y so far, latest last, NaN where missing: (B, T), or B arrays of any lengths,
+                each with its own start.
+            start: of the first step of each history, by the clock of `timezone` (B,): datetime64,
+                or whole seconds counted as if that clock showed UTC.
+            covariates: (B, T + H, F), or B arrays (T + H, F), NaN where unknown; only where the
+                bundle was trained with some.
+
+        Returns:
+            float32 (B, H, Q), ascending along Q.
+
+        Raises:
+            ValueError: if shapes do not fit, a value is infinite, or covariates are missing or not
+                wanted.
+            TypeError: if ids are not strings, or start is neither datetime64 nor whole seconds.
+        """
+        given = ["" if name is None else name for name in as_list(series, "series")]
+        names = np.array(as_strings(given, "series"), dtype=object)
+        rows, lengths = _left_padded(history, (), "history")  # (B, T), (B,)
+        _check_rows(rows, names, "history", "history")
+        seconds = _seconds(start)
+        if seconds.shape != names.shape:
+            raise ValueError(
+                f"start has the shape {seconds.shape} for {len(names)} series: give one for each"
+            )
+        seconds = seconds - (rows.shape[1] - lengths) * self.step_seconds
+        ahead = self._covariates(covariates, names, lengths, rows.shape[1])
+        return self._run(names, rows, seconds, ahead)
+
+    def timestamps(self, start: ArrayLike, length: ArrayLike) -> NDArray[np.datetime64]:
+        """When the steps of a forecast begin, by the clock of `timezone`.
+
+        Args:
+            start: of the first step of each history, as in `forecast` (B,).
+            length: steps of history, of all series or of each (B,).
+
+        Returns:
+            datetime64[s] (B, H).
+        """
+        first = _seconds(start) + np.asarray(length, dtype=np.int64) * self.step_seconds  # (B,)
+        seconds = first[:, None] + np.arange(self.horizon) * self.step_seconds
+        return seconds.astype("datetime64[s]")
+
+    def _covariates(
+        self, covariates: Any, names: NDArray[np.object_], lengths: NDArray[np.int64], width: int
+    ) -> NDArray[np.float32]:
+        """Covariates beside histories that are padded to `width`, float32 (B, width + H, F)."""
+        wanted = self.covariate_names
+        if not wanted:
+            if covariates is not None:
+                raise ValueError(
+                    f"{self._bundle.path} was trained without covariates: leave covariates out"
+                )
+            return np.empty((len(names), width + self.horizon, 0), dtype=np.float32)
+        if covariates is None:
+            raise ValueError(
+                f"{self._bundle.path} needs covariates ({', '.join(wanted)}) of the history and "
+                f"{self.horizon} steps ahead: give (B, T + {self.horizon}, {len(wanted)}), NaN "
+                "where unknown"
+            )
+        rows, found = _left_padded(covariates, (len(wanted),), "covariates")
+        _check_rows(rows, names, "covariates", "table of covariates")
+        if (wrong := np.flatnonzero(found != lengths + self.horizon)).size:
+            row = wrong[0]
+            raise ValueError(
+                f"covariates of row {row} have {found[row]} steps beside a history of "
+                f"{lengths[row]}: they cover the history and {self.horizon} steps ahead, "
+                f"{lengths[row] + self.horizon}"
+            )
+        return rows
+
+    def _run(
+        self,
+        names: NDArray[np.object_],
+        history: NDArray[np.float32],
+        start: NDArray[np.int64],
+        covariates: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Runs the graph in blocks and puts the answers into one table (B, H, Q)."""
+        # What is older makes no difference, and a graph takes no history of no step at all.
+        history, start, covariates = self._cut(history, start, covariates)
+        total, width = history.shape
+        forecast = np.empty((total, self.horizon, len(self.quantiles)), dtype=np.float32)
+        rows = max(1, _BLOCK_STEPS // (width + self.horizon))
+        for begin in range(0, total, rows):
+            block = slice(begin, begin + rows)
+            feeds = {"series_id": names[block], "history": history[block], "start": start[block]}
+            if self.covariate_names:
+                feeds["covariates"] = covariates[block]
+            (forecast[block],) = self._bundle.session.run(["forecast"], feeds)
+        return forecast
+
+    def _cut(
+        self,
+        history: NDArray[np.float32],
+        start: NDArray[np.int64],
+        covariates: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """At least one step of history, and at most as many as make a difference."""
+        width = history.shape[1]
+        if not width:
+            missing = [(0, 0), (1, 0)]
+            return (
+                np.pad(history, missing, constant_values=np.nan),
+                start - self.step_seconds,
+                np.pad(covariates, [*missing, (0, 0)], constant_values=np.nan),
+            )
+        older = max(0, width - self.history_length)
+        return history[:, older:], start + older * self.step_seconds, covariates[:, older:]
+
+
+def _left_padded(
+    values: Any, tail: tuple[int, ...], what: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Rows of unequal lengths as one table (B, W, *tail), NaN before what is short; and lengths.
+
+    Raises:
+        ValueError: for rows that are no numbers, or of another shape.
+    """
+    shape = ", ".join(["B", "steps", *map(str, tail)])
+    # Tables of other libraries too, over whose columns a loop would go.
+    if hasattr(values, "__array__") and (values := np.asarray(values)).dtype != object:
+        table = _floats(values, what)
+        if table.ndim != 2 + len(tail) or table.shape[2:] != tail:
+            raise ValueError(f"{what} has the shape {table.shape}, not ({shape})")
+        return table, np.full(len(table), table.shape[1], dtype=np.int64)
+    rows = [_floats(row, what) for row in values]
+    for number, row in enumerate(rows):
+        if row.ndim != 1 + len(tail) or row.shape[1:] != tail:
+            wanted = shape.removeprefix("B, ") + ("" if tail else ",")
+            raise ValueError(f"row {number} of {what} has the shape {row.shape}, not ({wanted})")
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    width = int(lengths.max(initial=0))
+    table = np.full((len(rows), width, *tail), np.nan, dtype=np.float32)
+    if rows:
+        table[np.arange(width) >= width - lengths[:, None]] = np.concatenate(rows)
+    return table, lengths
+
+
+def _floats(values: Any, what: str) -> NDArray[np.float32]:
+    try:
+        # A number too large for float32 becomes infinite, and is refused as such.
+        with np.errstate(over="ignore"):
+            return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} holds what is no number: {error}") from None
+
+
+def _check_rows(rows: NDArray[np.float32], names: NDArray[np.object_], what: str, one: str) -> None:
+    if len(rows) != len(names):
+        raise ValueError(f"{what} has {len(rows)} rows for {len(names)} series: give a {one} each")
+    if np.isinf(rows).any():
+        row = np.argwhere(np.isinf(rows))[0, 0]
+        raise ValueError(
+            f"row {row} of {what} holds an infinite value: NaN stands for what is missing"
+        )
+
+
+def _seconds(start: ArrayLike) -> NDArray[np.int64]:
+    """Starts as whole seconds (B,)."""
+    values = np.asarray(start)
+    if values.dtype.kind == "M":
+        if np.isnat(values).any():
+            raise ValueError("start holds NaT: every history starts somewhere")
+        return values.astype("datetime64[s]").astype(np.int64)
+    if values.size and values.dtype.kind not in "iu":
+        raise TypeError(
+            f"start is of type {values.dtype}: give datetime64, or whole seconds as int64"
+        )
+    return values.astype(np.int64)
