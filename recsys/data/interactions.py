@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.data.ids import Vocabulary
@@ -67,6 +68,12 @@ class Interactions:
     def buyers(self) -> Tensor:
         """Number of users who bought each item, int64 (I,)."""
         return torch.bincount(self.distinct.values, minlength=self.num_items)
+
+    def matrix(self) -> csr_array:
+        """1 where a user bought an item at least once, float32 (U, I), sparse."""
+        indptr, items = self.distinct.indptr.numpy(), self.distinct.values.numpy()
+        ones = np.ones(len(items), dtype=np.float32)
+        return csr_array((ones, items, indptr), shape=(self.num_users, self.num_items))
 
 
 @dataclass(frozen=True)

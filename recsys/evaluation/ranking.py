@@ -13,11 +13,21 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.data.loaders import ALONE, Share
+from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
-from recsys.metrics.ranking import RankingMetrics, ranking_metrics
-from recsys.models.recommender import Query, Recommender
+from recsys.metrics.ranking import (
+    RankingMetrics,
+    head_items,
+    hit_rate,
+    ndcg,
+    ranking_metrics,
+    recall,
+)
+from recsys.models.recommender import Query, Recommender, reads_age
 
 VIEWS = ("new", "all", "candidates")
+# of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
+BY_POPULARITY = {"hit_rate": hit_rate, "recall": recall, "ndcg": ndcg}
 
 
 def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -93,6 +103,9 @@ class RankingEvaluator:
         device: where the scores are.
         block_mb: memory that one block of scores may take.
         keep_users: also keep the metrics of every user.
+        by_popularity: also keep those of `BY_POPULARITY` for the head and the tail of the catalogue
+            (`head_items`): hits and truth are then only those items, ranks stay those of the whole
+            list, and a user who bought none of them is NaN.
     """
 
     def __init__(
@@ -104,6 +117,7 @@ class RankingEvaluator:
         device: torch.device,
         block_mb: int = 256,
         keep_users: bool = False,
+        by_popularity: bool = False,
     ) -> None:
         for view in views:
             if view not in VIEWS:
@@ -125,6 +139,7 @@ class RankingEvaluator:
         self._truth = data.truth.to(device)
         self._seen = data.interactions.distinct.to(device)
         self._history = data.interactions.history.to(device)
+        self._head = head_items(data.interactions.buyers).to(device) if by_popularity else None
         self._catalogue_views = [view for view in views if view != "candidates"]
         self._candidates = data.candidates if "candidates" in views else None
         self.reset()
@@ -198,7 +213,19 @@ class RankingEvaluator:
             if model.reads_history
             else users.new_zeros(len(users), 0)
         )
-        return Query(users, history)
+        return Query(users, history, self._age(users) if reads_age(model) else None)
+
+    def _age(self, users: Tensor) -> Tensor:
+        """Days from each purchase of these users (B,) to the end of the fitted part, (B, L)."""
+        day = self._data.interactions.day
+        if day is None:
+            raise ConfigError(
+                "the model reads the age of purchases, and the data has no timestamps; set"
+                " data.columns.timestamp, or choose another model"
+            )
+        today = int(day.max())
+        days = Ragged(self._history.indptr, day.to(self.device))
+        return (today - days.padded(users, today)).float()
 
     def compute(self) -> dict[str, float]:
         """Flat metrics of what was added, over all processes."""
@@ -225,7 +252,12 @@ class RankingEvaluator:
         # a masked item that fills up the list of a user who bought nearly everything is not
         # recommended
         shown = torch.where(values == -torch.inf, self._num_items, items)
-        self._add(view, users, hits, truth.sum(dim=1), shown)
+        popular = None
+        if self._head is not None:
+            row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
+            row = row[truth[row, item] & self._head[item]]
+            popular = self._head[items], torch.bincount(row, minlength=len(users))
+        self._add(view, users, hits, truth.sum(dim=1), shown, popular)
 
     def _add_candidates(self, model: Recommender, query: Query, users: Tensor) -> None:
         candidates = self._candidates
@@ -241,7 +273,8 @@ class RankingEvaluator:
         items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
-        asked = Query(query.user[listed], query.history[listed])
+        age = None if query.age is None else query.age[listed]
+        asked = Query(query.user[listed], query.history[listed], age)
         scores = (
             model.forward(asked, items.masked_fill(padding, 0))
             .float()
@@ -249,20 +282,48 @@ class RankingEvaluator:
         )
         # the columns ascend by item, so a stable sort leaves ties to the lower index
         order = scores.sort(dim=1, descending=True, stable=True).indices
-        self._add("candidates", users[listed], relevant.gather(1, order), relevant.sum(dim=1), None)
+        hits = relevant.gather(1, order)
+        popular = None
+        if self._head is not None:
+            is_head = self._head[items.masked_fill(padding, 0)]
+            popular = is_head.gather(1, order), (relevant & is_head).sum(dim=1)
+        self._add("candidates", users[listed], hits, relevant.sum(dim=1), None, popular)
 
     def _add(
-        self, view: str, users: Tensor, hits: Tensor, num_truth: Tensor, shown: Tensor | None
+        self,
+        view: str,
+        users: Tensor,
+        hits: Tensor,
+        num_truth: Tensor,
+        shown: Tensor | None,
+        popular: tuple[Tensor, Tensor] | None,
     ) -> None:
         per_user = ranking_metrics(hits, num_truth, self._ks)
         self._metrics[view].update(per_user, shown)
         if self._keep_users:
+            if popular is not None:
+                per_user = per_user | self._by_popularity(hits, num_truth, *popular)
             columns = {name: values.cpu().numpy() for name, values in per_user.items()}
             frame = pd.DataFrame(
                 {"user": users.cpu().numpy(), "view": view, "num_truth": num_truth.cpu().numpy()}
                 | columns
             )
             self._per_user.append(frame[frame["num_truth"] > 0])
+
+    def _by_popularity(
+        self, hits: Tensor, num_truth: Tensor, is_head: Tensor, num_head: Tensor
+    ) -> dict[str, Tensor]:
+        """Metrics of the head's and the tail's share in hits (B, K) and truth (B,), each (B,)."""
+        parts = {
+            "head": (hits & is_head, num_head),
+            "tail": (hits & ~is_head, num_truth - num_head),
+        }
+        return {
+            f"{name}_{part}@{k}": metric(*share, k)
+            for part, share in parts.items()
+            for name, metric in BY_POPULARITY.items()
+            for k in self._ks
+        }
 
 
 @torch.inference_mode()
@@ -274,6 +335,7 @@ def evaluate(
     ks: tuple[int, ...] = (10,),
     device: torch.device | str = "cpu",
     block_mb: int = 256,
+    by_popularity: bool = False,
 ) -> RankingResult:
     """Judges a fitted model on a phase, users and all.
 
@@ -281,7 +343,13 @@ def evaluate(
         Metrics by "view/name@k" and the table of users; see `RankingEvaluator`.
     """
     evaluator = RankingEvaluator(
-        data, views=views, ks=ks, device=torch.device(device), block_mb=block_mb, keep_users=True
+        data,
+        views=views,
+        ks=ks,
+        device=torch.device(device),
+        block_mb=block_mb,
+        keep_users=True,
+        by_popularity=by_popularity,
     )
     model.to(device).eval()
     assert isinstance(model, Recommender)

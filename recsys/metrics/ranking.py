@@ -96,6 +96,20 @@ def ranking_metrics(hits: Tensor, num_truth: Tensor, ks: tuple[int, ...]) -> dic
     }
 
 
+def head_items(buyers: Tensor) -> Tensor:
+    """True for the most bought items, which together make up 80 % of all customer-item pairs; the
+    others are the tail. int64 (I,) -> bool (I,); equally bought items: the lower index first.
+
+    Source: Abdollahpouri, Burke and Mobasher, Controlling Popularity Bias in Learning-to-Rank
+    Recommendation, RecSys 2017.
+    """
+    bought, item = buyers.sort(descending=True, stable=True)
+    before = bought.cumsum(0) - bought
+    head = torch.zeros_like(buyers, dtype=torch.bool)
+    head[item] = 10 * before < 8 * buyers.sum()
+    return head
+
+
 def catalogue_coverage(exposure: Tensor) -> float:
     """Share of the catalogue that is recommended to anyone: exposure is the number of lists each
     item stands in, (I,).

@@ -58,9 +58,12 @@ def run_recommender(
         if name == next(iter(phases)):
             print_data_report(transactions.report)
             run.write_json("data_report.json", transactions.report.to_json())
+        start = time.perf_counter()
         model, fitted = _fit(config, data, run, epochs)
         run.write_weights(name, model)
-        if fitted is not None:
+        if fitted is None:
+            add_seconds(metrics, "train/seconds", time.perf_counter() - start)
+        else:
             epochs = fitted.epochs
             add_seconds(metrics, "train/seconds", fitted.seconds)
             metrics["train/samples_per_second"] = fitted.samples_per_second
@@ -102,7 +105,7 @@ def _judge(
     metrics: dict[str, float],
 ) -> None:
     start = time.perf_counter()
-    result = _evaluate(config, model, data)
+    result = _evaluate(config, model, data, by_popularity=data.name == "test")
     add_seconds(metrics, "evaluation/seconds", time.perf_counter() - start)
     metrics |= {f"{data.name}/{key}": value for key, value in result.metrics.items()}
     if data.name == "test":
@@ -186,6 +189,8 @@ def _fit(
     if hasattr(model, "fit"):
         model.fit(data.interactions)
         return model, None
+    if hasattr(model, "observe"):
+        model.observe(data.interactions)
     if any(train["pretrained"][half] for half in ("gmf", "mlp")):
         _load_pretrained(model, train["pretrained"], data)
     validation = None
@@ -236,7 +241,9 @@ def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) ->
         raise ConfigError(f"train.pretrained does not fit model=neumf: {reason}") from error
 
 
-def _evaluate(config: dict[str, Any], model: nn.Module, data: PhaseData) -> RankingResult:
+def _evaluate(
+    config: dict[str, Any], model: nn.Module, data: PhaseData, by_popularity: bool = False
+) -> RankingResult:
     evaluation = config["evaluation"]
     return evaluate(
         model,
@@ -245,6 +252,7 @@ def _evaluate(config: dict[str, Any], model: nn.Module, data: PhaseData) -> Rank
         ks=tuple(evaluation["ks"]),
         device=evaluation_device(config),
         block_mb=evaluation["block_mb"],
+        by_popularity=by_popularity,
     )
 
 

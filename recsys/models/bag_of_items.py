@@ -1,0 +1,13 @@
+"""A history without order and repeats. Axes: B users, L length of a history, I items."""
+
+import torch
+from torch import Tensor
+
+
+def bag_of_items(history: Tensor, num_items: int) -> Tensor:
+    """1 where an item stands in the history, once or often: (B, L), padded with I -> float32
+    (B, I).
+    """
+    padded = torch.zeros(history.shape[0], num_items + 1, device=history.device)
+    ones = torch.ones_like(history, dtype=padded.dtype)
+    return padded.scatter_add(1, history, ones)[:, :num_items].clamp(max=1)

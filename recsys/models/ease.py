@@ -1,0 +1,79 @@
+"""EASE. Axes: B users, C candidates, I items, L length of a history."""
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Interactions
+from recsys.errors import ConfigError
+from recsys.models.bag_of_items import bag_of_items
+from recsys.models.recommender import Query
+
+# In `fit`: two matrices in double precision at any time, and the weights.
+_BYTES_PER_ITEM_PAIR = 2 * 8 + 4
+
+
+class EASE(nn.Module):
+    """score(u, i) = Σ_j∈history W_ji, where W predicts every item from all the others.
+
+    W minimises ‖X - XW‖² + λ‖W‖² with a diagonal of zeros, X (U, I) being who bought what. With
+    P = (XᵀX + λ)⁻¹, W_ji = -P_ji / P_ii. Fitted in closed form; a matrix of all pairs of items.
+
+    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
+
+    Args:
+        num_users, num_items: size of the vocabularies.
+        regularization: λ, in purchases.
+        memory_gb: what the fit may take, in 10⁹ bytes.
+
+    Raises:
+        ConfigError: the catalogue needs more than `memory_gb`, or λ is not above 0.
+    """
+
+    weight: Tensor
+    reads_history = True
+    floats_per_pair = 2
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        regularization: float = 500.0,
+        memory_gb: float = 8.0,
+    ) -> None:
+        super().__init__()
+        if not regularization > 0:
+            raise ConfigError(
+                f"model.regularization={regularization}: EASE needs it above 0 to be solved"
+            )
+        needed_gb = _BYTES_PER_ITEM_PAIR * num_items**2 / 1e9
+        if needed_gb > memory_gb:
+            raise ConfigError(
+                f"EASE over {num_items:,} items needs {needed_gb:,.1f} GB and"
+                f" model.memory_gb={memory_gb:g}: leave out rarely bought items (a higher"
+                " evaluation.min_buyers), choose model=item_knn or model=ials, which stay small,"
+                " or raise model.memory_gb if the machine has more"
+            )
+        self.num_users, self.num_items = num_users, num_items
+        self.regularization = regularization
+        self.register_buffer("weight", torch.zeros(num_items, num_items))
+
+    def fit(self, interactions: Interactions) -> None:
+        """Inverts the counts of common buyers."""
+        bought = interactions.matrix()
+        # in double precision: a λ that is small beside the counts leaves them nearly singular
+        common = torch.from_numpy((bought.T @ bought).toarray()).double()  # (I, I)
+        common.diagonal().add_(self.regularization)
+        factor = torch.linalg.cholesky(common)
+        del common
+        inverse = torch.cholesky_inverse(factor)
+        del factor
+        inverse /= -inverse.diagonal()  # each column by its own
+        self.weight.copy_(inverse.fill_diagonal_(0))
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        """(B, C) -> (B, C)."""
+        return self.score_all(query).gather(1, items)
+
+    def score_all(self, query: Query) -> Tensor:
+        """-> (B, I)."""
+        return bag_of_items(query.history, self.num_items) @ self.weight

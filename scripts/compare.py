@@ -1,0 +1,8 @@
+"""Compares runs with intervals and tests: `compare.py 'runs=[A,B,…]' [metric=…] [reference=A]`."""
+
+import sys
+
+from recsys.comparing.command_line import compare_command
+
+if __name__ == "__main__":
+    sys.exit(compare_command(sys.argv[1:], "python scripts/compare.py"))
