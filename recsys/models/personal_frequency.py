@@ -10,6 +10,7 @@ from recsys.models.recommender import Query
 # Ten half-lives: an older purchase still counts more than none.
 _LEAST = 2.0**-10
 
+
 class PersonalFrequency(nn.Module):
     """Scores an item by how often it stands in the user's history; the more popular item goes first
     among equals.
@@ -32,9 +33,7 @@ class PersonalFrequency(nn.Module):
     reads_history = True
     floats_per_pair = 1
 
-    def __init__(
-        self, num_users: int, num_items: int, half_life_days: float | None = None
-    ) -> None:
+    def __init__(self, num_users: int, num_items: int, half_life_days: float | None = None) -> None:
         super().__init__()
         if half_life_days is not None and not half_life_days > 0:
             raise ConfigError(
