@@ -18,19 +18,24 @@ class ForecastPhase:
 
     Attributes:
         name: "val", "test-1", "test-2" … in order of time, or "ship".
-        fit_until: steps of every series that may be fitted, int64 (S,); 0: none.
+        fit_until: steps of every series that are fitted, int64 (S,); 0: none. A series that is
+            asked all the same is new to the model.
         origin: first step to forecast, int64 (W, S); -1 where a series is not asked. Forecasts of a
             window may read everything before its origin.
         horizon: steps to forecast.
-        fitted: series that are fitted, bool (S,); one that is asked all the same is new to the
-            model, the others passed no filter and are left out.
     """
 
     name: str
     fit_until: np.ndarray
     origin: np.ndarray
     horizon: int
-    fitted: np.ndarray
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Series that a network has seen in training, bool (S,): from one step there is nothing to
+        learn.
+        """
+        return self.fit_until >= 2
 
 
 class ForecastSplit(Protocol):
@@ -212,18 +217,16 @@ class RollingOrigin:
             "not_asked_retired": int((begun & ~alive).sum()),
             "not_asked_without_whole_truth": int((alive & ~asked).sum()),
         }
-        return ForecastPhase(name, fit_until, np.where(asked, origin, -1), self.horizon, fitted)
+        return ForecastPhase(name, fit_until, np.where(asked, origin, -1), self.horizon)
 
     def _retired(self, panel: SalesPanel, origin: np.ndarray) -> np.ndarray:
         """Too long without a sale before the origin to still have a horizon of zeros, (W, S)."""
         if panel.retire_after is None:
             return np.zeros(origin.shape, dtype=bool)
-        step = np.arange(len(panel.y)) - np.repeat(panel.indptr[:-1], panel.lengths)
-        sale = np.where(panel.y > 0, step, -1)
-        series = np.repeat(np.arange(len(panel)), panel.lengths)
+        sale = np.where(panel.y > 0, panel.step_numbers, -1)
         retired = np.empty(origin.shape, dtype=bool)
         for window, at in enumerate(origin):
-            last = np.maximum.reduceat(np.where(step < at[series], sale, -1), panel.indptr[:-1])
+            last = np.maximum.reduceat(np.where(panel.before(at), sale, -1), panel.indptr[:-1])
             retired[window] = at - 1 - last > panel.retire_after - self.horizon
         return retired
 
@@ -261,7 +264,7 @@ class ShipForecaster:
             "steps_fitted": int(fit_until.sum()),
         }
         nothing = np.empty((0, len(panel)), dtype=np.int64)
-        return [ForecastPhase("ship", fit_until, nothing, self.horizon, fitted)]
+        return [ForecastPhase("ship", fit_until, nothing, self.horizon)]
 
 
 def _end(panel: SalesPanel) -> int:

@@ -77,12 +77,20 @@ class SalesPanel:
         return step_seconds(self.step)
 
     @cached_property
+    def step_numbers(self) -> np.ndarray:
+        """Number of every step in its series, from 0, int64 (N,)."""
+        return np.arange(len(self.y)) - np.repeat(self.indptr[:-1], self.lengths)
+
+    def before(self, step: np.ndarray) -> np.ndarray:
+        """Steps that lie before `step` (S,) of their series, bool (N,)."""
+        return self.step_numbers < np.repeat(step, self.lengths)
+
+    @cached_property
     def known(self) -> np.ndarray:
         """Steps of every series up to its last known y, int64 (S,); those behind carry covariates
         only.
         """
-        step = np.arange(len(self.y)) - np.repeat(self.indptr[:-1], self.lengths)
-        step[np.isnan(self.y)] = -1
+        step = np.where(np.isnan(self.y), -1, self.step_numbers)
         return np.maximum.reduceat(step, self.indptr[:-1]) + 1
 
 

@@ -114,13 +114,13 @@ class WindowBatches:
         epoch: Callable[[], int],
         share: Share,
     ) -> None:
-        self._tensors = PanelTensors(panel, device, phase.fitted, phase.fit_until)
+        self._tensors = PanelTensors(panel, device, phase.learned, phase.fit_until)
         self._history_length, self._horizon = history_length, phase.horizon
-        until = np.where(phase.fitted, phase.fit_until, 0)
+        until = phase.fit_until
         # a series that is too short for a whole horizon is asked for what it has
         last = np.maximum(until - phase.horizon, np.minimum(until - 1, 1))
         first = np.minimum(min_history, last)
-        origins = np.where(until >= 2, last - first + 1, 0)
+        origins = np.where(phase.learned, last - first + 1, 0)
         if not origins.any():
             raise DataError(
                 f"no series has two steps before the first origin of phase {phase.name}: there is"

@@ -69,8 +69,7 @@ def forecast_phase(
     assert isinstance(model, nn.Module)
     assert model.horizon == phase.horizon
     model.to(device).eval()
-    # a series without two steps to fit gave no window to training
-    tensors = PanelTensors(panel, device, phase.fitted & (phase.fit_until >= 2))
+    tensors = PanelTensors(panel, device, phase.learned)
     window, series = np.nonzero(phase.origin >= 0)
     origin = torch.from_numpy(phase.origin[window, series]).to(device)
     places = torch.from_numpy(series).to(device)
@@ -249,10 +248,7 @@ def _asked(
 ) -> _Asked:
     origins = np.concatenate([phase.origin for phase in phases])  # (W, S)
     fitted = np.concatenate(
-        [
-            np.broadcast_to(np.where(phase.fitted, phase.fit_until, 0), phase.origin.shape)
-            for phase in phases
-        ]
+        [np.broadcast_to(phase.fit_until, phase.origin.shape) for phase in phases]
     )
     window, series = np.nonzero(origins >= 0)
     origin = origins[window, series]

@@ -71,11 +71,11 @@ class BacktestEvaluator:
         self._window = torch.from_numpy(window).to(device)
         self._series = torch.from_numpy(series).to(device)
         self._origin = torch.from_numpy(origin).to(device)
-        self._tensors = PanelTensors(panel, device, phase.fitted & (phase.fit_until >= 2))
+        self._tensors = PanelTensors(panel, device, phase.learned)
         self._horizon, self._block, self._device = phase.horizon, block, device
         self._metrics = ForecastMetrics(quantiles, len(phase.origin)).to(device)
 
-    def blocks(self, share: Share) -> OriginBlocks:
+    def blocks(self, model: nn.Module, share: Share) -> OriginBlocks:
         """What a process asks."""
         return OriginBlocks(len(self._series), self._block, self._device, share)
 

@@ -34,9 +34,7 @@ def example_series(
     Returns:
         What examples.json holds: the history is three horizons long, unknown values are None.
     """
-    last = ForecastPhase(
-        phase.name, phase.fit_until, phase.origin[-1:], phase.horizon, phase.fitted
-    )
+    last = ForecastPhase(phase.name, phase.fit_until, phase.origin[-1:], phase.horizon)
     rows = judge(panel, [last], [forecast[-1:]], quantiles).per_series
     rows = rows[rows["wape"].notna()]
     rows = rows[rows["sum_y"] >= rows["sum_y"].median()].sort_values("wape", kind="stable")

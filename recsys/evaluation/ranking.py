@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.data.loaders import ALONE, Share
-from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.metrics.ranking import (
     RankingMetrics,
@@ -23,7 +22,7 @@ from recsys.metrics.ranking import (
     ranking_metrics,
     recall,
 )
-from recsys.models.recommender import Query, Recommender, reads_age
+from recsys.models.recommender import Query, Recommender
 
 VIEWS = ("new", "all", "candidates")
 # of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
@@ -213,19 +212,7 @@ class RankingEvaluator:
             if model.reads_history
             else users.new_zeros(len(users), 0)
         )
-        return Query(users, history, self._age(users) if reads_age(model) else None)
-
-    def _age(self, users: Tensor) -> Tensor:
-        """Days from each purchase of these users (B,) to the end of the fitted part, (B, L)."""
-        day = self._data.interactions.day
-        if day is None:
-            raise ConfigError(
-                "the model reads the age of purchases, and the data has no timestamps; set"
-                " data.columns.timestamp, or choose another model"
-            )
-        today = int(day.max())
-        days = Ragged(self._history.indptr, day.to(self.device))
-        return (today - days.padded(users, today)).float()
+        return Query(users, history)
 
     def compute(self) -> dict[str, float]:
         """Flat metrics of what was added, over all processes."""
@@ -273,8 +260,7 @@ class RankingEvaluator:
         items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
-        age = None if query.age is None else query.age[listed]
-        asked = Query(query.user[listed], query.history[listed], age)
+        asked = Query(query.user[listed], query.history[listed])
         scores = (
             model.forward(asked, items.masked_fill(padding, 0))
             .float()

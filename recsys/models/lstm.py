@@ -179,20 +179,20 @@ class LSTMForecaster(nn.Module):
     def _lags(self, z: Tensor, mark: Tensor) -> tuple[Tensor, Tensor]:
         """For every season: z in the last one that is known, its mark, and the mean of several."""
         total, context = self.history_length, self.context_length
-        past, ahead = [], []
+        past: list[Tensor] = []
+        ahead: list[Tensor] = []
         for lag, averaged in zip(self.lags, self.seasons_averaged, strict=True):
+            # last season first, (seasons, B, ·)
+            ends = range(total - lag, total - (averaged + 1) * lag, -lag)
             within = torch.arange(self.horizon, device=z.device) % lag  # (H,)
-            sums = [z.new_zeros(()), z.new_zeros(()), z.new_zeros(()), z.new_zeros(())]
-            for season in range(1, averaged + 1):
-                back = slice(total - context - season * lag, total - season * lag)
-                at = total - season * lag + within
-                found = [z[:, back], mark[:, back], z[:, at], mark[:, at]]
-                if season == 1:
-                    past += found[:2]
-                    ahead += found[2:]
-                sums = [sum_ + one for sum_, one in zip(sums, found, strict=True)]
-            past.append(sums[0] / sums[1].clamp(min=1))
-            ahead.append(sums[2] / sums[3].clamp(min=1))
+            for features, places in (
+                (past, [slice(end - context, end) for end in ends]),
+                (ahead, [end + within for end in ends]),
+            ):
+                values = torch.stack([z[:, place] for place in places])
+                marks = torch.stack([mark[:, place] for place in places])
+                mean = values.sum(dim=0) / marks.sum(dim=0).clamp(min=1)
+                features += [values[0], marks[0], mean]
         return torch.stack(past, dim=2), torch.stack(ahead, dim=2)
 
     def _known(self, window: Window) -> tuple[Tensor, Tensor]:
@@ -256,6 +256,11 @@ class LSTMForecaster(nn.Module):
             )
         if not 0 < levels[0] <= levels[-1] < 1:
             raise ConfigError(f"evaluation.quantiles={list(levels)}: they lie between 0 and 1")
+        if distribution == "student_t" and len(levels) < 2:
+            raise ConfigError(
+                "evaluation.quantiles=[0.5]: model.distribution=student_t has a width, so ask for"
+                " quantiles beside the median too"
+            )
         if distribution not in ("quantiles", "student_t"):
             raise ConfigError(f"model.distribution={distribution!r}: choose quantiles or student_t")
         if len(self.seasons_averaged) != len(self.lags):

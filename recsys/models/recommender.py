@@ -14,20 +14,15 @@ class Query(NamedTuple):
     Attributes:
         user: index of the user, int64 (B,).
         history: item indices bought so far, latest last, int64 (B, L), padded with I (= num_items).
-        age: days from each purchase to the question, float32 (B, L), 0 in the padding; only for
-            models that say `reads_age = True`.
     """
 
     user: Tensor
     history: Tensor
-    age: Tensor | None = None
 
 
 @runtime_checkable
 class Recommender(Protocol):
     """A network, or a fitted table, that scores items; a higher score is recommended first.
-
-    One that reads the age of purchases has an attribute `reads_age`, which is True.
 
     Attributes:
         num_users, num_items: size of the vocabularies.
@@ -51,8 +46,3 @@ class Recommender(Protocol):
         factorised.
         """
         ...
-
-
-def reads_age(model: object) -> bool:
-    """Whether the model is asked with `Query.age`."""
-    return getattr(model, "reads_age", False)

@@ -138,7 +138,7 @@ class ForecastFacts(RunFacts):
     @property
     def unit(self) -> str:
         """Unit and step of what is forecast: units sold a day."""
-        return per_step(str(self.config.get("data", {}).get("measure")), self.step)
+        return per_step(self.config.get("data", {}).get("measure"), self.step)
 
     @property
     def num_series(self) -> int:

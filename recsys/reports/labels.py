@@ -164,9 +164,14 @@ def view_words(view: str) -> Words:
     return VIEWS.get(view, Words(view, view, ""))
 
 
-def per_step(measure: str, step: str) -> str:
-    """Unit and step: units sold a day; sales a day, where nothing says what is counted."""
-    return f"{MEASURES.get(measure, 'sales')} {PER_STEP.get(step, 'a step')}"
+def unit_of(measure: str | None) -> str:
+    """What y counts: units sold; sales, where nothing says what is counted."""
+    return MEASURES.get(str(measure), "sales")
+
+
+def per_step(measure: str | None, step: str) -> str:
+    """Unit and step: units sold a day."""
+    return f"{unit_of(measure)} {PER_STEP.get(step, 'a step')}"
 
 
 def protocol(split: dict[str, object]) -> str:

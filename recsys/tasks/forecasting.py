@@ -1,16 +1,14 @@
 """From a panel of sales to a judged forecaster, and from its run to a bundle."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
-from recsys.composition import CONF, closest, instantiate, takes
+from recsys.composition import closest, instantiate, takes
 from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.transactions import fingerprint
@@ -20,21 +18,24 @@ from recsys.evaluation.backtest import BacktestResult, forecast_phase, forecast_
 from recsys.evaluation.forecast_examples import example_series
 from recsys.export import SampleWindows, write_forecaster_bundle
 from recsys.models.statistical import Statistical
-from recsys.reports.console import print_forecast_leaderboard, print_panel_report, say
+from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.html import write_report
+from recsys.reports.labels import unit_of
 from recsys.runs import RunFolder, record
 from recsys.tasks.setup import (
     add_seconds,
     evaluation_device,
     make_loggers,
+    model_settings,
+    note_training,
+    optimization,
     provenance,
     seed_everything,
     trainer_options,
 )
 from recsys.training.fit import FitResult, Validation
 from recsys.training.fit_forecaster import fit_forecaster
-from recsys.training.forecast_module import ForecastObjective
-from recsys.training.optimization import Optimization
+from recsys.training.forecast_problem import ForecastObjective
 
 # windows that an export compares torch and graph on
 EXPORTED_WINDOWS = 64
@@ -61,10 +62,7 @@ def run_forecaster(
         if fitted is not None:
             run.write_weights(phase.name, model)
             epochs = fitted.epochs
-            add_seconds(metrics, "train/seconds", fitted.seconds)
-            metrics["train/samples_per_second"] = fitted.samples_per_second
-            metrics["train/epochs"] = epochs
-            say(f"{phase.name}: epoch {epochs} in {fitted.seconds:.1f} s" + _found(fitted, config))
+            note_training(metrics, phase.name, fitted, config["train"]["monitor"])
         if not len(phase.origin):
             continue
         start = time.perf_counter()
@@ -111,12 +109,8 @@ def export_forecaster(run: RunFolder, bundle: Path) -> Path:
         covariate_names=data["covariates"],
         histories=SampleWindows(**run.read_arrays("windows.npz")),
         provenance=provenance(run),
-        unit=UNITS[run.read_config()["data"].get("measure", "quantity")],
+        unit=unit_of(run.read_config()["data"].get("measure")),
     )
-
-
-# what a step of y counts, by `data.measure`
-UNITS = {"quantity": "units sold", "value": "value of sales", "lines": "lines sold"}
 
 
 def _build(config: dict[str, Any], num_series: int, num_covariates: int, step_seconds: int) -> Any:
@@ -166,9 +160,7 @@ def _fit(
         panel,
         phase,
         objective=ForecastObjective(**config["loss"]),
-        optimization=Optimization(
-            train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"]
-        ),
+        optimization=optimization(config),
         seed=seed,
         folder=run.path / "checkpoints" / phase.name,
         trainer_options=trainer_options(config),
@@ -231,10 +223,7 @@ def _judge_tests(
 
 
 def _baseline(name: str) -> Statistical:
-    files = {file.stem: file for file in (CONF / "model").glob("*.yaml")}
-    settings = {
-        stem: yaml.safe_load(file.read_text(encoding="utf-8")) for stem, file in files.items()
-    }
+    settings = model_settings()
     known = [stem for stem, plain in settings.items() if takes(plain, "season_length")]
     if name not in known:
         raise ConfigError(
@@ -270,14 +259,10 @@ def _finish(
     metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
     run.write_json("data_report.json", report.to_json() | {"step_seconds": panel.step_seconds})
     run.write_json("series.json", panel.series_ids.tolist())
-    split = [array for p in phases for array in (p.fit_until, p.origin, p.fitted)]
+    split = [array for p in phases for array in (p.fit_until, p.origin)]
     run.write_json(
         "run.json", record("forecaster", config, report.fingerprint, fingerprint(*split))
     )
     run.write_json("metrics.json", metrics)
     print_forecast_leaderboard(metrics, str(config["choices"]["model"]))
     write_report(run)
-
-
-def _found(fitted: FitResult, config: dict[str, Any]) -> str:
-    return "" if math.isnan(fitted.value) else f", {config['train']['monitor']} {fitted.value:.4f}"

@@ -1,15 +1,13 @@
 """From transactions to a judged recommender, and from its run to a bundle."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from torch import nn
 
-from recsys.composition import CONF, closest, instantiate, takes
+from recsys.composition import closest, instantiate, takes
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits import Phase
@@ -18,21 +16,23 @@ from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
 from recsys.export import write_recommender_bundle
-from recsys.reports.console import print_data_report, print_leaderboard, say
+from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.html import write_report
 from recsys.runs import RunFolder, record
 from recsys.tasks.setup import (
     add_seconds,
     evaluation_device,
     make_loggers,
+    model_settings,
+    note_training,
+    optimization,
     provenance,
     seed_everything,
     trainer_options,
 )
 from recsys.training.fit import FitResult, Validation
 from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_module import Objective
+from recsys.training.ranking_problem import Objective
 
 
 def run_recommender(
@@ -65,10 +65,7 @@ def run_recommender(
             add_seconds(metrics, "train/seconds", time.perf_counter() - start)
         else:
             epochs = fitted.epochs
-            add_seconds(metrics, "train/seconds", fitted.seconds)
-            metrics["train/samples_per_second"] = fitted.samples_per_second
-            metrics["train/epochs"] = epochs
-            say(f"{name}: epoch {epochs} in {fitted.seconds:.1f} s" + _found(fitted, config))
+            note_training(metrics, name, fitted, config["train"]["monitor"])
         if config["evaluation"]["views"] and name != "ship":
             _judge(config, model, data, transactions, run, metrics)
     _finish(config, run, transactions, phases, data, metrics)
@@ -200,9 +197,7 @@ def _fit(
         model,
         data,
         objective=Objective(**config["loss"]),
-        optimization=Optimization(
-            train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"]
-        ),
+        optimization=optimization(config),
         seed=seed,
         folder=run.path / "checkpoints" / data.name,
         trainer_options=trainer_options(config),
@@ -259,14 +254,13 @@ def _evaluate(
 def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
     """Rows beside the model: closed-form models, fitted and judged on the same phase."""
     metrics: dict[str, float] = {}
+    settings = model_settings()
     for name in config["evaluation"]["baselines"]:
-        known = [file.stem for file in (CONF / "model").glob("*.yaml")]
-        if name not in known:
+        if name not in settings:
             raise ConfigError(
-                f"evaluation.baselines: {name} does not exist; {closest(name, known)}"
+                f"evaluation.baselines: {name} does not exist; {closest(name, list(settings))}"
             )
-        settings = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
-        model: Any = _build(settings, data.vocabulary)
+        model: Any = _build(settings[name], data.vocabulary)
         if not hasattr(model, "fit"):
             raise ConfigError(
                 f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
@@ -275,7 +269,3 @@ def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
         found = _evaluate(config, model, data).metrics
         metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
     return metrics
-
-
-def _found(fitted: FitResult, config: dict[str, Any]) -> str:
-    return "" if math.isnan(fitted.value) else f", {config['train']['monitor']} {fitted.value:.4f}"

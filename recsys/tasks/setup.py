@@ -1,5 +1,6 @@
 """What every task takes from a configuration: seed, trainer, loggers, device."""
 
+import math
 import random
 import re
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from pytorch_lightning.loggers import Logger
 
-from recsys.composition import instantiate
+from recsys.composition import CONF, instantiate
+from recsys.reports.console import say
 from recsys.runs import RunFolder
+from recsys.training.fit import FitResult
+from recsys.training.optimization import Optimization
 
 
 def seed_everything(seed: int) -> None:
@@ -40,6 +45,27 @@ def evaluation_device(config: dict[str, Any]) -> str:
     """Where models are judged: a GPU where the trainer may use one."""
     asks = config["trainer"]["accelerator"] in ("gpu", "auto")
     return "cuda" if asks and torch.cuda.is_available() else "cpu"
+
+
+def optimization(config: dict[str, Any]) -> Optimization:
+    """How parameters move."""
+    train = config["train"]
+    return Optimization(train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"])
+
+
+def model_settings() -> dict[str, dict[str, Any]]:
+    """Name of every model that comes with the project to its plain settings."""
+    files = (CONF / "model").glob("*.yaml")
+    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def note_training(metrics: dict[str, float], phase: str, fitted: FitResult, monitor: str) -> None:
+    """Adds how a training went, and says it."""
+    add_seconds(metrics, "train/seconds", fitted.seconds)
+    metrics["train/samples_per_second"] = fitted.samples_per_second
+    metrics["train/epochs"] = fitted.epochs
+    found = "" if math.isnan(fitted.value) else f", {monitor} {fitted.value:.4f}"
+    say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}")
 
 
 def add_seconds(metrics: dict[str, float], key: str, seconds: float) -> None:

@@ -14,8 +14,9 @@ from recsys.data.panel import SEASONALITY, SalesPanel
 from recsys.errors import ConfigError
 from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.training.fit import FitResult, Validation, fit_module
-from recsys.training.forecast_module import ForecastModule, ForecastObjective
+from recsys.training.forecast_problem import ForecastObjective, ForecastProblem
 from recsys.training.optimization import Optimization
+from recsys.training.training_module import TrainingModule
 
 # of a covariate that never changes
 NO_SPREAD = 1.0
@@ -57,7 +58,16 @@ def fit_forecaster(
     model.covariate_scale.copy_(scale)  # type: ignore[operator]
     quantiles: tuple[float, ...] = model.quantiles  # type: ignore[assignment]
 
-    def build(device: torch.device) -> ForecastModule:
+    problem = ForecastProblem(
+        panel,
+        phase,
+        objective,
+        model,  # type: ignore[arg-type]
+        seasonality or SEASONALITY[panel.step],
+        seed,
+    )
+
+    def build(device: torch.device) -> TrainingModule:
         evaluator = None
         if validation is not None:
             evaluator = BacktestEvaluator(panel, phase, quantiles, seasonality, device)
@@ -67,16 +77,7 @@ def fit_forecaster(
                     f"train.monitor={validation.monitor!r} is not among the metrics of forecasts: "
                     + ", ".join(known)
                 )
-        return ForecastModule(
-            model,
-            panel,
-            phase,
-            objective,
-            optimization,
-            seasonality or SEASONALITY[panel.step],
-            seed,
-            evaluator,
-        )
+        return TrainingModule(model, problem, optimization, seed, evaluator)
 
     return fit_module(
         build,
@@ -94,11 +95,9 @@ def covariate_scale(panel: SalesPanel, phase: ForecastPhase) -> np.ndarray:
     """How much each covariate usually moves within a series, over what is fitted: root of the mean
     over series of its variance, float32 (F,); 1 for one that never moves.
     """
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    step = np.arange(len(panel.y)) - panel.indptr[series]
-    until = np.where(phase.fitted, phase.fit_until, 0)
-    values = panel.covariates[step < until[series]].astype(np.float64)  # (N', F)
-    of = series[step < until[series]]
+    fitted = panel.before(phase.fit_until)
+    values = panel.covariates[fitted].astype(np.float64)  # (N', F)
+    of = np.repeat(np.arange(len(panel)), panel.lengths)[fitted]
     known = ~np.isnan(values)
     values = np.where(known, values, 0.0)
 

@@ -11,9 +11,11 @@ from torch import nn
 from recsys.data.interactions import PhaseData
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import RankingEvaluator
+from recsys.models.recommender import Recommender
 from recsys.training.fit import FitResult, Validation, fit_module
 from recsys.training.optimization import Optimization
-from recsys.training.ranking_module import Objective, RankingModule
+from recsys.training.ranking_problem import Objective, RankingProblem
+from recsys.training.training_module import TrainingModule
 
 
 def fit_recommender(
@@ -50,12 +52,14 @@ def fit_recommender(
         ConfigError: the monitor is no metric of the data.
         DataError: nobody can be asked in the validation part.
     """
+    assert isinstance(model, Recommender)
+    problem = RankingProblem(data.interactions, objective, seed)
 
-    def build(device: torch.device) -> RankingModule:
+    def build(device: torch.device) -> TrainingModule:
         evaluator = None
         if validation is not None:
             evaluator = _evaluator(validation.monitor, data, ks, block_mb, device)
-        return RankingModule(model, data.interactions, objective, optimization, seed, evaluator)
+        return TrainingModule(model, problem, optimization, seed, evaluator)
 
     return fit_module(
         build,

@@ -6,7 +6,7 @@ Axes: B windows, T steps of history, H steps of the horizon, Q quantiles.
 import torch
 from torch import Tensor
 
-from recsys.models.lstm import STUDENT_T_FREEDOM, student_t_quantiles
+from recsys.models.lstm import STUDENT_T_FREEDOM
 
 # a window that repeats its last season exactly does not weigh without end
 SMALLEST_SEASONAL_SHARE = 0.05
@@ -27,22 +27,20 @@ def quantile_loss(forecast: Tensor, target: Tensor, quantiles: Tensor) -> Tensor
     return 2 * torch.maximum(quantiles * error, (quantiles - 1) * error).mean(dim=2)
 
 
-def student_t_loss(forecast: Tensor, target: Tensor, quantiles: Tensor) -> Tensor:
+def student_t_loss(forecast: Tensor, target: Tensor, standard: Tensor) -> Tensor:
     """Negative log-likelihood of a Student-t distribution, up to a constant.
 
     Args:
         forecast: its quantiles, from which location and scale are read back, (B, H, Q).
         target: (B, H).
-        quantiles: (Q,), more than one.
+        standard: the same quantiles of the standard distribution, (Q,), more than one.
 
     Returns:
         (B, H). Source: Salinas et al., DeepAR, IJF 2020, with the likelihood of Lange, Little and
         Taylor, JASA 1989, at fixed degrees of freedom.
     """
-    at = student_t_quantiles(quantiles)  # (Q,)
-    width = (at[-1] - at[0]).clamp(min=1e-6)
-    scale = (forecast[..., -1] - forecast[..., 0]) / width  # (B, H)
-    location = forecast[..., -1] - at[-1] * scale
+    scale = (forecast[..., -1] - forecast[..., 0]) / (standard[-1] - standard[0])  # (B, H)
+    location = forecast[..., -1] - standard[-1] * scale
     distance = ((target - location) / scale).square()
     freedom = STUDENT_T_FREEDOM
     return scale.log() + (freedom + 1) / 2 * torch.log1p(distance / freedom)

@@ -19,7 +19,7 @@ from recsys.inference.arguments import setting
 from recsys.models.lstm import LSTMForecaster
 from recsys.training.fit_forecaster import fit_forecaster
 from recsys.training.forecast_losses import quantile_loss
-from recsys.training.forecast_module import ForecastObjective
+from recsys.training.forecast_problem import ForecastObjective
 from recsys.training.optimization import Optimization
 
 DAY = 86_400
@@ -48,8 +48,7 @@ def forecasting(arguments: ForecastingArguments) -> None:
     panel = _generated(arguments)
     until = panel.lengths - arguments.horizon
     nobody = np.full((0, len(panel)), -1)
-    everyone = np.ones(len(panel), dtype=bool)
-    phase = ForecastPhase("ship", until, nobody, arguments.horizon, everyone)
+    phase = ForecastPhase("ship", until, nobody, arguments.horizon)
     seconds: dict[str, list[float]] = {"bare torch loop": [], "recsys through Lightning": []}
     for round_number in range(arguments.rounds + 1):
         torch.manual_seed(1)

@@ -22,7 +22,7 @@ from recsys.models.recommender import Query
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import bce
 from recsys.training.optimization import Optimization
-from recsys.training.ranking_module import Objective
+from recsys.training.ranking_problem import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,6 @@ def test_test_windows_are_the_last_and_validation_lies_before_them() -> None:
     assert [phase.fit_until.tolist() for phase in phases.values()] == [[8], [14], [17]]
     assert all(phase.horizon == 3 for phase in phases.values())
     assert phases["val"].origin.dtype == phases["val"].fit_until.dtype == np.int64
-    assert phases["val"].fitted.dtype == bool
 
 
 def test_no_window_of_validation_reaches_into_the_test() -> None:
@@ -103,7 +102,7 @@ def test_series_is_asked_only_when_it_has_begun() -> None:
         "test-2": [[17, 4, 3]],
     }
     assert phases["val"].fit_until.tolist() == [11, 0, 0]
-    assert phases["val"].fitted.tolist() == [True, False, False]
+    assert (phases["val"].fit_until > 0).tolist() == [True, False, False]
     assert panel.report.phases["test-1"]["not_asked_not_begun"] == 1
 
 
@@ -111,7 +110,7 @@ def test_series_that_begins_after_the_fitted_part_is_asked_and_new() -> None:
     panel = panel_of((0, [1] * 20), (15, [1] * 5))
     phase = cut(panel, horizon=3, windows=2, refit=False)["test-1"]
     assert phase.origin.tolist() == [[14, -1], [17, 2]]
-    assert phase.fitted.tolist() == [True, False]
+    assert (phase.fit_until > 0).tolist() == [True, False]
     assert phase.fit_until.tolist() == [14, 0]
     assert panel.report.phases["test-1"]["series_new"] == 1
     later = cut(panel, horizon=3, windows=2, refit=False, min_steps=3)["test-1"]
@@ -122,7 +121,9 @@ def test_new_series_is_fitted_once_it_is_long_enough() -> None:
     panel = panel_of((0, [1] * 30), (20, [1] * 10))
     phases = cut(panel, horizon=5, windows=3, stride=4, min_steps=3, validation_windows=0)
     assert origins(phases) == {"test-1": [[17, -1]], "test-2": [[21, -1]], "test-3": [[25, 5]]}
-    assert [p.fitted.tolist() for p in phases.values()] == [[True, False]] * 2 + [[True, True]]
+    assert [(p.fit_until > 0).tolist() for p in phases.values()] == [[True, False]] * 2 + [
+        [True, True]
+    ]
     assert phases["test-2"].fit_until.tolist() == [21, 0]
 
 
@@ -130,7 +131,7 @@ def test_short_series_are_left_out_of_every_phase() -> None:
     panel = panel_of((0, [1] * 20), (10, [1] * 10), (11, [1] * 9))
     phases = cut(panel, horizon=3, windows=2, min_steps=4)
     assert origins(phases)["test-2"] == [[17, 7, -1]]
-    assert phases["test-2"].fitted.tolist() == [True, True, False]
+    assert (phases["test-2"].fit_until > 0).tolist() == [True, True, False]
     left_out = "series left out: fewer than 4 steps before the first test window"
     assert panel.report.decisions[left_out] == 1
 
@@ -144,7 +145,7 @@ def test_share_of_selling_steps_is_counted_from_the_first_step_of_the_panel() ->
         (10, [1] * 2),
     )
     phases = cut(panel, horizon=2, min_selling_share=0.5)
-    assert phases["test-1"].fitted.tolist() == [True, False, False, True, False]
+    assert (phases["test-1"].fit_until > 0).tolist() == [True, False, False, True, False]
     assert origins(phases)["test-1"] == [[10, -1, -1, 6, -1]]
     assert panel.report.decisions == {
         "series left out: sold in 0.5 or less of the steps before the first test window": 2,
@@ -167,7 +168,7 @@ def test_sales_in_the_test_do_not_decide_who_is_in() -> None:
             cut(panel, horizon=2, windows=2, min_selling_share=share) for panel in (sold, unsold)
         ]
         assert origins(phases[0]) == origins(phases[1])
-        assert phases[0]["test-2"].fitted.tolist() == [True, share < 0.25]
+        assert (phases[0]["test-2"].fit_until > 0).tolist() == [True, share < 0.25]
 
 
 def test_splitting_twice_counts_once() -> None:
@@ -264,7 +265,7 @@ def test_shipped_model_reads_everything_and_is_asked_nothing() -> None:
     (phase,) = ShipForecaster(horizon=4, min_steps=5)(panel, seed=1)
     assert (phase.name, phase.horizon) == ("ship", 4)
     assert phase.fit_until.tolist() == [20, 0]
-    assert phase.fitted.tolist() == [True, False]
+    assert (phase.fit_until > 0).tolist() == [True, False]
     assert phase.origin.shape == (0, 2)
     assert panel.report.phases["ship"] == {"series_fitted": 1, "steps_fitted": 20}
     with pytest.raises(DataError, match="has 20 steps, fewer than evaluation.split.min_steps=21"):

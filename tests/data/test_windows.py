@@ -30,8 +30,7 @@ def panel_of(*lengths: int) -> SalesPanel:
     )
 
 
-def batches(panel, until, horizon=3, fitted=None, **options):
-    fitted = np.ones(len(panel), dtype=bool) if fitted is None else fitted
+def batches(panel, until, horizon=3, **options):
     origin = np.full((1, len(panel)), -1)
     settings = {
         "history_length": 5,
@@ -44,7 +43,7 @@ def batches(panel, until, horizon=3, fitted=None, **options):
         "epoch": lambda: 0,
         "share": Share(),
     }
-    phase = ForecastPhase("val", np.array(until), origin, horizon, fitted)
+    phase = ForecastPhase("val", np.array(until), origin, horizon)
     return WindowBatches(panel, phase, **settings | options)
 
 
@@ -115,8 +114,7 @@ def test_long_series_do_not_drown_short_ones_unless_asked_to():
 
 def test_series_left_out_are_never_drawn():
     panel = panel_of(20, 20, 20)
-    fitted = np.array([True, True, False])
-    for window, _ in batches(panel, [20, 1, 20], fitted=fitted, num_batches=20):
+    for window, _ in batches(panel, [20, 1, 0], num_batches=20):
         assert set(window.series.tolist()) == {0}
 
 

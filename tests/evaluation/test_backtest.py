@@ -52,10 +52,12 @@ def panel_of(*series: list[float] | np.ndarray, step: str = "day") -> SalesPanel
     return SalesPanel(names, start, indptr, y, nothing, (), step, "UTC", PanelReport("test"))
 
 
-def phase_of(*origin: list[int], horizon: int = 2, **changes: np.ndarray) -> ForecastPhase:
+def phase_of(
+    *origin: list[int], horizon: int = 2, fit_until: list[int] | None = None
+) -> ForecastPhase:
     origins = np.array(origin)
-    fit = {"fit_until": np.maximum(origins[0], 0), "fitted": origins[0] > 0} | changes
-    return ForecastPhase("test-1", fit["fit_until"], origins, horizon, fit["fitted"])
+    fitted = np.maximum(origins[0], 0) if fit_until is None else np.array(fit_until)
+    return ForecastPhase("test-1", fitted, origins, horizon)
 
 
 def repeated(phase: ForecastPhase, *values: list[float]) -> np.ndarray:
@@ -72,7 +74,7 @@ FORECAST = repeated(PHASE, [3, 4], [5, 10])
 
 def test_network_is_asked_in_blocks_and_answers_in_place() -> None:
     panel = panel_of(np.arange(10.0), np.arange(100.0, 106.0), np.arange(200.0, 210.0))
-    phase = phase_of([8, 2, -1], [9, 3, 5], fitted=np.array([True, False, True]))
+    phase = phase_of([8, 2, -1], [9, 3, 5], fit_until=[8, 0, 0])
     model = LastValue(3, 2).train()
     forecast = forecast_phase(model, panel, phase, block=2)
     assert model.asked == [2, 2, 1]
@@ -101,7 +103,7 @@ def test_forecast_that_is_no_number_is_told() -> None:
 
 
 def test_phase_that_asks_nothing_has_no_forecast() -> None:
-    nothing = ForecastPhase("ship", np.ones(2), np.empty((0, 2), dtype=np.int64), 2, np.ones(2) > 0)
+    nothing = ForecastPhase("ship", np.ones(2), np.empty((0, 2), dtype=np.int64), 2)
     assert forecast_phase(LastValue(2, 2), PANEL, nothing).shape == (0, 2, 2, 3)
 
 
@@ -236,15 +238,8 @@ def test_series_of_weeks_is_short_under_a_year() -> None:
 
 def test_series_that_was_hardly_fitted_is_new() -> None:
     panel = panel_of(np.ones(70), np.ones(70))
-    both, one = np.array([True, True]), np.array([True, False])
-    for fit_until, fitted, expected in (
-        ([20, 2], both, []),
-        ([20, 1], both, ["new"]),
-        ([20, 0], both, ["new"]),
-        ([20, 20], one, ["new"]),
-    ):
-        phase = phase_of([20, 20], fit_until=np.array(fit_until), fitted=fitted)
-        assert slices_of(panel, phase) == expected
+    for fit_until, expected in (([20, 2], []), ([20, 1], ["new"]), ([20, 0], ["new"])):
+        assert slices_of(panel, phase_of([20, 20], fit_until=fit_until)) == expected
 
 
 def test_slices_have_metrics_of_their_own() -> None:

@@ -27,7 +27,7 @@ def panel_of(sales: list[float], steps: int = 20) -> SalesPanel:
 
 def phase_of(*origin: list[int]) -> ForecastPhase:
     origins = np.array(origin)
-    return ForecastPhase("test-1", np.maximum(origins[0], 0), origins, 4, origins[0] > 0)
+    return ForecastPhase("test-1", np.maximum(origins[0], 0), origins, 4)
 
 
 def forecast_of(panel: SalesPanel, phase: ForecastPhase, off: list[float]) -> np.ndarray:

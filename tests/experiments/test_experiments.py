@@ -156,17 +156,17 @@ def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monke
     overrides = ["model=gmf", "evaluation.min_buyers=1", *SMALL, "train.max_epochs=3"]
     whole = run_experiment(compose(overrides), tiny_world / "whole")
     calls = []
-    from recsys.training.ranking_module import RankingModule
+    from recsys.training.training_module import TrainingModule
 
-    step = RankingModule.on_train_epoch_start
+    step = TrainingModule.on_train_epoch_start
 
-    def interrupted(module: RankingModule) -> None:
+    def interrupted(module: TrainingModule) -> None:
         calls.append(1)
         if len(calls) == 5:  # the second epoch of the refit
             raise KeyboardInterrupt
         step(module)
 
-    monkeypatch.setattr(RankingModule, "on_train_epoch_start", interrupted)
+    monkeypatch.setattr(TrainingModule, "on_train_epoch_start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(compose(overrides), tiny_world / "stopped")
     assert not (tiny_world / "stopped" / "metrics.json").exists()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from recsys.experiment import main
-from recsys.training.ranking_module import RankingModule
+from recsys.training.training_module import TrainingModule
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_multirun_leaves_a_run_for_every_choice(table, capsys):
 def test_no_model_outlives_its_run(table):
     multirun(table, "model=gmf", "seed=1,2", "logger=none")
     gc.collect()
-    assert not [kept for kept in gc.get_objects() if type(kept) is RankingModule]
+    assert not [kept for kept in gc.get_objects() if type(kept) is TrainingModule]
 
 
 def test_csv_and_tensorboard_logs_hold_the_curves(table):

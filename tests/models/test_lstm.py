@@ -184,6 +184,7 @@ def test_scaling_inverts_itself():
         ({"quantiles": (0.0, 0.5)}, "between 0 and 1"),
         ({"calendar": ("week",)}, "'week' is unknown"),
         ({"distribution": "normal"}, "choose quantiles or student_t"),
+        ({"distribution": "student_t", "quantiles": (0.5,)}, "has a width"),
         ({"context_length": 0}, "context_length: 0 is too small"),
         ({"lags": (7, 14), "seasons_averaged": (1,)}, "give one for each lag"),
     ],

@@ -37,8 +37,7 @@ def panel_of(*series: list[float] | np.ndarray, step: str = "day") -> SalesPanel
 
 def phase_of(*origin: list[int], horizon: int = 3) -> ForecastPhase:
     origins = np.array(origin)
-    everyone = np.ones(origins.shape[1], dtype=bool)
-    return ForecastPhase("test-1", np.maximum(origins[0], 0), origins, horizon, everyone)
+    return ForecastPhase("test-1", np.maximum(origins[0], 0), origins, horizon)
 
 
 def weekly(weeks: int, seed: int = 0) -> np.ndarray:

@@ -39,6 +39,4 @@ def make_panel(lengths: list[int], seed: int = 0, promotions: bool = False) -> S
 def last_steps(panel: SalesPanel, horizon: int, name: str = "val", back: int = 1) -> ForecastPhase:
     """Fitted on all but the last `back` horizons, asked about the first of those."""
     until = panel.lengths - back * horizon
-    return ForecastPhase(
-        name, until, until[None, :].copy(), horizon, np.ones(len(panel), dtype=bool)
-    )
+    return ForecastPhase(name, until, until[None, :].copy(), horizon)

@@ -22,7 +22,7 @@ from recsys.training.checkpoints import load_checkpoint
 from recsys.training.fit import Validation
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.optimization import Optimization
-from recsys.training.ranking_module import Objective
+from recsys.training.ranking_problem import Objective
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 MODELS = {

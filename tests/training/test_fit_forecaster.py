@@ -15,11 +15,11 @@ from scipy import stats
 from recsys.data.origins import ForecastPhase
 from recsys.errors import ConfigError, DataError, TrainingError
 from recsys.evaluation.backtest import forecast_phase, judge
-from recsys.models.lstm import LSTMForecaster
+from recsys.models.lstm import LSTMForecaster, student_t_quantiles
 from recsys.training.fit import Validation
 from recsys.training.fit_forecaster import covariate_scale, fit_forecaster
 from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
-from recsys.training.forecast_module import ForecastObjective
+from recsys.training.forecast_problem import ForecastObjective
 from recsys.training.optimization import Optimization
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "gradient_clip_val": 1.0}
@@ -122,9 +122,7 @@ def test_short_and_empty_histories_train(tmp_path):
     y = panel.y.copy()
     y[10:20] = np.nan
     y[60:65] = 0.0
-    phase = ForecastPhase(
-        "val", np.array([53, 4, 2, 0]), np.full((1, 4), -1), HORIZON, np.ones(4, dtype=bool)
-    )
+    phase = ForecastPhase("val", np.array([53, 4, 2, 0]), np.full((1, 4), -1), HORIZON)
     model, _ = fit(replace(panel, y=y), phase, tmp_path, epochs=2)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -153,6 +151,13 @@ def test_a_monitor_that_is_never_a_number_is_said(tmp_path):
             tmp_path,
             validation=Validation("val/mase", mode="min"),
         )
+
+
+def test_a_likelihood_without_its_distribution_is_refused(tmp_path):
+    panel = make_panel([80])
+    objective = ForecastObjective("student_t")
+    with pytest.raises(ConfigError, match="loss=student_t needs model.distribution=student_t"):
+        fit(panel, last_steps(panel, HORIZON), tmp_path, objective=objective)
 
 
 def test_nobody_to_ask_is_said(tmp_path):
@@ -202,11 +207,11 @@ def test_the_quantile_loss_is_the_absolute_error_at_the_median():
 
 
 def test_the_student_t_loss_is_its_likelihood_up_to_a_constant():
-    levels = torch.tensor([0.1, 0.5, 0.9])
+    standard = student_t_quantiles(torch.tensor([0.1, 0.5, 0.9]))
     location, scale = 2.0, 1.5
     forecast = torch.tensor(stats.t.ppf([0.1, 0.5, 0.9], 4, location, scale)).float()
     targets = torch.tensor([[-1.0, 2.0, 6.0]])
-    got = student_t_loss(forecast.reshape(1, 1, 3).expand(1, 3, 3), targets, levels)[0]
+    got = student_t_loss(forecast.reshape(1, 1, 3).expand(1, 3, 3), targets, standard)[0]
     want = -stats.t.logpdf(targets[0].numpy(), 4, location, scale)
     difference = got.numpy() - want
     assert difference == pytest.approx([difference[0]] * 3, abs=1e-4)

@@ -1,0 +1,142 @@
+"""The LightningModule that trains any model on what its problem gives it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from recsys.data.loaders import Share, epoch_generator
+from recsys.training.loss_watch import LossWatch
+from recsys.training.optimization import Optimization
+
+
+class Problem(Protocol):
+    """What a model learns from: data and an objective."""
+
+    def batches(
+        self, device: torch.device, epoch: Callable[[], int], share: Share
+    ) -> Iterable[Any]:
+        """Batches of an epoch, with a length, drawn on the device for the process of `share`."""
+        ...
+
+    def loss(self, model: Any, batch: Any) -> tuple[Tensor, int]:
+        """The loss of a batch, a scalar, and how many samples were scored."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Judges a model block by block, over all processes."""
+
+    def blocks(self, model: Any, share: Share) -> Iterable[Tensor]:
+        """Blocks of questions, with a length, for the process of `share`."""
+        ...
+
+    def reset(self) -> None:
+        """Forgets all answers."""
+        ...
+
+    def update(self, model: Any, block: Tensor) -> None:
+        """Adds the answers to a block of questions."""
+        ...
+
+    def compute(self) -> dict[str, float]:
+        """Metrics over all processes, by name."""
+        ...
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains `model` on batches that are made on the device.
+
+    Args:
+        model: with parameters.
+        problem: what to learn from.
+        optimization: how parameters move.
+        seed: with the epoch and the process it decides dropout.
+        evaluator: judges the model after an epoch; None: no validation.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        problem: Problem,
+        optimization: Optimization,
+        seed: int,
+        evaluator: Evaluator | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._problem = problem
+        self._optimization = optimization
+        self._loss = LossWatch(optimization.lr)
+        self._seed = seed
+        self._evaluator = evaluator
+        self._batches: Any = None
+        self.samples = 0
+
+    def train_dataloader(self) -> Any:
+        """Batches of the whole training part, on the device of the model."""
+        if self._batches is None:
+            self._batches = self._problem.batches(
+                self.device, lambda: self.current_epoch, self._share()
+            )
+        return self._batches
+
+    def val_dataloader(self) -> Any:
+        """Blocks of questions."""
+        return () if self._evaluator is None else self._evaluator.blocks(self.model, self._share())
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The loss of a batch, a scalar."""
+        loss, samples = self._problem.loss(self.model, batch)
+        self.samples += samples
+        self._loss.add(loss, self.current_epoch, batch_idx)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Seeds dropout by (seed, epoch, process), so that a resumed epoch repeats it."""
+        generator = epoch_generator(
+            self._seed, self.current_epoch, self._share().rank, torch.device("cpu")
+        )
+        torch.manual_seed(generator.initial_seed())
+        self._loss.start(self.device)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the evaluator; no model with a broken loss is judged, let alone kept."""
+        if self._evaluator is not None:
+            self._evaluator.reset()
+        steps = self.trainer.fit_loop.epoch_loop.batch_idx
+        if self.trainer.training or steps > 0:
+            self._loss.check(self.current_epoch, steps)
+
+    def validation_step(self, block: Tensor, batch_idx: int) -> None:
+        """Adds a block of questions (B,)."""
+        assert self._evaluator is not None
+        self._evaluator.update(self.model, block)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/…`."""
+        if self._evaluator is not None:
+            found = self._evaluator.compute()
+            self.log_dict(
+                {f"val/{name}": value for name, value in found.items()}, rank_zero_only=False
+            )
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the mean loss of the epoch."""
+        steps = self.trainer.fit_loop.epoch_loop.batch_idx + 1
+        self._loss.check(self.current_epoch, steps - 1)
+        self.log("train/loss", self._loss.mean(steps), prog_bar=True, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what all processes together have scored since the training started or resumed."""
+        checkpoint["samples"] = self.samples * self.trainer.world_size
+
+    def configure_optimizers(self) -> Any:
+        """As `Optimization` says."""
+        steps = len(self.train_dataloader())
+        return self._optimization.configure(self.parameters(), steps, self.device)
+
+    def _share(self) -> Share:
+        return Share(self.global_rank, self.trainer.world_size)
