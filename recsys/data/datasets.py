@@ -192,7 +192,7 @@ def transactions(
         on_bad_rows: drop (counted) or error.
         duplicates: keep or drop repeated rows.
     """
-    read = read_table(path, columns, separator=separator, table=table)
+    read = read_table(path, columns, separator=separator, table=table, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
         names = names_of_items(read)
