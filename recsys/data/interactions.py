@@ -262,17 +262,7 @@ def _events(
             num_items,
             quantity=None if quantity is None else torch.from_numpy(quantity[order]),
         )
-    day = transactions.day[rows].astype(np.int64)
-    day -= day.min()
-    key = (user * num_items + item) * (int(day.max()) + 1) + day
-    order = stable_order(key)
-    starts = run_starts(key[order])
-    # first line of each user, item and day
-    events = np.zeros(len(rows), dtype=bool)
-    events[order[starts]] = True
-    if quantity is not None:
-        quantity[order[starts]] = _sums(quantity[order], starts)
-        quantity = quantity[events]
+    events, quantity = _once_a_day(transactions.day[rows], user * num_items + item, quantity)
     rows, user, item = rows[events], user[events], item[events]
     time = transactions.timestamp[rows]
     time = time - time.min()
@@ -283,6 +273,24 @@ def _events(
         torch.from_numpy(transactions.day[rows[order]]),
         None if quantity is None else torch.from_numpy(quantity[order]),
     )
+
+
+def _once_a_day(
+    day: np.ndarray, pair: np.ndarray, quantity: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """True for the first line of each pair and day, bool (N,), and the units of all its lines."""
+    first_day = int(day.min())
+    pair *= int(day.max()) - first_day + 1
+    pair += day
+    pair -= first_day
+    order = stable_order(pair)
+    starts = run_starts(pair[order])
+    events = np.zeros(len(day), dtype=bool)
+    events[order[starts]] = True
+    if quantity is not None:
+        quantity[order[starts]] = _sums(quantity[order], starts)
+        quantity = quantity[events]
+    return events, quantity
 
 
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
