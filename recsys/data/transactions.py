@@ -204,8 +204,8 @@ def _repeated_rows(
     shared = distinct_keys(ascending[1:][ascending[1:] == ascending[:-1]])
     suspects = np.zeros(len(mixed), dtype=bool)
     if len(shared):
-        place = np.searchsorted(shared, mixed).clip(max=len(shared) - 1)
-        suspects = keep & (shared[place] == mixed)
+        nearest = np.searchsorted(shared, mixed).clip(max=len(shared) - 1)
+        suspects = keep & (shared[nearest] == mixed)
     rows = np.flatnonzero(suspects)
     frame = pd.DataFrame({"user": users.codes[rows], "item": items.codes[rows]})
     for name in others:
