@@ -156,12 +156,11 @@ def index_phase(
     Raises:
         DataError: fewer than two users or items are left.
     """
-    user, item = transactions.user[phase.fit], transactions.item[phase.fit]
-    keep = _filter(user, item, min_buyers, k_core)
-    counts = {"fit_rows": len(user), "fit_rows_dropped_by_filters": int((~keep).sum())}
-    rows, user, item = phase.fit[keep], user[keep], item[keep]
-    users = present_codes(user, len(transactions.user_ids))
-    items = present_codes(item, len(transactions.item_ids))
+    keep = _filter(transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core)
+    rows = phase.fit[keep]
+    counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
+    users = present_codes(transactions.user[rows], len(transactions.user_ids))
+    items = present_codes(transactions.item[rows], len(transactions.item_ids))
     in_test = transactions.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
@@ -172,7 +171,7 @@ def index_phase(
         _inverse(users, len(transactions.user_ids)),
         _inverse(items, len(transactions.item_ids)),
     )
-    interactions = _events(transactions, rows, to_user[user], to_item[item], len(users), len(items))
+    interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
@@ -248,29 +247,40 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 def _events(
     transactions: Transactions,
     rows: np.ndarray,
-    user: np.ndarray,
-    item: np.ndarray,
+    to_user: np.ndarray,
+    to_item: np.ndarray,
     num_users: int,
     num_items: int,
 ) -> Interactions:
-    """What was bought, from rows (ascending) and their user and item."""
+    """What was bought in rows (ascending), with codes of the table turned into indices."""
+    # as narrow as the table has them: these are the long arrays
+    user, item = (
+        to_user.astype(np.int32)[transactions.user[rows]],
+        to_item.astype(np.int32)[transactions.item[rows]],
+    )
     quantity = None if transactions.quantity is None else transactions.quantity[rows]
     if transactions.timestamp is None or transactions.day is None:
         order = stable_order(user)
-        return Interactions(
-            Ragged.from_sorted(user[order], item[order], num_users),
-            num_items,
-            quantity=None if quantity is None else torch.from_numpy(quantity[order]),
-        )
-    events, quantity = _once_a_day(transactions.day[rows], user * num_items + item, quantity)
-    rows, user, item = rows[events], user[events], item[events]
-    time = transactions.timestamp[rows]
-    time = time - time.min()
-    order = stable_order(user * (int(time.max()) + 1) + time)  # by user, then time, then row
+    else:
+        pair = user.astype(np.int64)
+        pair *= num_items
+        pair += item
+        events, quantity = _once_a_day(transactions.day[rows], pair, quantity)
+        del pair
+        rows, user, item = rows[events], user[events], item[events]
+        time = transactions.timestamp[rows]
+        time -= time.min()
+        key = user.astype(np.int64)
+        key *= int(time.max()) + 1
+        key += time
+        del time
+        order = stable_order(key)  # by user, then time, then row
+        del key
+    history = Ragged.from_sorted(user[order], item[order], num_users)
     return Interactions(
-        Ragged.from_sorted(user[order], item[order], num_users),
+        history,
         num_items,
-        torch.from_numpy(transactions.day[rows[order]]),
+        None if transactions.day is None else torch.from_numpy(transactions.day[rows[order]]),
         None if quantity is None else torch.from_numpy(quantity[order]),
     )
 

@@ -1,5 +1,6 @@
 """One reader for CSV, Parquet and SQL: the columns asked for, under their canonical names."""
 
+import gc
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
@@ -260,6 +261,14 @@ def require_timezone(name: str) -> None:
         raise ConfigError(
             f"data.timezone={name!r} is not a time zone; use an IANA name such as Europe/Paris"
         ) from error
+
+
+def release_memory() -> None:
+    """Gives back what reading a long table leaves behind: a column and its accessor (`.dt`) hold
+    each other, and Arrow keeps what it has freed.
+    """
+    gc.collect()
+    pa.default_memory_pool().release_unused()
 
 
 def to_numbers(column: pd.Series) -> pd.Series:

@@ -13,7 +13,12 @@ import pyarrow as pa
 from recsys.data.ids import encode_ids
 from recsys.data.keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, RowFilter
-from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
+from recsys.data.tables import (
+    parse_timestamps,
+    release_memory,
+    require_timezone,
+    to_numbers,
+)
 from recsys.errors import ConfigError, DataError
 
 SECONDS_A_DAY = 86_400
@@ -131,15 +136,9 @@ def clean_transactions(
     item, item_ids = _used(items, keep)
     timestamp = day = None
     if times is not None:
-        kept = times[keep]
-        timestamp = (
-            kept.dt.tz_localize(None).astype("datetime64[s]").astype("int64").to_numpy(copy=True)
-        )
-        local = kept.dt.tz_convert(cleaning.timezone)
-        day = (
-            local.dt.tz_localize(None).astype("datetime64[s]").astype("int64") // SECONDS_A_DAY
-        ).to_numpy(np.int32)
-        report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
+        timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
+        del times
+        release_memory()
     pairs = len(distinct_keys(user.astype(np.int64) * len(item_ids) + item))
     report.rows, report.users, report.items = len(user), len(user_ids), len(item_ids)
     report.density = pairs / (len(user_ids) * len(item_ids))
@@ -159,6 +158,21 @@ def clean_transactions(
         item_names or {},
         quantity=quantity,
     )
+
+
+def _on_the_clock(
+    times: pd.Series, timezone: str, report: DataReport
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since 1970 UTC, int64 (N,), and days on the shop's clock, int32 (N,); the report
+    learns the first and the last.
+    """
+    local = times.dt.tz_convert(timezone)
+    report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
+    second, local_second = (
+        column.dt.tz_localize(None).astype("datetime64[s]").astype("int64")
+        for column in (times, local)
+    )
+    return second.to_numpy(copy=True), (local_second // SECONDS_A_DAY).to_numpy(np.int32)
 
 
 def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
@@ -195,12 +209,15 @@ def _repeated_rows(
 ) -> np.ndarray:
     """True for rows to keep that repeat an earlier one of them in every column, bool (N,)."""
     others = [name for name in table.column_names if name not in ("user_id", "item_id")]
-    mixed = users.codes.astype(np.int64) * len(items.categories) + items.codes
-    for place, name in enumerate(others):
-        # odd, so that no bit is lost, and another one for every column
-        mixed = mixed * 0x1E3779B97F4A7C15 + (2 * place + 1) * _bits(table.column(name))
+    mixed = users.codes.astype(np.int64)
+    mixed *= len(items.categories)
+    mixed += items.codes
+    for name in others:
+        mixed *= 0x1E3779B97F4A7C15  # odd, so that no bit is lost
+        mixed += _bits(table.column(name))
     # most rows are told from all others by this number; the few that are not are compared
-    ascending = np.sort(mixed[keep])
+    ascending = mixed[keep]
+    ascending.sort()
     shared = distinct_keys(ascending[1:][ascending[1:] == ascending[:-1]])
     suspects = np.zeros(len(mixed), dtype=bool)
     if len(shared):
@@ -245,5 +262,6 @@ def fingerprint(*arrays: np.ndarray | None) -> str:
                 else np.ascontiguousarray(array)
             )
             digest.update(str((plain.dtype.str, plain.shape)).encode())
-            digest.update(plain.tobytes())
+            # as they lie in memory, without a copy
+            digest.update(plain.data if plain.dtype.kind in "iufb" else plain.tobytes())
     return digest.hexdigest()[:16]
