@@ -26,6 +26,7 @@ from recsys.tasks.setup import (
     model_settings,
     note_training,
     optimization,
+    optimizer_used,
     provenance,
     seed_everything,
     trainer_options,
@@ -68,7 +69,7 @@ def run_recommender(
             note_training(metrics, name, fitted, config["train"]["monitor"])
         if config["evaluation"]["views"] and name != "ship":
             _judge(config, model, data, transactions, run, metrics)
-    _finish(config, run, transactions, phases, data, metrics)
+    _finish(config, run, transactions, phases, data, metrics, fitted)
 
 
 def _index(
@@ -87,6 +88,7 @@ def _index(
         min_buyers=evaluation["min_buyers"],
         k_core=evaluation["k_core"],
         seed=config["seed"],
+        max_users=evaluation.get("max_users"),
     )
     transactions.report.phases[name] = data.counts
     add_seconds(metrics, "data/seconds", time.perf_counter() - start)
@@ -120,6 +122,7 @@ def _finish(
     phases: dict[str, Phase],
     data: PhaseData,
     metrics: dict[str, float],
+    fitted: FitResult | None,
 ) -> None:
     """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
     report = transactions.report
@@ -133,9 +136,8 @@ def _finish(
     names = {item: name for item, name in transactions.item_names.items() if item in known}
     run.write_json("items.json", names)
     split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    run.write_json(
-        "run.json", record("recommender", config, report.fingerprint, fingerprint(*split_rows))
-    )
+    about = record("recommender", config, report.fingerprint, fingerprint(*split_rows))
+    run.write_json("run.json", about | {"optimizer": optimizer_used(fitted)})
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
     write_report(run)

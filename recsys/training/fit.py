@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,12 +31,14 @@ class FitResult(NamedTuple):
         seconds: of the training loop, validation included.
         samples_per_second: scored pairs (purchases, with a full softmax) over the seconds of the
             epochs trained.
+        row_wise: parameters of which only the rows that a batch touches moved.
     """
 
     epochs: int
     value: float
     seconds: float
     samples_per_second: float
+    row_wise: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,13 @@ def fit_module(
         )
     network.load_state_dict(_weights(chosen))
     # from the files, not from the callback: with several processes it lived in another one
-    kept = load_checkpoint(chosen)
+    kept, ended = load_checkpoint(chosen), load_checkpoint(last)
     result = FitResult(
         kept["epoch"] + 1,
         kept["callbacks"][keep.state_key]["best_value"] if validation else math.nan,
         seconds,
-        load_checkpoint(last)["samples"] / seconds,
+        ended["samples"] / seconds,
+        ended.get("row_wise", ()),
     )
     beside = finished.with_suffix(".partial")
     beside.write_text(json.dumps(result._asdict()))
