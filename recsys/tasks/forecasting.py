@@ -261,7 +261,7 @@ def _finish(
     run.write_json("series.json", panel.series_ids.tolist())
     split = [array for p in phases for array in (p.fit_until, p.origin)]
     run.write_json(
-        "run.json", record("forecaster", config, report.fingerprint, fingerprint(*split))
+        "run.json", record(run, "forecaster", config, report.fingerprint, fingerprint(*split))
     )
     run.write_json("metrics.json", metrics)
     print_forecast_leaderboard(metrics, str(config["choices"]["model"]))

@@ -134,7 +134,7 @@ def _finish(
     run.write_json("items.json", names)
     split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
     run.write_json(
-        "run.json", record("recommender", config, report.fingerprint, fingerprint(*split_rows))
+        "run.json", record(run, "recommender", config, report.fingerprint, fingerprint(*split_rows))
     )
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
