@@ -130,8 +130,12 @@ class TrainingModule(pl.LightningModule):
         self.log("train/loss", self._loss.mean(steps), prog_bar=True, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what all processes together have scored since the training started or resumed."""
+        """Adds what all processes together have scored."""
         checkpoint["samples"] = self.samples * self.trainer.world_size
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.samples = checkpoint["samples"] // self.trainer.world_size
 
     def configure_optimizers(self) -> Any:
         """As `Optimization` says."""
