@@ -2,12 +2,15 @@
 
 import gc
 import math
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -18,8 +21,19 @@ from recsys.machine import differences, environment
 from recsys.reports.console import say
 from recsys.reports.html import write_report
 from recsys.runs import RunFolder, begin
-from recsys.tasks.forecasting import export_forecaster, load_forecaster, run_forecaster
-from recsys.tasks.recommending import export_recommender, load_recommender, run_recommender
+from recsys.tasks.forecasting import (
+    export_forecaster,
+    load_forecaster,
+    run_forecaster,
+    validate_forecaster,
+)
+from recsys.tasks.recommending import (
+    export_recommender,
+    load_recommender,
+    run_recommender,
+    validate_recommender,
+)
+from recsys.training.progress import ReportValidations
 
 # metrics that tell how long something took, and so differ from run to run
 TIMINGS = ("seconds", "per_second")
@@ -162,6 +176,48 @@ def _require_same_data(run: RunFolder, fingerprint: str) -> None:
             f"{run.path} was trained on other data (fingerprint {expected}, now {fingerprint}), so"
             " it cannot be repeated; bring the data back, or train anew with its command"
         )
+
+
+def run_validation(
+    config: dict[str, Any], folder: Path, report: Callable[[int, float], None]
+) -> dict[str, Any]:
+    """Trains and judges on validation alone, as one trial of a sweep; the test part is not looked
+    at. A trial that was killed goes on where it was.
+
+    Args:
+        config: plain.
+        folder: of the trial; its checkpoints are removed at the end.
+        report: called with the epoch, from 1, and the monitored value after every validation.
+
+    Returns:
+        "value" of the monitored metric, and of a training "epochs", the best one, and "seconds".
+
+    Raises:
+        ConfigError: the split has no validation part, or the monitor is no metric of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run, metrics = RunFolder(folder), dict[str, float]()
+    if (known := run.read_json("result.json")) is not None:
+        return known
+    run.write_config(config, "trial.yaml")
+    data = instantiate(config["data"])
+    monitor = config["train"]["monitor"]
+    # a process that training starts could not call back
+    alone = config["trainer"].get("devices", 1) == 1
+    callbacks: list[pl.Callback] = [ReportValidations(monitor, report)] if alone else []
+    validate = validate_forecaster if isinstance(data, SalesPanel) else validate_recommender
+    fitted = validate(config, data, run, metrics, callbacks)
+    if fitted is not None:
+        found = {"value": fitted.value, "epochs": fitted.epochs, "seconds": fitted.seconds}
+    elif monitor in metrics:
+        found = {"value": metrics[monitor]}
+    else:
+        raise ConfigError(
+            f"train.monitor={monitor!r} is not among the metrics of this data: {', '.join(metrics)}"
+        )
+    run.write_json("result.json", found)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return found
 
 
 def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:

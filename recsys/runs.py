@@ -86,10 +86,10 @@ class RunFolder:
         file = self.path / name
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Writes config.yaml."""
+    def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
+        """Writes config.yaml, or under another name what is no run."""
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        self._replace("config.yaml", lambda file: file.write_text(text, encoding="utf-8"))
+        self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
     def read_config(self) -> dict[str, Any]:
         """Reads config.yaml."""
