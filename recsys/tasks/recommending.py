@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 from torch import nn
 
 from recsys.composition import closest, instantiate, takes
@@ -28,6 +29,7 @@ from recsys.tasks.setup import (
     optimization,
     optimizer_used,
     provenance,
+    require_validation,
     seed_everything,
     trainer_options,
 )
@@ -70,6 +72,35 @@ def run_recommender(
         if config["evaluation"]["views"] and name != "ship":
             _judge(config, model, data, transactions, run, metrics)
     _finish(config, run, transactions, phases, data, metrics, fitted)
+
+
+def validate_recommender(
+    config: dict[str, Any],
+    transactions: Transactions,
+    run: RunFolder,
+    metrics: dict[str, float],
+    callbacks: list[pl.Callback],
+) -> FitResult | None:
+    """The validation phase alone: trains or fits, judges, and never looks at the test part.
+
+    Args:
+        config, transactions, run, metrics: of `run_recommender`.
+        callbacks: of the training.
+
+    Returns:
+        How the training went; None for a closed-form model, whose values are in `metrics`.
+
+    Raises:
+        ConfigError: the split has no validation part.
+    """
+    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
+    require_validation(config, "val" in phases)
+    data = _index(config, transactions, "val", phases["val"], metrics)
+    model, fitted = _fit(config, data, run, None, callbacks)
+    if fitted is None:
+        found = _evaluate(config, model, data).metrics
+        metrics |= {f"val/{key}": value for key, value in found.items()}
+    return fitted
 
 
 def _index(
@@ -135,8 +166,8 @@ def _finish(
     known = set(data.vocabulary.item_ids)
     names = {item: name for item, name in transactions.item_names.items() if item in known}
     run.write_json("items.json", names)
-    split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    about = record("recommender", config, report.fingerprint, fingerprint(*split_rows))
+    split = fingerprint(*(rows for phase in phases.values() for rows in (phase.fit, phase.truth)))
+    about = record(run, "recommender", config, report.fingerprint, split)
     run.write_json("run.json", about | {"optimizer": optimizer_used(fitted)})
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
@@ -177,7 +208,11 @@ def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
 
 
 def _fit(
-    config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | None
+    config: dict[str, Any],
+    data: PhaseData,
+    run: RunFolder,
+    epochs: int | None,
+    callbacks: list[pl.Callback] | None = None,
 ) -> tuple[nn.Module, FitResult | None]:
     """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
     it chose.
@@ -208,6 +243,7 @@ def _fit(
         block_mb=evaluation["block_mb"],
         stop_after=epochs,
         loggers=make_loggers(config, run, data.name),
+        callbacks=callbacks,
     )
     return model, fitted
 

@@ -12,6 +12,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from recsys.composition import CONF, instantiate
+from recsys.errors import ConfigError
 from recsys.reports.console import say
 from recsys.runs import RunFolder
 from recsys.training.fit import FitResult
@@ -63,6 +64,15 @@ def model_settings() -> dict[str, dict[str, Any]]:
     """Name of every model that comes with the project to its plain settings."""
     files = (CONF / "model").glob("*.yaml")
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def require_validation(config: dict[str, Any], found: bool) -> None:
+    """Raises ConfigError where a split has no validation part to choose on."""
+    if not found:
+        raise ConfigError(
+            f"evaluation={config['choices']['evaluation']} has no validation part, and a sweep"
+            " chooses on validation only: take another evaluation, or hold out more"
+        )
 
 
 def note_training(metrics: dict[str, float], phase: str, fitted: FitResult, monitor: str) -> None:

@@ -131,11 +131,15 @@ class TrainingModule(pl.LightningModule):
         self.log("train/loss", self._loss.mean(steps), prog_bar=True, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what all processes together have scored since the training started or resumed, and
-        the parameters of which only touched rows move.
+        """Adds what all processes together have scored, and the parameters of which only touched
+        rows move.
         """
         checkpoint["samples"] = self.samples * self.trainer.world_size
         checkpoint["row_wise"] = self._row_wise
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.samples = checkpoint["samples"] // self.trainer.world_size
 
     def configure_optimizers(self) -> Any:
         """As `Optimization` says."""
