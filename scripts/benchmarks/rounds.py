@@ -86,4 +86,6 @@ def run(side: Side, request: dict[str, Any], threads: int) -> dict[str, Any]:
 
 def _environment(side: Side, threads: int) -> dict[str, str]:
     counts = dict.fromkeys(THREAD_COUNTS, str(threads))
-    return {**os.environ, **counts, "PYTHONPATH": str(SCRIPTS), **side.environment}
+    # this checkout, whatever else is installed
+    path = os.pathsep.join((str(SCRIPTS), str(SCRIPTS.parent)))
+    return {**os.environ, **counts, "PYTHONPATH": path, **side.environment}

@@ -3,7 +3,7 @@ from math import inf
 
 import pytest
 from benchmarks.beside_implicit import CONTENDERS, Curve, curve_table, points, time_table
-from benchmarks.beside_recbole import rows_beside_recbole
+from benchmarks.beside_recbole import NeuMFSettings, rows_beside_recbole
 from benchmarks.ratios import RatioRow, ratio_table, ratios, reached, spread
 from rich.console import Console
 
@@ -52,6 +52,13 @@ def test_seconds_become_samples_and_users_a_second():
     assert (ranking.ours, ranking.theirs) == ([100.0], [10.0])
     assert (quality.ours, quality.theirs) == ([0.2], [0.1])
     assert (memory.ours, memory.theirs) == ([300.0], [600.0])
+
+
+def test_what_is_equal_is_said():
+    said = NeuMFSettings(epochs=3, batch_size=2048, lr=0.001, dropout=0.0).text()
+    assert "Equal on both sides: NeuMF with 64 factors and layers of 128-64" in said
+    assert "3 epochs of 2,048 pairs a step" in said
+    assert "Adam at 0.001, no decay, no schedule; dropout 0" in said
 
 
 def test_time_to_the_best_of_a_peer_is_compared_within_a_round():
