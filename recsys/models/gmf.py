@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 
@@ -40,7 +41,7 @@ class GMF(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> logits (B, C)."""
-        return (self.item(items) @ self._weighted(query).unsqueeze(2)).squeeze(2) + self.output.bias
+        return dot_products(self._weighted(query), self.item(items)) + self.output.bias
 
     def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """Of the factors of users (B,) -> (B,), and of every item (I,)."""
@@ -51,6 +52,5 @@ class GMF(nn.Module):
         return torch.addmm(self.output.bias, self._weighted(query), self.item.weight.T)
 
     def _weighted(self, query: Query) -> Tensor:
-        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue, and no (B, C, D) product
-        # to keep
+        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue
         return self.dropout(self.user(query.user)) * self.output.weight  # (B, D)

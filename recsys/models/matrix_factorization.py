@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 
@@ -43,8 +44,8 @@ class MatrixFactorization(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
-        user = self.dropout(self.user(query.user)).unsqueeze(2)  # (B, D, 1)
-        return (self.item(items) @ user).squeeze(2) + self.item_bias[items]
+        user = self.dropout(self.user(query.user))  # (B, D)
+        return dot_products(user, self.item(items)) + self.item_bias[items]
 
     def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """Of the factors of users (B,) -> (B,), and of every item (I,)."""
