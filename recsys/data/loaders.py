@@ -127,7 +127,7 @@ class PairBatches:
         )
         self._sampler = NegativeSampler(positives, interactions.num_items)
         self._num_negatives = num_negatives
-        self._order = _EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
+        self._order = EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -160,7 +160,7 @@ class UserBatches:
         self._positives = interactions.distinct.to(device)
         self._weight = None if weight is None else Ragged(self._positives.indptr, weight.to(device))
         self._users = torch.nonzero(self._positives.lengths()).squeeze(1)
-        self._order = _EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
+        self._order = EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -173,7 +173,7 @@ class UserBatches:
 
 
 @dataclass(frozen=True)
-class _EpochOrder:
+class EpochOrder:
     """Shuffled row numbers in batches, the same number of batches for every process."""
 
     size: int
@@ -184,6 +184,7 @@ class _EpochOrder:
     share: Share
 
     def __len__(self) -> int:
+        """Number of batches."""
         return -(-self._rows_per_process() // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -199,6 +200,7 @@ class _EpochOrder:
         yield from torch.split(order[places], self.batch_size)
 
     def generator(self) -> torch.Generator:
+        """What this process draws with in this epoch."""
         return epoch_generator(self.seed, self.epoch(), self.share.rank, self.device)
 
     def _rows_per_process(self) -> int:

@@ -45,13 +45,26 @@ class Optimization:
             raise ConfigError(f"train.max_epochs={self.max_epochs}: it has to be at least 1")
 
     def configure(
-        self, parameters: Iterable[nn.Parameter], steps_an_epoch: int, device: torch.device
+        self,
+        parameters: Iterable[nn.Parameter],
+        steps_an_epoch: int,
+        device: torch.device,
+        undecayed: Iterable[nn.Parameter] = (),
     ) -> Any:
-        """What Lightning's `configure_optimizers` returns; fused where the device has it."""
+        """What Lightning's `configure_optimizers` returns; fused where the device has it.
+
+        Args:
+            parameters: of the module.
+            steps_an_epoch: batches.
+            device: where they are.
+            undecayed: matrices that do not decay either.
+        """
         trained = [p for p in parameters if p.requires_grad]
+        spared = {id(p) for p in undecayed} | {id(p) for p in trained if p.ndim <= 1}
+        decayed = [p for p in trained if id(p) not in spared]
         groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if id(p) in spared], "weight_decay": 0.0},
         ]
         fused = device.type in ("cpu", "cuda")
         optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=fused)

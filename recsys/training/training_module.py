@@ -136,7 +136,8 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """As `Optimization` says."""
         steps = len(self.train_dataloader())
-        return self._optimization.configure(self.parameters(), steps, self.device)
+        undecayed: Iterable[nn.Parameter] = getattr(self.model, "undecayed", tuple)()
+        return self._optimization.configure(self.parameters(), steps, self.device, undecayed)
 
     def _share(self) -> Share:
         return Share(self.global_rank, self.trainer.world_size)
