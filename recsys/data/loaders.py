@@ -43,6 +43,14 @@ class UserBatch(NamedTuple):
     item: Tensor
     weight: Tensor | None
 
+    def bags(self, pad: int) -> Tensor:
+        """The positives of every user as a history (B, L), filled with `pad` on the right."""
+        size = torch.bincount(self.row, minlength=len(self.user))
+        before = (size.cumsum(0) - size)[self.row]
+        bags = torch.full((len(size), int(size.max())), pad, device=size.device)
+        bags[self.row, torch.arange(len(before), device=size.device) - before] = self.item
+        return bags
+
 
 @dataclass(frozen=True)
 class Share:

@@ -134,17 +134,17 @@ class NextPurchase(nn.Module):
                 0, events.row, self._fading(events)
             )
         )  # (B, T)
-        first = self._first(self._bag(events, users, self.history_dropout), trends)  # (B, I)
+        first = self._first(self._bag(events, self.history_dropout), trends)  # (B, I)
         first = first + self.activity(fading / 4)
         again = self._again(query, events, fading, trends, first.detach())  # (N,)
         return self._replaced(first, events, again)
 
     def score_unseen(self, query: Query, trends: Tensor | None = None) -> Tensor:
         """-> logits (B, I) of the items that are not in the history, -inf of those that are."""
-        events, users = self._events(query), len(query.history)
+        events = self._events(query)
         trends = self.trends if trends is None else trends
-        first = self._first(self._bag(events, users, 0.0), trends)
-        return first.masked_fill(self._bought(events, users), -torch.inf)
+        first = self._first(self._bag(events, 0.0), trends)
+        return first.masked_fill(self._bought(events), -torch.inf)
 
     def _events(self, query: Query) -> _Events:
         users, length = query.history.shape
@@ -165,16 +165,20 @@ class NextPurchase(nn.Module):
         real = (events.item < self.num_items).unsqueeze(1)
         return fading_counts(events.age, self.scales) * real
 
-    def _bag(self, events: _Events, users: int, dropout: float) -> Tensor:
+    def _bag(self, events: _Events, dropout: float) -> Tensor:
         """The history of every user at length 1, (B, I)."""
-        bag = torch.log1p(2 * events.counts[:, _SEASON].view(users, -1)[:, : self.num_items])
+        bag = torch.log1p(2 * self._by_item(events.counts[:, _SEASON]))
         if self.training and dropout:
             bag = bag * (torch.rand_like(bag) >= dropout)
         return nn.functional.normalize(bag, dim=1)
 
-    def _bought(self, events: _Events, users: int) -> Tensor:
+    def _by_item(self, flat: Tensor) -> Tensor:
+        """A flat table (B · (I + 1),) as rows of users without the padding, (B, I)."""
+        return flat.view(-1, self.num_items + 1)[:, : self.num_items]
+
+    def _bought(self, events: _Events) -> Tensor:
         """True where an item is in the history, (B, I)."""
-        return events.counts[:, _EVER].view(users, -1)[:, : self.num_items] > 0
+        return self._by_item(events.counts[:, _EVER]) > 0
 
     def _first(self, bag: Tensor, trends: Tensor) -> Tensor:
         of_item = self.item_bias + (self.trend(trends) + self.trend_layers(trends)).squeeze(1)
@@ -224,8 +228,7 @@ class NextPurchase(nn.Module):
         # a pair's events share its logit, so that its gradient counts once
         share = again / events.counts[events.place, _EVER]
         table = share.new_zeros(users * (self.num_items + 1)).index_add(0, events.place, share)
-        table = table.view(users, -1)[:, : self.num_items]
-        return torch.where(self._bought(events, users), table, first)
+        return torch.where(self._bought(events), self._by_item(table), first)
 
 
 def _layers(width: int, *hidden_dims: int) -> nn.Sequential:

@@ -87,7 +87,7 @@ class RankingProblem:
         query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
         if isinstance(batch, UserBatch):
             if model.reads_history:
-                query = Query(batch.user, _bags(batch, model.num_items))
+                query = Query(batch.user, batch.bags(model.num_items))
             of_users = USER_LOSSES[self._objective.name]
             scores = model.score_all(query)
             return of_users(scores, batch.row, batch.item, batch.weight), batch.item.numel()
@@ -105,12 +105,3 @@ class RankingProblem:
                 " set it to null"
             )
         return recency_weight(days, half_life)
-
-
-def _bags(batch: UserBatch, num_items: int) -> Tensor:
-    """The positives of every user as a history (B, L), padded with I on the right."""
-    size = torch.bincount(batch.row, minlength=len(batch.user))
-    column = torch.arange(len(batch.row), device=size.device) - (size.cumsum(0) - size)[batch.row]
-    bags = torch.full((len(size), int(size.max())), num_items, device=size.device)
-    bags[batch.row, column] = batch.item
-    return bags

@@ -51,6 +51,17 @@ def test_padding_and_company_change_nothing() -> None:
     torch.testing.assert_close(alone, made.score_all(left))
 
 
+def test_a_block_without_users_has_scores_without_rows() -> None:
+    nobody = Query(torch.arange(0), torch.full((0, 1), ITEMS), torch.zeros(0, 1))
+    for mode in (model().train(), model()):
+        assert mode.score_all(nobody).shape == mode.score_unseen(nobody).shape == (0, ITEMS)
+
+
+def test_an_answer_without_ages_is_refused() -> None:
+    with pytest.raises(ValueError, match="give Query.age, the days since each purchase"):
+        model().score_all(Query(torch.arange(USERS), HISTORIES))
+
+
 def test_users_are_known_by_their_histories_alone() -> None:
     made = model()
     others = Query(torch.full((USERS,), 99), HISTORIES, AGES)
