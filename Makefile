@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint node clean
+.PHONY: setup demo test test-slow lint node clean
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -22,6 +22,10 @@ demo: $(READY)
 
 test: $(READY) node
 	$(BIN)/python -m pytest
+
+# what takes minutes: twenty trainings killed and resumed
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

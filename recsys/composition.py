@@ -4,7 +4,7 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,20 @@ CONF = next(
 def command_line(
     arguments: list[str],
     run: Callable[[dict[str, Any], Path], Path],
-    resume: Callable[[str, list[str]], Path],
+    runs_again: Mapping[str, Callable[[str, list[str]], Path]],
 ) -> None:
     """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2.
 
     Args:
-        arguments: overrides in Hydra's grammar, or train.resume=FOLDER.
+        arguments: overrides in Hydra's grammar, or KEY=FOLDER with a key of `runs_again`.
         run: from a plain configuration and an empty folder to the folder, which is printed.
-        resume: from a folder and the other arguments to the folder.
+        runs_again: what a key does with the folder of a run, from that and the other arguments to a
+            folder.
     """
-    resumed = [argument for argument in arguments if argument.startswith("train.resume=")]
+    again = [argument for argument in arguments if argument.partition("=")[0] in runs_again]
+    key, _, folder = again[0].partition("=") if again else ("", "", "RUN_FOLDER")
     # so that errors reach us and not a traceback printer
     os.environ["HYDRA_FULL_ERROR"] = "1"
-
-    folder = resumed[0].partition("=")[2] if resumed else "RUN_FOLDER"
 
     def job(config: DictConfig) -> None:
         nonlocal folder
@@ -67,15 +67,17 @@ def command_line(
             raise
 
     try:
-        if resumed:
-            others = [argument for argument in arguments if argument not in resumed]
-            print(resume(folder, others))
+        if again:
+            others = [argument for argument in arguments if argument != again[0]]
+            print(runs_again[key](folder, others))
         else:
             sys.argv[1:] = arguments
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except EXPLAINED as error:
         _leave(explain(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        # a run that began in another folder than the one named says in which
+        folder = stop.args[0] if stop.args else folder
         _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
 
 

@@ -3,7 +3,7 @@
 config.yaml          the composed configuration, plain
 metrics.json         flat, full precision
 data_report.json     rows in, dropped and why, per phase
-run.json             task, fingerprints, seed, versions, monitored metric, model
+run.json             task, model, seed, fingerprints, versions, commit, hardware, threads, memory
 examples.json        a few customers or series to look at
 logs/                CSV and TensorBoard, a folder a phase
 checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase is the model
@@ -24,12 +24,9 @@ series.json          series ids in the order of their indices
 windows.npz          a few windows, which an export compares torch and graph on
 """
 
-import importlib.metadata
 import json
 import os
-import platform
 import shlex
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +42,7 @@ from torch import nn
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
+from recsys.machine import environment, peak_memory
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,10 @@ class RunFolder:
         file = self.path / name
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Writes config.yaml."""
+    def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
+        """Writes config.yaml, or under another name what is no run."""
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        self._replace("config.yaml", lambda file: file.write_text(text, encoding="utf-8"))
+        self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
     def read_config(self) -> dict[str, Any]:
         """Reads config.yaml."""
@@ -165,44 +163,51 @@ class RunFolder:
         os.replace(beside, self.path / name)
 
 
-def record(task: str, config: dict[str, Any], data_print: str, split_print: str) -> dict[str, Any]:
-    """What run.json says: enough to tell whether two runs may be compared, and to repeat one.
+def begin(config: dict[str, Any], earlier: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What run.json says from the first moment on: what is run, by which code, on what.
 
     Args:
+        config: plain.
+        earlier: run.json of the attempt that is resumed; its start stays.
+    """
+    begun = {
+        "model": config["choices"]["model"],
+        "data": config["choices"]["data"],
+        "split": config["choices"]["evaluation"],
+        "seed": config["seed"],
+        "monitor": config["train"]["monitor"],
+        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
+        "started": now(),
+    } | environment()
+    if earlier:
+        begun["resumed"] = [*earlier.get("resumed", []), begun["started"]]
+        begun["started"] = earlier.get("started", begun["started"])
+        begun |= {key: earlier[key] for key in ("rerun_of",) if key in earlier}
+    return begun
+
+
+def record(
+    run: RunFolder, task: str, config: dict[str, Any], data_print: str, split_print: str
+) -> dict[str, Any]:
+    """What run.json says at the end: enough to tell whether two runs may be compared, and to repeat
+    one.
+
+    Args:
+        run: folder, whose run.json `begin` has written.
         task: recommender or forecaster.
         config: plain.
         data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
     """
-    packages = ("recsys", "torch", "pytorch-lightning", "numpy", "pandas", "onnxruntime")
     return {
         "task": task,
-        "model": config["choices"]["model"],
-        "data": config["choices"]["data"],
+        **(run.read_json("run.json") or begin(config)),
         "data_fingerprint": data_print,
-        "split": config["choices"]["evaluation"],
         "split_fingerprint": split_print,
-        "seed": config["seed"],
-        "monitor": config["train"]["monitor"],
-        "versions": (
-            {"python": platform.python_version()}
-            | {name: importlib.metadata.version(name) for name in packages}
-        ),
-        "git_commit": _git_commit(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
+        "finished": now(),
+        **peak_memory(),
     }
 
 
-def _git_commit() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
+def now() -> str:
+    """2026-03-01T12:30:59Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -4,6 +4,8 @@ training   one NeuMF epoch through Lightning against the same steps in a bare to
 alternating.
 forecasting   an LSTM training step through Lightning against the same cells in a bare torch loop,
 alternating.
+scale   reading, training and judging generated shops of 0.5, 5 and 50 million purchases: time and
+memory.
 """
 
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.forecasting import ForecastingArguments, forecasting
+from benchmarks.scale import ScaleArguments, scale
 from benchmarks.training import TrainingArguments, training
 
 from recsys.errors import ConfigError, UserError
@@ -20,6 +23,7 @@ from recsys.inference.arguments import parse_arguments
 MEASUREMENTS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "training": (TrainingArguments, training),
     "forecasting": (ForecastingArguments, forecasting),
+    "scale": (ScaleArguments, scale),
 }
 
 

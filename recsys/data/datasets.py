@@ -15,7 +15,7 @@ import pyarrow.csv
 
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport
-from recsys.data.tables import read_table, select_columns
+from recsys.data.tables import read_table, release_memory, select_columns
 from recsys.data.transactions import (
     CandidateTable,
     Cleaning,
@@ -192,7 +192,7 @@ def transactions(
         on_bad_rows: drop (counted) or error.
         duplicates: keep or drop repeated rows.
     """
-    read = read_table(path, columns, separator=separator, table=table)
+    read = read_table(path, columns, separator=separator, table=table, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
         names = names_of_items(read)
@@ -200,7 +200,10 @@ def transactions(
     cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
     # of a URL what names the database: neither user and password nor options, which may hold one
     source = path.rpartition("@")[2].partition("?")[0] if "://" in path else Path(path).name
-    return clean_transactions(read, DataReport(source), cleaning, item_names=names)
+    cleaned = clean_transactions(read, DataReport(source), cleaning, item_names=names)
+    del read
+    release_memory()
+    return cleaned
 
 
 def presplit(

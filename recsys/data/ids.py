@@ -33,7 +33,7 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
     """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        return _encode_dictionary(column)
     if pa.types.is_floating(column.type):
         # a nullable integer column often arrives as float: 17850.0 is the id "17850"
         column = pc.if_else(pc.is_nan(column), None, column)
@@ -52,6 +52,21 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
     recode = np.full(len(ids) + 1, -1, dtype=np.int32)  # last place: what was null stays -1
     recode[order] = np.arange(len(order), dtype=np.int32)
     return pd.Categorical.from_codes(recode[codes], categories=pd.Index(ids[order], dtype="str"))
+
+
+def _encode_dictionary(column: pa.DictionaryArray) -> pd.Categorical:
+    """The same of a column that is a dictionary and places in it: only the dictionary is read as
+    strings; what no row has leaves it.
+    """
+    values = encode_ids(column.dictionary)
+    places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = np.append(values.codes, -1).astype(np.int32)[places]  # last place: what was null
+    occurs = np.zeros(len(values.categories) + 1, dtype=bool)
+    occurs[codes] = True
+    used = np.flatnonzero(occurs[:-1])
+    recode = np.full(len(occurs), -1, dtype=np.int32)
+    recode[used] = np.arange(len(used), dtype=np.int32)
+    return pd.Categorical.from_codes(recode[codes], categories=values.categories[used])
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Axes: U users and I items of the vocabulary, N events, R users who are asked abo
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.data.ids import Vocabulary
+from recsys.data.keys import distinct_keys, present_codes, run_starts, stable_order
 from recsys.data.ragged import Ragged
 from recsys.data.splits import Phase
 from recsys.data.transactions import Transactions
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Interactions:
         num_items: I.
         day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source
             has no timestamps.
+        quantity: units bought in every event, float32 (N,); None where the source has none.
     """
 
     history: Ragged
     num_items: int
     day: Tensor | None = None
+    quantity: Tensor | None = None
 
     @property
     def num_users(self) -> int:
@@ -44,10 +48,8 @@ class Interactions:
     @cached_property
     def distinct(self) -> Ragged:
         """Items that each user bought at least once, ascending."""
-        lengths = self.history.lengths().numpy()
-        user = np.repeat(np.arange(self.num_users, dtype=np.int64), lengths)
-        keys = np.unique(user * self.num_items + self.history.values.numpy())
-        return Ragged.from_sorted(keys // self.num_items, keys % self.num_items, self.num_users)
+        user, item = np.divmod(distinct_keys(self._pairs()), self.num_items)
+        return Ragged.from_sorted(user, item, self.num_users)
 
     @cached_property
     def days_since(self) -> Tensor | None:
@@ -56,18 +58,37 @@ class Interactions:
         """
         if self.day is None:
             return None
-        user = np.repeat(np.arange(self.num_users, dtype=np.int64), self.history.lengths().numpy())
-        keys = user * self.num_items + self.history.values.numpy()
-        # events of a user are in order of time: seen from the end, the first of a pair is its last
-        # purchase
-        _, from_end = np.unique(keys[::-1], return_index=True)
+        pairs = self._pairs()
+        order = stable_order(pairs)
+        # events of a user are in order of time: the last of a pair is its last purchase
+        last = np.r_[run_starts(pairs[order])[1:], len(order)] - 1
         day = self.day.numpy()
-        return torch.from_numpy((day.max() - day[::-1][from_end]).astype(np.float32))
+        return torch.from_numpy((day.max() - day[order[last]]).astype(np.float32))
+
+    @cached_property
+    def units(self) -> Tensor | None:
+        """Units bought of each pair in `distinct`, float32; None where the source has no
+        quantities.
+        """
+        if self.quantity is None:
+            return None
+        pairs = self._pairs()
+        order = stable_order(pairs)
+        return torch.from_numpy(
+            _sums(self.quantity.numpy()[order], run_starts(pairs[order])).astype(np.float32)
+        )
 
     @cached_property
     def buyers(self) -> Tensor:
         """Number of users who bought each item, int64 (I,)."""
         return torch.bincount(self.distinct.values, minlength=self.num_items)
+
+    def _pairs(self) -> np.ndarray:
+        """A number for the user and the item of every event, int64 (N,)."""
+        user = np.repeat(np.arange(self.num_users, dtype=np.int64), self.history.lengths().numpy())
+        user *= self.num_items
+        user += self.history.values.numpy()
+        return user
 
     def matrix(self) -> csr_array:
         """1 where a user bought an item at least once, float32 (U, I), sparse."""
@@ -141,6 +162,7 @@ def index_phase(
     min_buyers: int = 1,
     k_core: int = 0,
     seed: int = 0,
+    max_users: int | None = None,
 ) -> PhaseData:
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
@@ -152,48 +174,57 @@ def index_phase(
         k_core: above 0, users and items with fewer distinct partners are left out, again and again
             until none is left.
         seed: of sampled negatives.
+        max_users: no more are asked about: drawn at random, the same ones whatever the seed; None:
+            all.
 
     Raises:
         DataError: fewer than two users or items are left.
     """
-    user, item = transactions.user[phase.fit], transactions.item[phase.fit]
     if phase.catalogue is None:
-        keep = _filter(user, item, min_buyers, k_core)
+        keep = _filter(
+            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
+        )
     else:
-        of_user, of_item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
-        keep = np.isin(item, of_item[_filter(of_user, of_item, min_buyers, k_core)])
-    counts = {"fit_rows": len(user), "fit_rows_dropped_by_filters": int((~keep).sum())}
-    rows, user, item = phase.fit[keep], user[keep], item[keep]
-    folded = np.empty(0, dtype=np.int64) if phase.folded is None else phase.folded
-    folded = folded[np.isin(transactions.item[folded], item)]
-    users = np.union1d(user, transactions.user[folded])
-    items = np.unique(item)
+        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
+        known = item[_filter(user, item, min_buyers, k_core)]
+        keep = np.isin(transactions.item[phase.fit], known)
+    rows = phase.fit[keep]
+    counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
+    users = present_codes(transactions.user[rows], len(transactions.user_ids))
+    items = present_codes(transactions.item[rows], len(transactions.item_ids))
+    num_fitted, folded = len(users), rows[:0]
+    if phase.folded is not None:
+        folded = phase.folded[np.isin(transactions.item[phase.folded], items)]
+        users = present_codes(np.r_[users, transactions.user[folded]], len(transactions.user_ids))
     in_test = transactions.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
-        items = np.union1d(items, in_test.item)
-    _require_enough(transactions, phase, len(np.unique(user)), len(items), min_buyers, k_core)
+        items = present_codes(np.r_[items, in_test.item], len(transactions.item_ids))
+    _require_enough(transactions, phase, num_fitted, len(items), min_buyers, k_core)
     vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
     to_user, to_item = (
         _inverse(users, len(transactions.user_ids)),
         _inverse(items, len(transactions.item_ids)),
     )
-    interactions = _events(transactions, rows, to_user[user], to_item[item], len(users), len(items))
+    interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
     histories = None
     if phase.folded is not None:
         counts["folded_rows"] = len(phase.folded)
         counts["folded_rows_of_unknown_items"] = len(phase.folded) - len(folded)
-        counts["users_not_fitted"] = int((interactions.history.lengths() == 0).sum())
+        counts["users_not_fitted"] = len(users) - num_fitted
+        # in phase "known" they are fitted too
         read = np.union1d(rows, folded)
-        user, item = to_user[transactions.user[read]], to_item[transactions.item[read]]
-        histories = _events(transactions, read, user, item, len(users), len(items))
+        histories = _events(transactions, read, to_user, to_item, len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
         candidates = _published(
             in_test.user, in_test.item, in_test.relevant, to_user, to_item, len(items), counts
         )
-    elif phase.sampled_negatives:
+    if max_users is not None:
+        _require_max_users(max_users)
+        truth, candidates = _ask_fewer(truth, candidates, max_users, counts)
+    if phase.sampled_negatives:
         candidates = _sampled(histories or interactions, truth, phase.sampled_negatives, seed)
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
@@ -202,24 +233,22 @@ def index_phase(
 
 def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) -> np.ndarray:
     """Rows that survive (N,): items with enough buyers first, then the k-core of what is left."""
-    keep = np.ones(len(user), dtype=bool)
     if len(user) == 0 or (min_buyers <= 1 and k_core <= 1):
-        return keep
+        return np.ones(len(user), dtype=bool)
     num_items = int(item.max()) + 1
-    pairs, row_pair = np.unique(user.astype(np.int64) * num_items + item, return_inverse=True)
-    pair_user, pair_item = pairs // num_items, pairs % num_items
-    alive = np.bincount(pair_item)[pair_item] >= min_buyers
+    pairs = user.astype(np.int64) * num_items + item
+    pair_user, pair_item = np.divmod(distinct_keys(pairs), num_items)
+    item_stays = np.bincount(pair_item) >= min_buyers
+    user_stays = np.ones(int(user.max()) + 1, dtype=bool)
+    alive = item_stays[pair_item]
     while k_core > 1:
-        weight = alive.astype(np.int64)
-        survives = (
-            alive
-            & (np.bincount(pair_user, weight)[pair_user] >= k_core)
-            & (np.bincount(pair_item, weight)[pair_item] >= k_core)
-        )
-        if survives.sum() == alive.sum():
+        pair_user, pair_item = pair_user[alive], pair_item[alive]
+        user_stays &= np.bincount(pair_user, minlength=len(user_stays)) >= k_core
+        item_stays &= np.bincount(pair_item, minlength=len(item_stays)) >= k_core
+        alive = user_stays[pair_user] & item_stays[pair_item]
+        if alive.all():
             break
-        alive = survives
-    return alive[row_pair]
+    return user_stays[user] & item_stays[item]
 
 
 def _require_enough(
@@ -233,8 +262,8 @@ def _require_enough(
     for count, noun in ((num_users, "user"), (num_items, "item")):
         if count < 2:
             before = (
-                len(np.unique(transactions.user[phase.fit])),
-                len(np.unique(transactions.item[phase.fit])),
+                len(present_codes(transactions.user[phase.fit], len(transactions.user_ids))),
+                len(present_codes(transactions.item[phase.fit], len(transactions.item_ids))),
             )
             raise DataError(
                 f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
@@ -242,6 +271,13 @@ def _require_enough(
                 f" (evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core}) the fitted part"
                 f" had users: {before[0]:,}, items: {before[1]:,}"
             )
+
+
+def _require_max_users(max_users: Any) -> None:
+    if isinstance(max_users, bool) or not isinstance(max_users, int) or max_users < 1:
+        raise ConfigError(
+            f"evaluation.max_users={max_users!r}: it has to be a whole number of 1 or more, or null"
+        )
 
 
 def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
@@ -254,23 +290,65 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 def _events(
     transactions: Transactions,
     rows: np.ndarray,
-    user: np.ndarray,
-    item: np.ndarray,
+    to_user: np.ndarray,
+    to_item: np.ndarray,
     num_users: int,
     num_items: int,
 ) -> Interactions:
-    order = np.arange(len(rows))
-    if transactions.timestamp is not None and transactions.day is not None:
-        day = transactions.day[rows].astype(np.int64)
-        day -= day.min()
-        key = (user * num_items + item) * (int(day.max()) + 1) + day
-        _, order = np.unique(key, return_index=True)  # first line of each user, item and day
-        order = order[np.lexsort((rows[order], transactions.timestamp[rows[order]]))]
-    order = order[np.argsort(user[order], kind="stable")]
+    """What was bought in rows (ascending), with codes of the table turned into indices."""
+    # as narrow as the table has them: these are the long arrays
+    user, item = (
+        to_user.astype(np.int32)[transactions.user[rows]],
+        to_item.astype(np.int32)[transactions.item[rows]],
+    )
+    quantity = None if transactions.quantity is None else transactions.quantity[rows]
+    if transactions.timestamp is None or transactions.day is None:
+        order = stable_order(user)
+    else:
+        pair = user.astype(np.int64)
+        pair *= num_items
+        pair += item
+        events, quantity = _once_a_day(transactions.day[rows], pair, quantity)
+        del pair
+        rows, user, item = rows[events], user[events], item[events]
+        time = transactions.timestamp[rows]
+        time -= time.min()
+        key = user.astype(np.int64)
+        key *= int(time.max()) + 1
+        key += time
+        del time
+        order = stable_order(key)  # by user, then time, then row
+        del key
     history = Ragged.from_sorted(user[order], item[order], num_users)
-    if transactions.day is None:
-        return Interactions(history, num_items)
-    return Interactions(history, num_items, torch.from_numpy(transactions.day[rows[order]]))
+    return Interactions(
+        history,
+        num_items,
+        None if transactions.day is None else torch.from_numpy(transactions.day[rows[order]]),
+        None if quantity is None else torch.from_numpy(quantity[order]),
+    )
+
+
+def _once_a_day(
+    day: np.ndarray, pair: np.ndarray, quantity: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """True for the first line of each pair and day, bool (N,), and the units of all its lines."""
+    first_day = int(day.min())
+    pair *= int(day.max()) - first_day + 1
+    pair += day
+    pair -= first_day
+    order = stable_order(pair)
+    starts = run_starts(pair[order])
+    events = np.zeros(len(day), dtype=bool)
+    events[order[starts]] = True
+    if quantity is not None:
+        quantity[order[starts]] = _sums(quantity[order], starts)
+        quantity = quantity[events]
+    return events, quantity
+
+
+def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sum of every run of values (N,) that begins at one of `starts` (M,): float64 (M,)."""
+    return np.add.reduceat(values, starts, dtype=np.float64)
 
 
 def _truth(
@@ -286,14 +364,41 @@ def _truth(
     user, item = to_user[codes], to_item[transactions.item[rows]]
     counts["truth_rows"] = len(rows)
     counts["truth_rows_of_unknown_items"] = int((item < 0).sum())
-    counts["truth_users"] = len(np.unique(codes))
-    counts["truth_users_unknown"] = len(np.unique(codes[user < 0]))
+    asked = present_codes(codes, len(to_user))
+    known_users = int((to_user[asked] >= 0).sum())
+    counts["truth_users"] = len(asked)
+    counts["truth_users_unknown"] = len(asked) - known_users
     known = (user >= 0) & (item >= 0)
-    counts["truth_users_without_known_item"] = len(np.unique(codes[user >= 0])) - len(
-        np.unique(user[known])
+    user, item = np.divmod(distinct_keys(user[known] * num_items + item[known]), num_items)
+    truth = Ragged.from_sorted(user, item, num_users)
+    counts["truth_users_without_known_item"] = known_users - int((truth.lengths() > 0).sum())
+    return truth
+
+
+def _ask_fewer(
+    truth: Ragged, candidates: Candidates | None, max_users: int, counts: dict[str, int]
+) -> tuple[Ragged, Candidates | None]:
+    """The truth and the candidates of `max_users` of the users who have any, the others counted."""
+    asked = truth.lengths() > 0
+    if candidates is not None:
+        asked[candidates.user] = True
+    users = torch.nonzero(asked).squeeze(1)
+    counts["asked_users_left_out_by_max_users"] = max(0, len(users) - max_users)
+    if len(users) <= max_users:
+        return truth, candidates
+    # not the seed of the run: runs of several seeds are compared user by user
+    drawn = torch.randperm(len(users), generator=torch.Generator().manual_seed(0))[:max_users]
+    kept = torch.zeros(len(truth), dtype=torch.bool)
+    kept[users[drawn]] = True
+    lengths = torch.where(kept, truth.lengths(), 0)
+    fewer = Ragged(
+        torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]),
+        truth.values[kept.repeat_interleave(truth.lengths())],
     )
-    pairs = np.unique(user[known] * num_items + item[known])
-    return Ragged.from_sorted(pairs // num_items, pairs % num_items, num_users)
+    if candidates is not None:
+        stay = kept[candidates.user]
+        candidates = Candidates(*(part[stay] for part in vars(candidates).values()))
+    return fewer, candidates
 
 
 def _published(

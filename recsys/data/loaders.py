@@ -22,11 +22,14 @@ class PairBatch(NamedTuple):
         user: (B,).
         items: (B, 1 + N), of which column 0 was bought and the others never were.
         weight: of each row, (B,), or None where all weigh the same.
+        log_q: logarithm of the probability that each negative was drawn with, (B, N), where asked
+            for.
     """
 
     user: Tensor
     items: Tensor
     weight: Tensor | None
+    log_q: Tensor | None = None
 
 
 class UserBatch(NamedTuple):
@@ -75,44 +78,105 @@ def epoch_generator(seed: int, epoch: int, rank: int, device: torch.device) -> t
 
 
 class NegativeSampler:
-    """Draws uniformly from the items that a user never bought: exact, without a loop of rejections.
+    """Draws from the items that a user never bought: exact, without a loop of rejections.
 
-    Of d_u sorted positives p_0 < p_1 < …, p_j - j items that are no positive lie before p_j. So the
-    r-th item that is no positive is r + #{j : p_j - j <= r}, and one binary search in the flat
-    array of (user, p_j - j) finds that count.
+    Item i weighs w_i, a whole number, so that nothing is rounded on the way: 1, or in proportion to
+    a power of its popularity. The d_u sorted positives p_0 < p_1 < … of a user leave gaps, and
+    g_j = (weight before p_j) - (weight of p_0 … p_j-1) is the weight of the free items before p_j.
+    The free item at weight r then lies at weight r + (weight of the positives with g_j <= r), and
+    one binary search in the flat array of (user, g_j) finds those.
+
+    Args:
+        positives: ascending items of each user.
+        num_items: I.
+        popularity: how often each item was bought, int64 (I,), with `power`.
+        power: 0: all items are as likely; else popularity to this power is, and an item that nobody
+            bought is never drawn. Source: Mikolov et al., Distributed Representations of Words and
+            Phrases and their Compositionality, NeurIPS 2013, section 2.2, with the power 0.75.
     """
 
-    def __init__(self, positives: Ragged, num_items: int) -> None:
+    def __init__(
+        self,
+        positives: Ragged,
+        num_items: int,
+        popularity: Tensor | None = None,
+        power: float = 0.0,
+    ) -> None:
+        items, device = positives.values, positives.values.device
         user = torch.repeat_interleave(
-            torch.arange(len(positives), device=positives.values.device), positives.lengths()
+            torch.arange(len(positives), device=device), positives.lengths()
         )
-        place = torch.arange(len(positives.values), device=user.device) - positives.indptr[user]
-        self._stride = num_items + 1
-        self._gap_keys = user * self._stride + (positives.values - place)  # ascending
         self._indptr = positives.indptr
-        self._free = num_items - positives.lengths()
-        self._num_items = num_items
+        self._weight: Tensor | None = None
+        if power == 0:
+            taken = torch.arange(len(items) + 1, device=device)
+            before, self._total = items, num_items
+        else:
+            assert popularity is not None
+            self._weight = _whole_weights(popularity.to(device), power, len(positives))
+            self._before_item = _summed_before(self._weight)  # (I + 1,)
+            before, self._total = self._before_item[items], int(self._before_item[-1])
+            # over all users the sum may wrap around, differences within a user stay right
+            taken = _summed_before(self._weight[items])
+        first = taken[positives.indptr]  # (U + 1,)
+        self._stride = self._total + 1
+        self._gap_keys = user * self._stride + before - (taken[:-1] - first[user])  # ascending
+        self._free = self._total - first.diff()  # (U,)
+        self._taken = (
+            taken if power else None
+        )  # (N + 1,), what a place says itself where all weigh 1
 
     def draw(self, user: Tensor, num_negatives: int, generator: torch.Generator) -> Tensor:
-        """Negatives of `user` (B,) -> (B, N). A user who bought everything gets any item: there is
-        no negative to draw.
+        """Negatives of `user` (B,) -> (B, N). A user who bought everything that may be drawn gets
+        any of it: there is no negative to draw.
         """
         uniform = torch.rand(
             len(user), num_negatives, generator=generator, device=user.device, dtype=torch.float64
         )
         free = self._free[user].unsqueeze(1)  # (B, 1)
-        anything = (uniform * self._num_items).long()
         rank = (uniform * free).long()  # (B, N)
         keys = user.unsqueeze(1) * self._stride + rank
-        passed = torch.searchsorted(self._gap_keys, keys, right=True) - self._indptr[
-            user
-        ].unsqueeze(1)
-        return torch.where(free > 0, rank + passed, anything)
+        passed = torch.searchsorted(self._gap_keys, keys, right=True)
+        first = self._indptr[user].unsqueeze(1)
+        skipped = (
+            passed - first if self._taken is None else self._taken[passed] - self._taken[first]
+        )
+        place = torch.where(free > 0, rank + skipped, (uniform * self._total).long())
+        if self._weight is None:
+            return place
+        return torch.searchsorted(self._before_item, place, right=True) - 1
+
+    def log_probability(self, user: Tensor, items: Tensor) -> Tensor:
+        """Logarithm of the probability that one draw for `user` (B,) gives each of `items` (B, N),
+        none of them a positive -> float32 (B, N).
+        """
+        free = self._free[user].unsqueeze(1)
+        of_all = torch.where(free > 0, free, self._total).double().log()  # (B, 1)
+        if self._weight is None:
+            return (-of_all).float().expand(items.shape)
+        return (self._weight[items].double().log() - of_all).float()
+
+
+def _whole_weights(popularity: Tensor, power: float, num_users: int) -> Tensor:
+    """Whole numbers in proportion to popularity ** power, int64 (I,): as fine as fits the keys of
+    the sampler, at least 1 for whatever was bought, 0 else.
+    """
+    # keys are below users x total, and drawing multiplies with a float64
+    finest = min(2**40, 2**62 // (num_users + 1))
+    share = popularity.double() ** power * (popularity > 0)
+    share = share / share.sum()
+    return (share * (finest - len(popularity))).long() + (popularity > 0)
+
+
+def _summed_before(values: Tensor) -> Tensor:
+    """(N,) -> (N + 1,): the sum of what lies before each place; the last is the sum of all."""
+    return torch.cat([values.new_zeros(1), values.cumsum(0)])
 
 
 class PairBatches:
     """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` stands
-    beside `interactions.distinct`.
+    beside `interactions.distinct`, `popularity_power` is that of `NegativeSampler`, and `log_q`
+    says whether batches tell what their negatives were drawn with.
     """
 
     def __init__(
@@ -126,6 +190,8 @@ class PairBatches:
         epoch: Callable[[], int],
         share: Share,
         weight: Tensor | None = None,
+        popularity_power: float = 0.0,
+        log_q: bool = False,
     ) -> None:
         positives = interactions.distinct.to(device)
         self._weight = None if weight is None else weight.to(device)
@@ -133,7 +199,10 @@ class PairBatches:
         self._user = torch.repeat_interleave(
             torch.arange(len(positives), device=device), positives.lengths()
         )
-        self._sampler = NegativeSampler(positives, interactions.num_items)
+        self._sampler = NegativeSampler(
+            positives, interactions.num_items, interactions.buyers, popularity_power
+        )
+        self._log_q = log_q
         self._num_negatives = num_negatives
         self._order = EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
 
@@ -146,7 +215,9 @@ class PairBatches:
             user = self._user[rows]  # (B,)
             negatives = self._sampler.draw(user, self._num_negatives, generator)  # (B, N)
             items = torch.cat([self._item[rows].unsqueeze(1), negatives], dim=1)
-            yield PairBatch(user, items, None if self._weight is None else self._weight[rows])
+            weight = None if self._weight is None else self._weight[rows]
+            log_q = self._sampler.log_probability(user, negatives) if self._log_q else None
+            yield PairBatch(user, items, weight, log_q)
 
 
 class UserBatches:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.data.keys import run_starts, stable_order
 from recsys.data.transactions import SECONDS_A_DAY, Transactions
 from recsys.errors import ConfigError, DataError
 
@@ -108,8 +109,8 @@ class LeaveLastOut:
         if transactions.timestamp is None:
             order = np.random.default_rng(seed).permutation(len(user))
         else:
-            order = np.argsort(transactions.timestamp, kind="stable")
-        order = order[np.argsort(user[order], kind="stable")]  # by user, then time, then row
+            order = stable_order(transactions.timestamp)
+        order = order[stable_order(user[order])]  # by user, then time, then row
         size = np.bincount(user)
         end = np.cumsum(size)
         from_end = np.empty(len(user), dtype=np.int64)
@@ -145,8 +146,8 @@ class Presplit:
         train, test = rows[~transactions.is_test], rows[transactions.is_test]
         user, item = transactions.user[train], transactions.item[train]
         shuffled = np.random.default_rng(seed).permutation(len(train))
-        _, first = np.unique(user[shuffled], return_index=True)
-        chosen = shuffled[first]
+        by_user = shuffled[stable_order(user[shuffled])]
+        chosen = by_user[run_starts(user[by_user])]
         # out of train means every row of the item; a user with one item keeps it
         drawn = np.full(len(transactions.user_ids), -1)
         drawn[user[chosen]] = item[chosen]

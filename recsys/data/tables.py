@@ -1,10 +1,12 @@
 """One reader for CSV, Parquet and SQL: the columns asked for, under their canonical names."""
 
+import gc
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -23,6 +25,7 @@ def read_table(
     separator: str = ",",
     table: str | None = None,
     setting: str = "data.path",
+    encode_ids: bool = False,
 ) -> pa.Table:
     """Reads some columns of a table.
 
@@ -33,6 +36,8 @@ def read_table(
         separator: of a CSV file.
         table: name of the table behind a SQL URL.
         setting: the configuration key of `source`, for error messages.
+        encode_ids: ids that are strings in a file come as a dictionary and places in it, which
+            takes a tenth of the memory.
 
     Returns:
         The columns asked for, under canonical names, typed as in the source; everything in a CSV
@@ -53,7 +58,8 @@ def read_table(
     if "://" in location:
         arrow = _read_sql(location, table, wanted, setting)
     else:
-        arrow = _read_file(Path(location), wanted, separator, setting)
+        encoded = [wanted[key] for key in ID_COLUMNS if encode_ids and key in wanted]
+        arrow = _read_file(Path(location), wanted, separator, setting, encoded)
     if arrow.num_rows == 0:
         # a URL may carry a password
         where = f"table {table}" if "://" in location else location
@@ -71,7 +77,9 @@ def select_columns(table: pa.Table, wanted: dict[str, str], where: str) -> pa.Ta
     return pa.table({canonical: table.column(name) for canonical, name in wanted.items()})
 
 
-def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str) -> pa.Table:
+def _read_file(
+    path: Path, wanted: dict[str, str], separator: str, setting: str, encoded: list[str]
+) -> pa.Table:
     if not path.exists():
         raise DataError(f"{setting}: {path} does not exist (looked in {path.parent.absolute()})")
     names = list(dict.fromkeys(wanted.values()))
@@ -83,7 +91,7 @@ def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str)
                 else pa.parquet.ParquetDataset(path).schema.names
             )
             _require(wanted, present, path.name)
-            return pa.parquet.read_table(path, columns=names)
+            return pa.parquet.read_table(path, columns=names, read_dictionary=encoded)
         if not {".csv", ".tsv", ".txt"} & set(path.suffixes):
             raise DataError(
                 f"{setting}: {path.name} is neither .csv, .tsv nor .parquet, nor a SQL URL"
@@ -97,7 +105,10 @@ def _read_file(path: Path, wanted: dict[str, str], separator: str, setting: str)
         # every cell is a string and none is null: "007" and "NA" are ids
         convert = pa.csv.ConvertOptions(
             include_columns=names,
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types={
+                name: pa.dictionary(pa.int32(), pa.string()) if name in encoded else pa.string()
+                for name in names
+            },
             strings_can_be_null=False,
         )
         return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
@@ -237,7 +248,7 @@ def parse_timestamps(column: pd.Series, timezone: str, unit: str | None = None) 
         # twice-existing hours are read as summer time, missing hours as the first instant after the
         # gap
         parsed = parsed.dt.tz_localize(
-            timezone, ambiguous=[True] * len(parsed), nonexistent="shift_forward"
+            timezone, ambiguous=np.ones(len(parsed), dtype=bool), nonexistent="shift_forward"
         )
     return parsed.dt.tz_convert("UTC").dt.as_unit("s")
 
@@ -250,6 +261,14 @@ def require_timezone(name: str) -> None:
         raise ConfigError(
             f"data.timezone={name!r} is not a time zone; use an IANA name such as Europe/Paris"
         ) from error
+
+
+def release_memory() -> None:
+    """Gives back what reading a long table leaves behind: a column and its accessor (`.dt`) hold
+    each other, and Arrow keeps what it has freed.
+    """
+    gc.collect()
+    pa.default_memory_pool().release_unused()
 
 
 def to_numbers(column: pd.Series) -> pd.Series:

@@ -11,8 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
+from recsys.data.keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, RowFilter
-from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
+from recsys.data.tables import (
+    parse_timestamps,
+    release_memory,
+    require_timezone,
+    to_numbers,
+)
 from recsys.errors import ConfigError, DataError
 
 SECONDS_A_DAY = 86_400
@@ -42,6 +48,7 @@ class Transactions:
         item_names: item id to a name for people, where the source has one.
         is_test: bool (N,), rows of a published test part; None where the split is ours to make.
         candidates: published candidate lists, or None.
+        quantity: float32 (N,) units, or None where the source has no such column.
     """
 
     user: np.ndarray
@@ -54,6 +61,7 @@ class Transactions:
     item_names: dict[str, str] = field(default_factory=dict)
     is_test: np.ndarray | None = None
     candidates: CandidateTable | None = None
+    quantity: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -128,20 +136,43 @@ def clean_transactions(
     item, item_ids = _used(items, keep)
     timestamp = day = None
     if times is not None:
-        kept = times[keep]
-        timestamp = (
-            kept.dt.tz_localize(None).astype("datetime64[s]").astype("int64").to_numpy(copy=True)
-        )
-        local = kept.dt.tz_convert(cleaning.timezone)
-        day = (
-            local.dt.tz_localize(None).astype("datetime64[s]").astype("int64") // SECONDS_A_DAY
-        ).to_numpy(np.int32)
-        report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
-    pairs = len(np.unique(user.astype(np.int64) * len(item_ids) + item))
+        timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
+        del times
+        release_memory()
+    pairs = len(distinct_keys(user.astype(np.int64) * len(item_ids) + item))
     report.rows, report.users, report.items = len(user), len(user_ids), len(item_ids)
     report.density = pairs / (len(user_ids) * len(item_ids))
     report.fingerprint = fingerprint(user, item, timestamp, user_ids, item_ids)
-    return Transactions(user, item, timestamp, day, user_ids, item_ids, report, item_names or {})
+    quantity = None
+    if "quantity" in table.column_names:
+        units = to_numbers(table.column("quantity").to_pandas())
+        quantity = units.to_numpy(np.float32, copy=True)[keep]
+    return Transactions(
+        user,
+        item,
+        timestamp,
+        day,
+        user_ids,
+        item_ids,
+        report,
+        item_names or {},
+        quantity=quantity,
+    )
+
+
+def _on_the_clock(
+    times: pd.Series, timezone: str, report: DataReport
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since 1970 UTC, int64 (N,), and days on the shop's clock, int32 (N,); the report
+    learns the first and the last.
+    """
+    local = times.dt.tz_convert(timezone)
+    report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
+    second, local_second = (
+        column.dt.tz_localize(None).astype("datetime64[s]").astype("int64")
+        for column in (times, local)
+    )
+    return second.to_numpy(copy=True), (local_second // SECONDS_A_DAY).to_numpy(np.int32)
 
 
 def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
@@ -176,20 +207,48 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
 def _repeated_rows(
     table: pa.Table, users: pd.Categorical, items: pd.Categorical, keep: np.ndarray
 ) -> np.ndarray:
-    frame = pd.DataFrame({"user": users.codes, "item": items.codes})
-    for name in table.column_names:
-        if name not in ("user_id", "item_id"):
-            frame[name] = table.column(name).to_pandas()
-    repeated = np.zeros(len(frame), dtype=bool)
-    repeated[keep] = frame[keep].duplicated().to_numpy()
-    return repeated
+    """True for rows to keep that repeat an earlier one of them in every column, bool (N,)."""
+    others = [name for name in table.column_names if name not in ("user_id", "item_id")]
+    mixed = users.codes.astype(np.int64)
+    mixed *= len(items.categories)
+    mixed += items.codes
+    for name in others:
+        mixed *= 0x1E3779B97F4A7C15  # odd, so that no bit is lost
+        mixed += _bits(table.column(name))
+    # most rows are told from all others by this number; the few that are not are compared
+    ascending = mixed[keep]
+    ascending.sort()
+    shared = distinct_keys(ascending[1:][ascending[1:] == ascending[:-1]])
+    suspects = np.zeros(len(mixed), dtype=bool)
+    if len(shared):
+        nearest = np.searchsorted(shared, mixed).clip(max=len(shared) - 1)
+        suspects = keep & (shared[nearest] == mixed)
+    rows = np.flatnonzero(suspects)
+    frame = pd.DataFrame({"user": users.codes[rows], "item": items.codes[rows]})
+    for name in others:
+        frame[name] = table.column(name).take(rows).to_pandas()
+    suspects[rows] = frame.duplicated().to_numpy()
+    return suspects
+
+
+def _bits(column: pa.ChunkedArray) -> np.ndarray:
+    """A number for every value, the same for equal ones: int64 (N,)."""
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy().astype(np.float64) + 0.0  # -0.0 equals 0.0
+        return np.where(np.isnan(values), np.nan, values).view(np.int64)
+    if pa.types.is_signed_integer(column.type) or pa.types.is_timestamp(column.type):
+        return column.cast(pa.int64()).fill_null(-1).to_numpy()
+    codes = column.combine_chunks().dictionary_encode().indices
+    return codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _used(ids: pd.Categorical, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes (kept rows,) and ids of those that still occur; the order of the ids stays."""
     codes = ids.codes[keep]
-    used, dense = np.unique(codes, return_inverse=True)
-    return dense.astype(np.int32), ids.categories.to_numpy(dtype=object)[used]
+    used = present_codes(codes, len(ids.categories))
+    dense = np.empty(len(ids.categories), dtype=np.int32)
+    dense[used] = np.arange(len(used), dtype=np.int32)
+    return dense[codes], ids.categories.to_numpy(dtype=object)[used]
 
 
 def fingerprint(*arrays: np.ndarray | None) -> str:
@@ -203,5 +262,6 @@ def fingerprint(*arrays: np.ndarray | None) -> str:
                 else np.ascontiguousarray(array)
             )
             digest.update(str((plain.dtype.str, plain.shape)).encode())
-            digest.update(plain.tobytes())
+            # as they lie in memory, without a copy
+            digest.update(plain.data if plain.dtype.kind in "iufb" else plain.tobytes())
     return digest.hexdigest()[:16]

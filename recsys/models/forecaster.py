@@ -31,6 +31,10 @@ class Forecaster(Protocol):
     history_length: int
     step_seconds: int
 
+    def scale_covariates(self, scale: Tensor) -> None:
+        """Takes how much each covariate usually moves, (F,), before training."""
+        ...
+
     def forward(self, window: Window) -> Tensor:
         """Quantiles (B, H, Q), ascending along Q, in units of y."""
         ...

@@ -21,7 +21,7 @@ DAYS_10000_YEARS = 3_652_425
 SEASONS = {3_600: (24, 168), 86_400: (7,), 604_800: (52,)}
 CONTEXT = {3_600: 168, 86_400: 56, 604_800: 26}
 # width of the calendar features
-CALENDAR = {"hour": 4, "weekday": 7, "month": 2, "year": 4}
+CALENDAR = {"hour": 4, "weekday": 7, "month": 8, "year": 4}
 STUDENT_T_FREEDOM = 4.0
 # a window whose steps hardly differ is not blown up to noise
 SMALLEST_SPREAD = 0.1
@@ -132,6 +132,10 @@ class LSTMForecaster(nn.Module):
         self.skip = nn.Linear(known + lagged, 1, bias=False)
         self._initialize()
 
+    def scale_covariates(self, scale: Tensor) -> None:
+        """Takes how much each covariate usually moves, (F,)."""
+        self.covariate_scale.copy_(scale)
+
     def forward(self, window: Window) -> Tensor:
         """Quantiles (B, H, Q), in units of y."""
         z, scaling = self.scaled(window)
@@ -227,7 +231,8 @@ class LSTMForecaster(nn.Module):
             elif name == "hour":
                 parts.append(_circle(second.float() / DAY_SECONDS, 2))
             elif name == "month":
-                parts.append(_circle(year * 12, 1))
+                # the days after a pay day are few
+                parts.append(_circle(year * 12, 4))
             else:
                 parts.append(_circle(year, 2))
         return torch.cat(parts, dim=2)

@@ -210,5 +210,21 @@ def _record_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
     }
     rows += [(label, str(record[key])) for key, label in labels.items() if record.get(key)]
     if record.get("git_commit"):
-        rows.append(("Git commit", str(record["git_commit"])[:12]))
+        changed = ", with changes that are not committed" if record.get("git_dirty") else ""
+        rows.append(("Git commit", str(record["git_commit"])[:12] + changed))
+    return rows + _hardware_rows(record)
+
+
+def _hardware_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
+    hardware = record.get("hardware") or {}
+    gpus = ", ".join(map(str, hardware.get("gpus") or ()))
+    cells = {
+        "Processor": hardware.get("processor"),
+        "GPUs": gpus,
+        "Cores": hardware.get("cores"),
+        "Threads of torch": record.get("threads"),
+    }
+    rows = [(label, str(value)) for label, value in cells.items() if value]
+    if record.get("peak_memory_mb"):
+        rows.append(("Highest memory of the process", f"{whole(record['peak_memory_mb'])} MB"))
     return rows

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -30,6 +31,7 @@ from recsys.tasks.setup import (
     note_training,
     optimization,
     provenance,
+    require_validation,
     seed_everything,
     trainer_options,
 )
@@ -78,6 +80,36 @@ def run_forecaster(
     if isinstance(model, nn.Module):
         run.write_arrays("windows.npz", _last_windows(model, panel, phases[-1]))
     _finish(config, run, panel, phases, metrics)
+
+
+def validate_forecaster(
+    config: dict[str, Any],
+    panel: SalesPanel,
+    run: RunFolder,
+    metrics: dict[str, float],
+    callbacks: list[pl.Callback],
+) -> FitResult | None:
+    """The validation phase alone: trains, judges, and never looks at the windows of the test.
+
+    Args:
+        config, panel, run, metrics: of `run_forecaster`.
+        callbacks: of the training.
+
+    Returns:
+        How the training went; None for a statistical method, whose values are in `metrics`.
+
+    Raises:
+        ConfigError: the split has no validation windows.
+    """
+    phases = instantiate(config["evaluation"]["split"])(panel, config["seed"])
+    phase = next((phase for phase in phases if phase.name == "val"), None)
+    require_validation(config, phase is not None)
+    assert phase is not None
+    model, fitted = _fit(config, panel, phase, run, None, callbacks)
+    if fitted is None:
+        found = _judge(config, panel, [phase], [_forecast(config, model, panel, phase)]).metrics
+        metrics |= {f"val/{key}": value for key, value in found.items()}
+    return fitted
 
 
 def load_forecaster(run: RunFolder) -> nn.Module:
@@ -139,6 +171,7 @@ def _fit(
     phase: ForecastPhase,
     run: RunFolder,
     epochs: int | None,
+    callbacks: list[pl.Callback] | None = None,
 ) -> tuple[Any, FitResult | None]:
     """Fits a fresh model with validation, or for the epochs that it chose; a statistical method is
     fitted when it is asked.
@@ -168,6 +201,7 @@ def _fit(
         validation=validation,
         stop_after=epochs,
         loggers=make_loggers(config, run, phase.name),
+        callbacks=callbacks,
     )
     return model, fitted
 
@@ -261,7 +295,7 @@ def _finish(
     run.write_json("series.json", panel.series_ids.tolist())
     split = [array for p in phases for array in (p.fit_until, p.origin)]
     run.write_json(
-        "run.json", record("forecaster", config, report.fingerprint, fingerprint(*split))
+        "run.json", record(run, "forecaster", config, report.fingerprint, fingerprint(*split))
     )
     run.write_json("metrics.json", metrics)
     print_forecast_leaderboard(metrics, str(config["choices"]["model"]))

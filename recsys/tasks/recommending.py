@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 from torch import nn
 
 from recsys.composition import closest, instantiate, takes
@@ -27,7 +28,9 @@ from recsys.tasks.setup import (
     model_settings,
     note_training,
     optimization,
+    optimizer_used,
     provenance,
+    require_validation,
     seed_everything,
     trainer_options,
 )
@@ -69,7 +72,36 @@ def run_recommender(
             note_training(metrics, name, fitted, config["train"]["monitor"])
         if config["evaluation"]["views"] and name != "ship":
             _judge(config, model, data, transactions, run, metrics)
-    _finish(config, run, transactions, phases, data, metrics)
+    _finish(config, run, transactions, phases, data, metrics, fitted)
+
+
+def validate_recommender(
+    config: dict[str, Any],
+    transactions: Transactions,
+    run: RunFolder,
+    metrics: dict[str, float],
+    callbacks: list[pl.Callback],
+) -> FitResult | None:
+    """The validation phase alone: trains or fits, judges, and never looks at the test part.
+
+    Args:
+        config, transactions, run, metrics: of `run_recommender`.
+        callbacks: of the training.
+
+    Returns:
+        How the training went; None for a closed-form model, whose values are in `metrics`.
+
+    Raises:
+        ConfigError: the split has no validation part.
+    """
+    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
+    require_validation(config, "val" in phases)
+    data = _index(config, transactions, "val", phases["val"], metrics)
+    model, fitted = _fit(config, data, run, None, callbacks)
+    if fitted is None:
+        found = _evaluate(config, model, data).metrics
+        metrics |= {f"val/{key}": value for key, value in found.items()}
+    return fitted
 
 
 def _index(
@@ -88,6 +120,7 @@ def _index(
         min_buyers=evaluation["min_buyers"],
         k_core=evaluation["k_core"],
         seed=config["seed"],
+        max_users=evaluation.get("max_users"),
     )
     transactions.report.phases[name] = data.counts
     add_seconds(metrics, "data/seconds", time.perf_counter() - start)
@@ -121,6 +154,7 @@ def _finish(
     phases: dict[str, Phase],
     data: PhaseData,
     metrics: dict[str, float],
+    fitted: FitResult | None,
 ) -> None:
     """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
     report = transactions.report
@@ -133,10 +167,9 @@ def _finish(
     known = set(data.vocabulary.item_ids)
     names = {item: name for item, name in transactions.item_names.items() if item in known}
     run.write_json("items.json", names)
-    split_rows = [rows for phase in phases.values() for rows in (phase.fit, phase.truth)]
-    run.write_json(
-        "run.json", record("recommender", config, report.fingerprint, fingerprint(*split_rows))
-    )
+    split = fingerprint(*(rows for phase in phases.values() for rows in (phase.fit, phase.truth)))
+    about = record(run, "recommender", config, report.fingerprint, split)
+    run.write_json("run.json", about | {"optimizer": optimizer_used(fitted)})
     run.write_json("metrics.json", metrics)
     print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
     write_report(run)
@@ -177,7 +210,11 @@ def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
 
 
 def _fit(
-    config: dict[str, Any], data: PhaseData, run: RunFolder, epochs: int | None
+    config: dict[str, Any],
+    data: PhaseData,
+    run: RunFolder,
+    epochs: int | None,
+    callbacks: list[pl.Callback] | None = None,
 ) -> tuple[nn.Module, FitResult | None]:
     """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
     it chose.
@@ -209,6 +246,7 @@ def _fit(
         block_mb=evaluation["block_mb"],
         stop_after=epochs,
         loggers=make_loggers(config, run, data.name),
+        callbacks=callbacks,
     )
     return model, fitted
 

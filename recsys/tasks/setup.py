@@ -12,6 +12,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from recsys.composition import CONF, instantiate
+from recsys.errors import ConfigError
 from recsys.reports.console import say
 from recsys.runs import RunFolder
 from recsys.training.fit import FitResult
@@ -50,7 +51,13 @@ def evaluation_device(config: dict[str, Any]) -> str:
 def optimization(config: dict[str, Any]) -> Optimization:
     """How parameters move."""
     train = config["train"]
-    return Optimization(train["max_epochs"], train["lr"], train["weight_decay"], train["schedule"])
+    return Optimization(
+        train["max_epochs"],
+        train["lr"],
+        train["weight_decay"],
+        train["schedule"],
+        train.get("row_wise"),
+    )
 
 
 def model_settings() -> dict[str, dict[str, Any]]:
@@ -59,13 +66,34 @@ def model_settings() -> dict[str, dict[str, Any]]:
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
 
 
+def require_validation(config: dict[str, Any], found: bool) -> None:
+    """Raises ConfigError where a split has no validation part to choose on."""
+    if not found:
+        raise ConfigError(
+            f"evaluation={config['choices']['evaluation']} has no validation part, and a sweep"
+            " chooses on validation only: take another evaluation, or hold out more"
+        )
+
+
 def note_training(metrics: dict[str, float], phase: str, fitted: FitResult, monitor: str) -> None:
     """Adds how a training went, and says it."""
     add_seconds(metrics, "train/seconds", fitted.seconds)
     metrics["train/samples_per_second"] = fitted.samples_per_second
     metrics["train/epochs"] = fitted.epochs
     found = "" if math.isnan(fitted.value) else f", {monitor} {fitted.value:.4f}"
-    say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}")
+    rows = ""
+    if fitted.row_wise:
+        rows = f"; only the rows that a batch touches moved in {', '.join(fitted.row_wise)}"
+    say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}{rows}")
+
+
+def optimizer_used(fitted: FitResult | None) -> dict[str, Any] | None:
+    """What moved the parameters, for run.json; None where nothing was trained."""
+    if fitted is None:
+        return None
+    if not fitted.row_wise:
+        return {"name": "AdamW"}
+    return {"name": "RowWiseAdamW", "row_wise": list(fitted.row_wise)}
 
 
 def add_seconds(metrics: dict[str, float], key: str, seconds: float) -> None:

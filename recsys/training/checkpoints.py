@@ -1,6 +1,7 @@
 """Checkpoints that are whole or absent."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,24 @@ class KeepBestAndLast(Checkpoint):
         self.best_value = -self._sign * float("inf")
         self.best_epoch = 0
         self._validated = False
+        self._stopped = False
+        self._earlier, self._start = 0.0, time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values, inside the checkpoint."""
-        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+        """Plain values, inside the checkpoint: the best epoch, whether the training has stopped by
+        itself, and its seconds so far, of all attempts.
+        """
+        return {
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+            "stopped": self._stopped,
+            "seconds": self._earlier + time.perf_counter() - self._start,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What `state_dict` gave."""
         self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+        self._earlier = state_dict.get("seconds", 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps the untrained state."""
@@ -55,6 +66,8 @@ class KeepBestAndLast(Checkpoint):
                 self.best_value, self.best_epoch = value, trainer.current_epoch + 1
                 self._save(trainer, "best.ckpt")
         self._validated = False
+        # checkpoint callbacks come last: the others have decided
+        self._stopped = bool(trainer.should_stop)
         self._save(trainer, "last.ckpt")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,15 +28,16 @@ class FitResult(NamedTuple):
     Attributes:
         epochs: the best epoch, from 1, where validation chose it, else the last.
         value: the monitored metric at that epoch; NaN without validation.
-        seconds: of the training loop, validation included.
-        samples_per_second: scored pairs (purchases, with a full softmax) over the seconds of the
-            epochs trained.
+        seconds: of the training loop, validation included; of all attempts, where it was resumed.
+        samples_per_second: scored pairs (purchases, with a full softmax) over these seconds.
+        row_wise: parameters of which only the rows that a batch touches moved.
     """
 
     epochs: int
     value: float
     seconds: float
     samples_per_second: float
+    row_wise: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -127,19 +128,19 @@ def fit_module(
         **trainer_options,
     )
     module = build(trainer.strategy.root_device)
+    earlier = _earlier(last, keep.state_key)
     start = time.perf_counter()
-    done = _epochs_done(last)
     handler = signal.getsignal(signal.SIGINT)
     try:
-        # a checkpoint of a finished schedule has nothing left to resume
-        if done < max_epochs:
+        # a checkpoint of a finished schedule, or of a stopped training, has nothing left to resume
+        if earlier.epochs < max_epochs and not earlier.stopped:
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit as stop:
         # what Lightning makes of ^C; it also leaves the signal ignored
         raise KeyboardInterrupt from stop
     finally:
         signal.signal(signal.SIGINT, handler)
-    seconds = time.perf_counter() - start
+    seconds = earlier.seconds + time.perf_counter() - start
     if validation is not None and not chosen.exists():
         raise TrainingError(
             f"{validation.monitor} (train.monitor) was undefined in every validation, so that no"
@@ -147,12 +148,13 @@ def fit_module(
         )
     network.load_state_dict(_weights(chosen))
     # from the files, not from the callback: with several processes it lived in another one
-    kept = load_checkpoint(chosen)
+    kept, ended = load_checkpoint(chosen), load_checkpoint(last)
     result = FitResult(
         kept["epoch"] + 1,
         kept["callbacks"][keep.state_key]["best_value"] if validation else math.nan,
         seconds,
-        load_checkpoint(last)["samples"] / seconds,
+        ended["samples"] / seconds,
+        ended.get("row_wise", ()),
     )
     beside = finished.with_suffix(".partial")
     beside.write_text(json.dumps(result._asdict()))
@@ -160,12 +162,25 @@ def fit_module(
     return result
 
 
-def _epochs_done(last: Path) -> int:
+class _Earlier(NamedTuple):
+    """What earlier attempts have done."""
+
+    epochs: int = 0
+    stopped: bool = False
+    seconds: float = 0.0
+
+
+def _earlier(last: Path, state_key: str) -> _Earlier:
     if not last.exists():
-        return 0
+        return _Earlier()
     state = load_checkpoint(last)
-    # the untrained state also says epoch 0
-    return state["epoch"] + 1 if state["global_step"] else 0
+    kept = state["callbacks"].get(state_key, {})
+    return _Earlier(
+        # the untrained state also says epoch 0
+        state["epoch"] + 1 if state["global_step"] else 0,
+        kept.get("stopped", False),
+        kept.get("seconds", 0.0),
+    )
 
 
 def _trainer(**options: Any) -> pl.Trainer:

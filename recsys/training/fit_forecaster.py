@@ -41,7 +41,7 @@ def fit_forecaster(
     """Trains in place, as `fit_module` does.
 
     Args:
-        model: a forecaster with parameters; its `covariate_scale` is set from what is fitted.
+        model: a forecaster with parameters; told how covariates move in what is fitted.
         panel, phase: what to fit on and, with validation, to ask about.
         objective, optimization, validation: see there; the monitor is "val/metric".
         seed: decides windows and dropout.
@@ -55,7 +55,7 @@ def fit_forecaster(
         DataError: there is nothing to fit on, or nothing to ask.
     """
     scale = torch.from_numpy(covariate_scale(panel, phase))
-    model.covariate_scale.copy_(scale)  # type: ignore[operator]
+    model.scale_covariates(scale)  # type: ignore[operator]
     quantiles: tuple[float, ...] = model.quantiles  # type: ignore[assignment]
 
     problem = ForecastProblem(

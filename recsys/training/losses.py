@@ -2,11 +2,13 @@
 
 Pairwise losses read scores (B, 1 + N) with the positive in column 0; `full_softmax` reads the
 scores of the catalogue. All take the weight of each positive, (B,) or (P,), or None where all weigh
-the same, and return a weighted mean.
+the same, and return a weighted mean. What changes scores or weights beforehand stands behind them.
 """
 
+import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,10 +35,10 @@ def bpr(scores: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def sampled_softmax(scores: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of the positive among itself and its uniform negatives, mean over B.
+    """Cross-entropy of the positive among itself and its negatives, mean over B.
 
     Source: Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL
-    2015; with uniform negatives the correction is the same for all and cancels.
+    2015; it comes close to the softmax over the catalogue where `log_q_correction` went before.
     """
     return _mean(scores.logsumexp(dim=1) - scores[:, 0], weight)
 
@@ -54,6 +56,45 @@ def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | Non
     """
     normaliser = scores.logsumexp(dim=1)  # (B,)
     return _mean(normaliser[row] - scores[row, item], weight)
+
+
+def tempered(scores: Tensor, temperature: float) -> Tensor:
+    """Scores of any shape / temperature: below 1, the negatives that score highest count for more.
+
+    Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2;
+    of recommenders: Yi et al., RecSys 2019, section 3.
+    """
+    return scores / temperature
+
+
+def log_q_correction(scores: Tensor, log_q: Tensor) -> Tensor:
+    """Scores (B, 1 + N) whose N negatives stand for all items that could have been drawn: each
+    score less log(N q), so that the sum of exp over them has the expectation of the sum over those
+    items.
+
+    The positive was not drawn and stays as it is.
+
+    Args:
+        scores: (B, 1 + N).
+        log_q: logarithm of the probability of each negative in one draw, (B, N).
+
+    Returns:
+        (B, 1 + N). Source: Bengio and Senécal, Adaptive Importance Sampling to Accelerate Training
+        of a Neural Probabilistic Language Model, IEEE TNN 2008, section III; for recommenders: Yi
+        et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations,
+        RecSys 2019, whose positives are drawn too and therefore corrected.
+    """
+    corrected = scores[:, 1:] - log_q - math.log(log_q.shape[1])
+    return torch.cat([scores[:, :1], corrected], dim=1)
+
+
+def quantity_weight(quantity: Tensor, alpha: float) -> Tensor:
+    """Weight of positives of which `quantity` (P,) units were bought: 1 + alpha log(1 + quantity).
+
+    Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM
+    2008, equation 6 with epsilon 1.
+    """
+    return 1 + alpha * quantity.log1p()
 
 
 def recency_weight(days_since: Tensor, half_life_days: float) -> Tensor:

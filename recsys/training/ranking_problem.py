@@ -11,7 +11,14 @@ from recsys.data.interactions import Interactions
 from recsys.data.loaders import PairBatch, PairBatches, Share, UserBatch, UserBatches
 from recsys.errors import ConfigError
 from recsys.models.recommender import Query
-from recsys.training.losses import PAIR_LOSSES, USER_LOSSES, recency_weight
+from recsys.training.losses import (
+    PAIR_LOSSES,
+    USER_LOSSES,
+    log_q_correction,
+    quantity_weight,
+    recency_weight,
+    tempered,
+)
 from recsys.training.optimization import require_numbers
 
 
@@ -25,15 +32,32 @@ class Objective:
         num_negatives: drawn for each positive; none for `full_softmax`.
         half_life_days: a positive weighs half as much for every so many days since its last
             purchase; None: all weigh the same.
+        quantity_alpha: a positive weighs 1 + quantity_alpha log(1 + units bought); 0: all weigh the
+            same.
+        popularity_power: negatives are drawn in proportion to the buyers of an item to this power;
+            0: uniformly.
+        temperature: scores are divided by it, in a softmax.
+        log_q: negatives of a sampled softmax are corrected for how likely they were drawn.
     """
 
     name: str
     batch_size: int
     num_negatives: int = 0
     half_life_days: float | None = None
+    quantity_alpha: float = 0.0
+    popularity_power: float = 0.0
+    temperature: float = 1.0
+    log_q: bool = False
 
     def __post_init__(self) -> None:
-        require_numbers("loss", batch_size=self.batch_size, num_negatives=self.num_negatives)
+        require_numbers(
+            "loss",
+            batch_size=self.batch_size,
+            num_negatives=self.num_negatives,
+            quantity_alpha=self.quantity_alpha,
+            popularity_power=self.popularity_power,
+            temperature=self.temperature,
+        )
         if self.half_life_days is not None:
             require_numbers("loss", half_life_days=self.half_life_days)
         if self.name not in PAIR_LOSSES | USER_LOSSES:
@@ -51,6 +75,34 @@ class Objective:
             )
         if self.batch_size < 1:
             raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
+        for key in ("quantity_alpha", "popularity_power"):
+            if not getattr(self, key) >= 0:
+                raise ConfigError(f"loss.{key}={getattr(self, key)}: it has to be 0 or more")
+        if not self.temperature > 0:
+            raise ConfigError(f"loss.temperature={self.temperature}: it has to be above 0")
+        if not isinstance(self.log_q, bool):
+            raise ConfigError(f"loss.log_q={self.log_q!r}: choose true or false")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        softmax = ("sampled_softmax", "full_softmax")
+        if self.temperature != 1 and self.name not in softmax:
+            raise ConfigError(
+                f"loss.temperature={self.temperature:g} is for {' and '.join(softmax)}, and"
+                f" loss.name is {self.name}: set it to 1"
+            )
+        if self.log_q and self.name != "sampled_softmax":
+            raise ConfigError(
+                f"loss.log_q=true is for sampled_softmax, and loss.name is {self.name}: set it to"
+                " false"
+            )
+        if self.name in USER_LOSSES:
+            for key in ("num_negatives", "popularity_power"):
+                if getattr(self, key):
+                    raise ConfigError(
+                        f"loss.{key}={getattr(self, key)}: {self.name} draws no negatives, it reads"
+                        " the whole catalogue: set it to 0"
+                    )
 
 
 class RankingProblem:
@@ -79,8 +131,13 @@ class RankingProblem:
         }
         if self._objective.name in USER_LOSSES:
             return UserBatches(self._interactions, **options)
-        negatives = self._objective.num_negatives
-        return PairBatches(self._interactions, num_negatives=negatives, **options)
+        return PairBatches(
+            self._interactions,
+            num_negatives=self._objective.num_negatives,
+            popularity_power=self._objective.popularity_power,
+            log_q=self._objective.log_q,
+            **options,
+        )
 
     def loss(self, model: Any, batch: PairBatch | UserBatch) -> tuple[Tensor, int]:
         """The loss of a batch, a scalar, and its scored pairs (purchases, with a full softmax)."""
@@ -89,19 +146,35 @@ class RankingProblem:
             if model.reads_history:
                 query = Query(batch.user, batch.bags(model.num_items))
             of_users = USER_LOSSES[self._objective.name]
-            scores = model.score_all(query)
+            scores = self._tempered(model.score_all(query))
             return of_users(scores, batch.row, batch.item, batch.weight), batch.item.numel()
         of_pairs = PAIR_LOSSES[self._objective.name]
-        return of_pairs(model(query, batch.items), batch.weight), batch.items.numel()
+        scores = self._tempered(model(query, batch.items))
+        if batch.log_q is not None:
+            scores = log_q_correction(scores, batch.log_q)
+        return of_pairs(scores, batch.weight), batch.items.numel()
+
+    def _tempered(self, scores: Tensor) -> Tensor:
+        temperature = self._objective.temperature
+        return scores if temperature == 1 else tempered(scores, temperature)
 
     def _weight(self) -> Tensor | None:
-        half_life = self._objective.half_life_days
-        if half_life is None:
-            return None
-        days = self._interactions.days_since
-        if days is None:
-            raise ConfigError(
-                f"loss.half_life_days={half_life:g} needs timestamps, which the data does not have;"
-                " set it to null"
-            )
-        return recency_weight(days, half_life)
+        """Of every positive, recency times quantity where both are asked for."""
+        objective, weights = self._objective, []
+        if objective.half_life_days is not None:
+            days = self._interactions.days_since
+            if days is None:
+                raise ConfigError(
+                    f"loss.half_life_days={objective.half_life_days:g} needs timestamps, which the"
+                    " data does not have; set it to null"
+                )
+            weights.append(recency_weight(days, objective.half_life_days))
+        if objective.quantity_alpha:
+            quantity = self._interactions.units
+            if quantity is None:
+                raise ConfigError(
+                    f"loss.quantity_alpha={objective.quantity_alpha:g} needs quantities, which the"
+                    " data does not have; set data.columns.quantity, or loss.quantity_alpha=0"
+                )
+            weights.append(quantity_weight(quantity, objective.quantity_alpha))
+        return torch.stack(weights).prod(dim=0) if weights else None

@@ -74,6 +74,7 @@ class TrainingModule(pl.LightningModule):
         self._evaluator = evaluator
         self._batches: Any = None
         self.samples = 0
+        self._row_wise: list[str] = []
 
     def train_dataloader(self) -> Any:
         """Batches of the whole training part, on the device of the model."""
@@ -130,14 +131,36 @@ class TrainingModule(pl.LightningModule):
         self.log("train/loss", self._loss.mean(steps), prog_bar=True, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what all processes together have scored since the training started or resumed."""
+        """Adds what all processes together have scored, and the parameters of which only touched
+        rows move.
+        """
         checkpoint["samples"] = self.samples * self.trainer.world_size
+        checkpoint["row_wise"] = self._row_wise
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.samples = checkpoint["samples"] // self.trainer.world_size
 
     def configure_optimizers(self) -> Any:
         """As `Optimization` says."""
+        self._row_wise = self._optimization.choose_tables(
+            self.model,
+            self._backward_once,
+            processes=self.trainer.world_size,
+            clipped=self.trainer.gradient_clip_val is not None,
+        )
+        row_wise = [self.model.get_parameter(name) for name in self._row_wise]
         steps = len(self.train_dataloader())
         undecayed: Iterable[nn.Parameter] = getattr(self.model, "undecayed", tuple)()
-        return self._optimization.configure(self.parameters(), steps, self.device, undecayed)
+        parameters = self.parameters()
+        return self._optimization.configure(parameters, steps, self.device, row_wise, undecayed)
+
+    def _backward_once(self) -> None:
+        """The gradients of the first batch, without a trace in the random numbers to come."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            loss, _ = self._problem.loss(self.model, next(iter(self.train_dataloader())))
+            loss.backward()
 
     def _share(self) -> Share:
         return Share(self.global_rank, self.trainer.world_size)

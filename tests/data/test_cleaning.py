@@ -146,6 +146,48 @@ def test_repeated_rows_are_counted_and_dropped_where_configured() -> None:
     assert cleaned.report.dropped == {"a repeated row": 1}
 
 
+def test_repeats_are_told_in_columns_of_every_type() -> None:
+    # row 1 repeats row 0 but for the sign of a zero; each other row differs in one column only
+    columns: dict[str, list[object] | pa.Array] = {
+        "user_id": ["a", "a", "b", "a", "a", "a", "a", "a"],
+        "item_id": ["x", "x", "x", "y", "x", "x", "x", "x"],
+        "timestamp": pa.array([5, 5, 5, 5, 6, 5, 5, 5]).cast(pa.timestamp("s")),
+        "quantity": [1, 1, 1, 1, 1, 2, 1, 1],
+        "price": [0.0, -0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.0],
+        "coupon": ["no", "no", "no", "no", "no", "no", "no", None],
+    }
+    assert clean(columns).report.duplicate_rows == 1
+
+
+def test_repeats_are_those_of_a_table_compared_row_by_row() -> None:
+    rng = np.random.default_rng(3)
+    size = 3000
+    frame = pd.DataFrame(
+        {
+            "user_id": rng.integers(0, 20, size).astype(str),
+            "item_id": rng.integers(0, 20, size).astype(str),
+            "quantity": rng.integers(1, 3, size),
+            "price": rng.integers(0, 4, size) / 4,
+        }
+    )
+    table = {name: pa.array(column) for name, column in frame.items()}
+    expected = frame.duplicated()
+    cleaned = clean(table, duplicates="drop")
+    assert 0 < cleaned.report.duplicate_rows == expected.sum() < size / 2
+    assert cleaned.user_ids[cleaned.user].tolist() == frame["user_id"][~expected].tolist()
+
+
+def test_quantities_of_the_rows_that_stay_are_kept() -> None:
+    columns: dict[str, list[object] | pa.Array] = {
+        "user_id": ["a", "b", "c"],
+        "item_id": ["x", "y", "z"],
+    }
+    assert clean(columns).quantity is None
+    cleaned = clean(columns | {"quantity": ["2", "0", "1.5"]})
+    assert cleaned.quantity is not None
+    assert cleaned.quantity.tolist() == [2.0, 1.5]
+
+
 def test_bad_row_that_repeats_is_no_duplicate() -> None:
     cleaned = clean({"user_id": ["a", "", ""], "item_id": ["x", "y", "y"]})
     assert cleaned.report.duplicate_rows == 0

@@ -4,14 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.ragged import Ragged
+from recsys.data.report import DataReport
 from recsys.data.splits import FitOnEverything, GlobalTime, Phase, Presplit
-from recsys.data.transactions import Transactions
-from recsys.errors import DataError
+from recsys.data.transactions import (
+    CandidateTable,
+    Cleaning,
+    Transactions,
+    clean_transactions,
+)
+from recsys.errors import ConfigError, DataError
 from recsys.models.popularity import Popularity
 
 Purchases = Callable[..., Transactions]
@@ -313,3 +320,88 @@ def test_validation_list_of_a_user_who_bought_nearly_everything_is_padded(
     # 4 items; user a bought 0 and 1, asks for 2: only 3 is left to draw
     assert sorted(data.candidates.item[0].tolist()) == [2, 3, 4, 4]
     assert data.candidates.item[0][data.candidates.relevant[0]].tolist() == [2]
+
+
+def test_units_of_a_day_add_up_in_the_event_and_those_of_a_pair_in_its_weight() -> None:
+    table = pa.table(
+        {
+            "user_id": ["b", "a", "a", "a", "b", "a"],
+            "item_id": ["y", "x", "y", "x", "y", "x"],
+            "timestamp": ["2024-01-05"] + ["2024-01-02"] * 3 + ["2024-01-03", "2024-01-04"],
+            "quantity": [10, 1, 5, 2, 20, 4],
+        }
+    )
+    read = clean_transactions(table, DataReport("rows"), Cleaning())
+    data = index_phase(read, "ship", FitOnEverything()(read, seed=1)["ship"])
+    assert values(data.interactions.history) == [[0, 1, 0], [1, 1]]
+    # x twice on one day is 1 + 2; then y; then x again; of b the later row is the earlier purchase
+    assert data.interactions.quantity is not None
+    assert data.interactions.quantity.tolist() == [3, 5, 4, 20, 10]
+    assert data.interactions.units is not None
+    assert data.interactions.units.tolist() == [7, 5, 30]
+
+
+def test_units_without_timestamps_follow_their_rows() -> None:
+    rows = {"user_id": ["b", "a", "b"], "item_id": ["y", "x", "x"], "quantity": [1, 2, 3]}
+    read = clean_transactions(pa.table(rows), DataReport("rows"), Cleaning())
+    data = index_phase(read, "ship", FitOnEverything()(read, seed=1)["ship"])
+    assert values(data.interactions.history) == [[0], [1, 0]]
+    assert data.interactions.quantity is not None
+    assert data.interactions.quantity.tolist() == [2, 1, 3]
+    assert data.interactions.units is not None
+    assert data.interactions.units.tolist() == [2, 3, 1]
+
+
+def test_no_more_users_are_asked_than_wanted_and_the_others_are_counted(
+    purchases: Purchases,
+) -> None:
+    read = purchases(SALES)
+    everyone = fitted_before_the_test(read)
+    some = fitted_before_the_test(read, max_users=4)
+    asked = everyone.truth.lengths() > 0
+    drawn = some.truth.lengths() > 0
+    assert int(drawn.sum()) == 4 < int(asked.sum())
+    assert some.counts["asked_users_left_out_by_max_users"] == int(asked.sum()) - 4
+    expected = [
+        items if kept else [] for items, kept in zip(values(everyone.truth), drawn, strict=True)
+    ]
+    assert values(some.truth) == expected
+    assert values(some.interactions.history) == values(everyone.interactions.history)
+    # whatever the seed of the run
+    assert values(fitted_before_the_test(read, max_users=4, seed=9).truth) == values(some.truth)
+    enough = fitted_before_the_test(read, max_users=1000)
+    assert enough.counts["asked_users_left_out_by_max_users"] == 0
+    assert values(enough.truth) == values(everyone.truth)
+    assert "asked_users_left_out_by_max_users" not in everyone.counts
+
+
+def test_sampled_lists_are_of_the_users_who_are_asked(purchases: Purchases) -> None:
+    read = purchases(SALES)
+    phase = replace(GlobalTime()(read, seed=1)["test"], sampled_negatives=2)
+    data = index_phase(read, "test", phase, max_users=3)
+    assert data.candidates is not None
+    assert data.candidates.user.tolist() == torch.nonzero(data.truth.lengths()).squeeze(1).tolist()
+    assert len(data.candidates.user) == 3
+
+
+def test_published_lists_are_of_the_users_who_are_asked(purchases: Purchases) -> None:
+    read = purchases([("a", "0"), ("b", "1"), ("c", "2"), ("a", "1"), ("b", "2"), ("c", "0")])
+    listed = CandidateTable(
+        np.array([0, 0, 1, 1, 2, 2]), np.array([1, 2, 2, 0, 0, 1]), np.array([True, False] * 3)
+    )
+    read = replace(read, candidates=listed, is_test=np.arange(6) >= 3)
+    phase = Phase(np.array([0, 1, 2]), np.array([3, 4, 5]), candidates=True)
+    everyone, some = (index_phase(read, "test", phase, max_users=size) for size in (None, 2))
+    assert everyone.candidates is not None
+    assert some.candidates is not None
+    assert len(everyone.candidates.user) == 3
+    assert len(some.candidates.user) == 2
+    for place, user in enumerate(some.candidates.user.tolist()):
+        assert torch.equal(some.candidates.item[place], everyone.candidates.item[user])
+        assert torch.equal(some.candidates.relevant[place], everyone.candidates.relevant[user])
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "all"])
+def test_a_number_of_users_that_is_none_is_refused(purchases: Purchases, size: object) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.max_users=.*: it has to be a whole number"):
+        fitted_before_the_test(purchases(SALES), max_users=size)  # type: ignore[arg-type]

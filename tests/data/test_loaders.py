@@ -125,6 +125,96 @@ def test_negatives_are_uniform() -> None:
     assert chi_square < 32.9
 
 
+POPULARITY = torch.tensor([9, 0, 1, 4, 25, 1, 16, 2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sets(st.integers(0, 7), max_size=6), min_size=1, max_size=5),
+    st.sampled_from([0.25, 0.75, 1.0, 2.0]),
+    st.integers(0, 2**20),
+)
+def test_negatives_by_popularity_are_never_bought_and_never_unsold(
+    bought: list[set[int]], power: float, seed: int
+) -> None:
+    sampler = NegativeSampler(ragged([sorted(items) for items in bought]), 8, POPULARITY, power)
+    users = torch.arange(len(bought))
+    drawn = sampler.draw(users, 400, torch.Generator().manual_seed(seed))
+    for items, row in zip(bought, drawn.tolist(), strict=True):
+        free = set(range(8)) - items - {1}  # which nobody bought
+        assert not free or set(row) <= free
+
+
+@pytest.mark.parametrize("power", [0.5, 0.75, 1.0])
+def test_negatives_follow_the_power_of_popularity(power: float) -> None:
+    bought = [0, 5]
+    sampler = NegativeSampler(ragged([[4], bought, []]), 8, POPULARITY, power)
+    count = 20_000
+    drawn = sampler.draw(torch.tensor([1]), count, torch.Generator().manual_seed(7))
+    seen = torch.bincount(drawn[0], minlength=8).double()
+    free = [2, 3, 4, 6, 7]
+    share = POPULARITY[free].double() ** power
+    expected = count * share / share.sum()
+    chi_square = float(((seen[free] - expected) ** 2 / expected).sum())
+    assert seen.sum() == seen[free].sum()
+    # 4 degrees of freedom: above 18.5 in one of a thousand
+    assert chi_square < 18.5
+
+
+@pytest.mark.parametrize("power", [0.0, 0.75])
+def test_probability_of_a_draw_by_hand(power: float) -> None:
+    sampler = NegativeSampler(ragged([[4], [0, 5], []]), 8, POPULARITY, power)
+    items = torch.tensor([[2, 3, 4, 6, 7]])
+    # of user 1 item 1 is free too, but nobody bought it: it weighs 0 ** power
+    share = POPULARITY[items[0]].double() ** power
+    total = share.sum() + 0.0**power
+    expected = (share / total).log().float().unsqueeze(0)
+    found = sampler.log_probability(torch.tensor([1]), items)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_many_users_and_items_leave_popularity_as_it_is() -> None:
+    # fine weights and many users would not fit 64 bits together: the last user tells
+    users, items = 200_000, 50
+    rows = ragged([[0]] * users)
+    popularity = torch.arange(items) + 1
+    sampler = NegativeSampler(rows, items, popularity, 1.0)
+    drawn = sampler.draw(torch.full((40,), users - 1), 500, torch.Generator().manual_seed(3))
+    seen = torch.bincount(drawn.flatten(), minlength=items).double()
+    expected = 20_000 * popularity[1:].double() / popularity[1:].sum()
+    assert seen[0] == 0
+    # 48 degrees of freedom: above 84 in one of a thousand
+    assert float(((seen[1:] - expected) ** 2 / expected).sum()) < 84
+
+
+def test_power_zero_draws_what_uniform_draws() -> None:
+    rows = ragged([[4], [0, 5], []])
+    users = torch.tensor([0, 1, 2])
+    plain, powered = (
+        NegativeSampler(rows, 8, *options).draw(users, 50, torch.Generator().manual_seed(1))
+        for options in ((), (POPULARITY, 0.0))
+    )
+    assert torch.equal(plain, powered)
+
+
+def test_batches_say_what_their_negatives_were_drawn_with() -> None:
+    interactions = made_up()
+    options = {"batch_size": 4, "num_negatives": 3, "seed": 3, "device": CPU, "share": ALONE}
+    batches = PairBatches(
+        interactions, epoch=lambda: 0, popularity_power=1.0, log_q=True, **options
+    )
+    popularity = interactions.buyers.double()
+    bought = set(positives(interactions))
+    for batch in batches:
+        for user, items, log_q in zip(
+            batch.user.tolist(), batch.items[:, 1:].tolist(), batch.log_q, strict=True
+        ):
+            free = [i for i in range(15) if (user, i) not in bought]
+            expected = (popularity[items] / popularity[free].sum()).log().float()
+            torch.testing.assert_close(log_q, expected, atol=1e-5, rtol=0)
+    assert all(batch.log_q is None for batch in pair_batches(interactions))
+
+
 def test_user_who_bought_everything_gets_any_item_and_disturbs_nobody() -> None:
     sampler = NegativeSampler(ragged([[0, 1, 2], [1]]), 3)
     drawn = sampler.draw(torch.tensor([0, 1]), 200, torch.Generator().manual_seed(1))

@@ -85,6 +85,19 @@ def test_csv_parquet_and_sqlite_give_the_same_transactions(
         assert read[name] == read["csv"], name
 
 
+@pytest.mark.parametrize("name", ["sales.csv", "sales.parquet"])
+def test_ids_come_as_a_dictionary_where_asked_for(
+    sources: dict[str, dict[str, str]], name: str
+) -> None:
+    path = next(source["path"] for source in sources.values() if source["path"].endswith(name))
+    columns = {"user_id": "customer", "item_id": "product", "quantity": "pieces"}
+    plain, encoded = (read_table(path, columns, encode_ids=encode) for encode in (False, True))
+    for column in columns:
+        is_encoded = pa.types.is_dictionary(encoded.column(column).type)
+        assert is_encoded == (column != "quantity")
+        assert encoded.column(column).to_pylist() == plain.column(column).to_pylist()
+
+
 def test_only_the_mapped_columns_are_read_under_their_canonical_names(tmp_path: Path) -> None:
     FRAME.to_csv(tmp_path / "sales.csv", index=False)
     assert read_table(tmp_path / "sales.csv", COLUMNS).column_names == [

@@ -145,7 +145,7 @@ def test_weekdays_hours_and_years_are_right():
     assert hour[0].tolist() == pytest.approx([0, 0, -1, 1], abs=1e-6)  # sin, sin 2, cos, cos 2
     assert torch.allclose(hour[0], hour[1])
     assert not torch.allclose(hour[0], hour[2])
-    year = features[:, 13:]
+    year = features[:, 19:]
     assert year[0, 2] == pytest.approx(1.0, abs=0.01)  # early January
 
 

@@ -18,6 +18,7 @@ from recsys.models.matrix_factorization import MatrixFactorization
 from recsys.models.neumf import NeuMF
 from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
+from recsys.training import optimization
 from recsys.training.checkpoints import load_checkpoint
 from recsys.training.fit import Validation
 from recsys.training.fit_recommender import fit_recommender
@@ -34,6 +35,7 @@ OBJECTIVES = {
     "bce": Objective("bce", 64, 4),
     "bpr": Objective("bpr", 64, 2),
     "sampled_softmax": Objective("sampled_softmax", 64, 8),
+    "corrected_softmax": Objective("sampled_softmax", 64, 8, None, 0.0, 0.5, 0.5, True),
     "full_softmax": Objective("full_softmax", 16),
 }
 
@@ -48,7 +50,7 @@ def fit(
         network,
         data,
         objective=options.pop("objective", OBJECTIVES[loss]),
-        optimization=Optimization(epochs, lr, 0.01, schedule),
+        optimization=Optimization(epochs, lr, 0.01, schedule, options.pop("row_wise", None)),
         seed=seed,
         folder=folder,
         trainer_options=QUIET,
@@ -95,12 +97,20 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(val_data
     assert not same(one, other)
 
 
-@pytest.mark.parametrize(("loss", "schedule"), [("bce", "one_cycle"), ("full_softmax", "constant")])
+@pytest.mark.parametrize(
+    ("loss", "schedule", "row_wise"),
+    [
+        ("bce", "one_cycle", None),
+        ("full_softmax", "constant", None),
+        ("sampled_softmax", "one_cycle", True),
+    ],
+)
 def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(
-    val_data, tmp_path, loss, schedule
+    val_data, tmp_path, loss, schedule, row_wise
 ):
     validation = Validation("val/new/ndcg@10")
     options = {"model": "neumf", "loss": loss, "schedule": schedule, "validation": validation}
+    options["row_wise"] = row_wise
     whole, expected = fit(val_data, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
         fit(val_data, tmp_path / "stopped", callbacks=[StopInEpoch(2)], **options)
@@ -219,6 +229,33 @@ def test_recent_purchases_weigh_more(val_data, tmp_path):
     recent, old = days < 60, days > 300
     gain = (score[0] - score[1]).detach()
     assert gain[recent].mean() > gain[old].mean() + 0.1
+
+
+def test_only_touched_rows_move_and_the_result_says_in_which_tables(val_data, tmp_path):
+    options = {"loss": "bpr", "epochs": 25}
+    network, fitted = fit(val_data, tmp_path / "rows", row_wise=True, **options)
+    assert fitted.row_wise == ["user.weight", "item.weight"]
+    again, repeated = fit(val_data, tmp_path / "rows", row_wise=True, **options)
+    assert same(network, again)
+    assert repeated.row_wise == fitted.row_wise
+    _, plain = fit(val_data, tmp_path / "whole", loss="bpr", epochs=1)
+    assert list(plain.row_wise) == []
+    popularity = Popularity(val_data.vocabulary.num_users, val_data.vocabulary.num_items)
+    popularity.fit(val_data.interactions)
+    learned, naive = (
+        evaluate(m, val_data, views=("new",)).metrics["new/ndcg@10"] for m in (network, popularity)
+    )
+    assert learned > 1.3 * naive
+
+
+def test_choosing_how_tables_move_leaves_the_random_numbers_of_training_alone(
+    val_data, tmp_path, monkeypatch
+):
+    plain, _ = fit(val_data, tmp_path / "plain", loss="bce")
+    monkeypatch.setattr(optimization, "LARGE_TABLE", 1)  # tries a batch, and finds no table large
+    tried, fitted = fit(val_data, tmp_path / "tried", loss="bce")
+    assert list(fitted.row_wise) == []
+    assert same(plain, tried)
 
 
 def test_recency_without_timestamps_is_refused(val_data, tmp_path):

