@@ -224,13 +224,11 @@ class UnseenUsers:
         first, rows = place < read[user], np.arange(len(user))
 
         def phase(number: int) -> Phase:
-            asked = group[user] == number
-            return Phase(
-                rows[group[user] < number], rows[asked & ~first], folded=rows[asked & first]
-            )
+            fitted, asked = group[user] < number, group[user] == number
+            return Phase(rows[fitted], rows[asked & ~first], folded=rows[asked & first])
 
         test = phase(2)
-        known = replace(test, fit=np.union1d(test.fit, test.folded), catalogue=test.fit)
+        known = replace(test, fit=rows[(group[user] < 2) | first], catalogue=test.fit)
         return {"val": phase(1), **({"known": known} if self.known else {}), "test": test}
 
 
