@@ -104,6 +104,7 @@ class Optimization:
         steps_an_epoch: int,
         device: torch.device,
         row_wise: Iterable[nn.Parameter] = (),
+        undecayed: Iterable[nn.Parameter] = (),
     ) -> Any:
         """What Lightning's `configure_optimizers` returns; fused where the device has it.
 
@@ -112,13 +113,15 @@ class Optimization:
             steps_an_epoch: batches.
             device: where they are.
             row_wise: those of which only touched rows move.
+            undecayed: matrices that do not decay either.
         """
         trained = [p for p in parameters if p.requires_grad]
         by_row = {id(p) for p in row_wise}
-        dense = [p for p in trained if id(p) not in by_row]
+        spared = {id(p) for p in undecayed} | {id(p) for p in trained if p.ndim <= 1}
+        decayed = [p for p in trained if id(p) not in by_row | spared]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in dense if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if id(p) in spared - by_row], "weight_decay": 0.0},
         ]
         fused = device.type in ("cpu", "cuda")
         optimizer: torch.optim.Optimizer

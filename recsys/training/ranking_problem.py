@@ -158,6 +158,8 @@ class RankingProblem:
         """The loss of a batch, a scalar, and its scored pairs (purchases, with a full softmax)."""
         query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
         if isinstance(batch, UserBatch):
+            if model.reads_history:
+                query = Query(batch.user, batch.bags(model.num_items))
             of_users = USER_LOSSES[self._objective.name]
             scores = self._tempered(model.score_all(query))
             own = {}
