@@ -2,6 +2,8 @@
 and process.
 """
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -171,6 +173,8 @@ def test_probability_of_a_draw_by_hand(power: float) -> None:
     expected = (share / total).log().float().unsqueeze(0)
     found = sampler.log_probability(torch.tensor([1]), items)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    unsold = sampler.log_probability(torch.tensor([1]), torch.tensor([[1]]))
+    assert float(unsold) == pytest.approx(-math.log(6) if power == 0 else -math.inf)
 
 
 def test_many_users_and_items_leave_popularity_as_it_is() -> None:
