@@ -51,7 +51,7 @@ def trackers_of(config: dict[str, Any]) -> dict[str, Tracker]:
     Raises:
         ConfigError: the package of one is not installed.
     """
-    settings = config["logger"].items()
+    settings = (config.get("logger") or {}).items()
     return {name: instantiate(each) for name, each in settings if is_tracker(each)}
 
 
