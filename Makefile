@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow lint node peers clean
+.PHONY: setup demo test test-trackers test-slow lint node peers clean
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -23,6 +23,12 @@ demo: $(READY)
 
 test: $(READY) node
 	$(BIN)/python -m pytest
+
+# runs sent to MLflow, in an environment of its own: it brings fifty packages
+test-trackers: $(READY)
+	test -d $(VENV)-trackers || $(PYTHON) -m venv $(VENV)-trackers
+	$(VENV)-trackers/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,mlflow]'
+	$(VENV)-trackers/bin/python -m pytest -m trackers
 
 # what takes minutes: twenty trainings killed and resumed
 test-slow: $(READY)

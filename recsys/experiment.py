@@ -26,6 +26,7 @@ from recsys.tasks.recommending import (
     run_recommender,
     validate_recommender,
 )
+from recsys.tracking.sending import send_bundle, send_run, trackers_of
 
 if TYPE_CHECKING:
     # what only a training waits for
@@ -54,6 +55,7 @@ def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | N
     """
     if not isinstance(config["seed"], int):
         raise ConfigError(f"seed={config['seed']!r} is not a whole number")
+    trackers_of(config)  # a package that is missing is said before training, not after
     run = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.yaml").exists() and run.read_config() != config:
@@ -72,6 +74,7 @@ def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | N
         run_forecaster(config, data, run, metrics)
     else:
         run_recommender(config, data, run, metrics)
+    send_run(run)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
     return folder
 
@@ -90,9 +93,11 @@ def resume_run(folder: str, others: list[str]) -> Path:
     run = RunFolder.open(folder)
     if not (run.path / "metrics.json").exists():
         return run_experiment(run.read_config(), run.path)
-    if (run.path / "report.html").exists():
+    if not (run.path / "report.html").exists():
+        write_report(run)
+        send_run(run)
+    elif not send_run(run):
         raise ConfigError(f"{folder} has finished; there is nothing to resume")
-    write_report(run)
     return run.path
 
 
@@ -246,13 +251,16 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     """
     run = RunFolder.open(folder)
     run.require_finished()
-    if not _is_forecaster(run):
-        return export_recommender(run, bundle, include_seen)
-    if include_seen:
+    if include_seen and _is_forecaster(run):
         raise ConfigError(f"seen=true is for recommenders, and {folder} is the run of a forecaster")
-    from recsys.tasks.forecasting import export_forecaster
+    if _is_forecaster(run):
+        from recsys.tasks.forecasting import export_forecaster
 
-    return export_forecaster(run, bundle)
+        written = export_forecaster(run, bundle)
+    else:
+        written = export_recommender(run, bundle, include_seen)
+    send_bundle(run, written)
+    return written
 
 
 def _is_forecaster(run: RunFolder) -> bool:

@@ -26,6 +26,7 @@ windows.npz          a few windows, which an export compares torch and graph on
 
 import json
 import os
+import re
 import shlex
 import time
 from dataclasses import dataclass
@@ -211,3 +212,16 @@ def record(
 def now() -> str:
     """2026-03-01T12:30:59Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def for_others(config: Any) -> Any:
+    """The configuration without what only this machine should know: passwords in URLs, folders in
+    paths.
+    """
+    if isinstance(config, dict):
+        return {key: for_others(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [for_others(value) for value in config]
+    if not isinstance(config, str):
+        return config
+    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,14 @@ class Search:
         return None
 
     def _start(self, trial: Trial) -> None:
-        folder = self.folder / "trials" / f"{trial.number:04d}"
+        folder = self._folder_of(trial)
         overrides = [*self.settings.overrides, *overrides_of(trial.params)]
         trial.set_user_attr("threads", self.effort.threads)
         worker = Worker(trial.number, overrides, folder, self.effort.threads, self._inbox)
         self._running[trial.number] = trial, worker
+
+    def _folder_of(self, trial: Trial) -> Path:
+        return self.folder / "trials" / f"{trial.number:04d}"
 
     def _hear(self, message: Message) -> None:
         if message.number not in self._running:
@@ -132,6 +136,8 @@ class Search:
             return
         worker.end()
         del self._running[message.number]
+        # what a trial that was pruned or failed has left; a continued one would need them
+        shutil.rmtree(self._folder_of(trial) / "checkpoints", ignore_errors=True)
         self._say(trial)
 
     def _say(self, trial: Trial) -> None:

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from recsys.sweeps.trial_process import run_trial
 
+# what trials need, of which some is otherwise imported only where it is used
+_IMPORTED = ["recsys.sweeps.command_line", "recsys.training.fit", "recsys.tasks.forecasting"]
+
 
 class Message(NamedTuple):
     """What the process of a trial said; `content` is None when it has ended."""
@@ -47,7 +50,7 @@ class Worker:
         # a server that has imported everything, and computed nothing, forks the trials; one of the
         # sweep itself would inherit its threads
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["recsys.sweeps.command_line"])
+        context.set_forkserver_preload(_IMPORTED)
         self._connection, theirs = context.Pipe()
         job = {"overrides": list(overrides), "folder": str(folder), "threads": threads}
         job["tested"] = tested

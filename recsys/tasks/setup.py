@@ -2,8 +2,6 @@
 
 import math
 import random
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,8 @@ import yaml
 from recsys.composition import CONF, instantiate
 from recsys.errors import ConfigError
 from recsys.reports.console import say
-from recsys.runs import RunFolder
+from recsys.runs import RunFolder, for_others
+from recsys.tracking.sending import is_tracker
 from recsys.training.optimization import Optimization
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def make_loggers(config: dict[str, Any], run: RunFolder, phase: str) -> "list[Lo
     return [
         instantiate(logger, save_dir=str(run.path / "logs"), name=phase, version=str(attempts))
         for logger in config["logger"].values()
+        if not is_tracker(logger)
     ]
 
 
@@ -103,19 +103,6 @@ def optimizer_used(fitted: "FitResult | None") -> dict[str, Any] | None:
 def add_seconds(metrics: dict[str, float], key: str, seconds: float) -> None:
     """Adds to what earlier phases took."""
     metrics[key] = metrics.get(key, 0.0) + seconds
-
-
-def for_others(config: Any) -> Any:
-    """The configuration without what only this machine should know: passwords in URLs, folders in
-    paths.
-    """
-    if isinstance(config, dict):
-        return {key: for_others(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [for_others(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)
 
 
 def provenance(run: RunFolder) -> dict[str, Any]:

@@ -186,3 +186,12 @@ def test_empty_run_folder_has_a_report(tmp_path):
 def test_header_names_the_protocol(make_run, config, split, words):
     config["evaluation"]["split"] = split
     assert words in written(make_run(config=config)).text
+
+
+def test_a_report_that_is_passed_on_holds_no_password(make_run):
+    url = "postgresql://me:secret@host/shop"
+    run = make_run(run={"command": f"python scripts/train.py data.path={url}"})
+    run.write_config(run.read_config() | {"data": {"path": url}})
+    page = written(run)
+    assert "secret" not in page.html
+    assert "postgresql://host/shop" in page.text

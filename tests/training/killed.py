@@ -20,7 +20,7 @@ from recsys.training.ranking_problem import Objective
 def process(target: Callable[..., None], *arguments: Any) -> multiprocessing.Process:
     """A started process, without what the tests have running; imports are made once for all."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["recsys.experiment"])
+    context.set_forkserver_preload(["recsys.experiment", "recsys.training.fit_recommender"])
     started = context.Process(target=target, args=arguments)
     started.start()
     return started  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Finished runs sent to trackers: parameters, learning curves, metrics, report, bundle."""

@@ -1,0 +1,122 @@
+"""Sends a finished run, and later its bundle, to the trackers that its configuration names."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from recsys.comparing.reading import flat
+from recsys.composition import instantiate
+from recsys.errors import ConfigError
+from recsys.reports.console import say
+from recsys.reports.facts import read_curves
+from recsys.runs import RunFolder, for_others
+
+# what a run leaves that people look at, beside its numbers
+ARTEFACTS = ("report.html", "metrics.json", "data_report.json")
+_SENT = "trackers.json"
+
+
+class Content(NamedTuple):
+    """What a tracker is sent of a run.
+
+    Attributes:
+        name: of the run: data/model/folder.
+        params: configuration by dotted key, without choices and loggers.
+        curves: (epoch, metrics) in order, by phase.
+        metrics: metrics.json.
+        files: to be kept with it.
+    """
+
+    name: str
+    params: dict[str, Any]
+    curves: dict[str, list[tuple[int, dict[str, float]]]]
+    metrics: dict[str, float]
+    files: list[Path]
+
+
+class Tracker(Protocol):
+    """Keeps runs somewhere else."""
+
+    def send(self, content: Content, folder: Path) -> dict[str, Any]:
+        """Keeps a run; returns what finds it again. `folder` is for files of the tracker's own."""
+        ...
+
+    def send_bundle(self, sent: dict[str, Any], bundle: Path, folder: Path) -> None:
+        """Adds the files of a bundle to a run that `send` has kept."""
+        ...
+
+
+def trackers_of(config: dict[str, Any]) -> dict[str, Tracker]:
+    """The trackers among the loggers of a configuration.
+
+    Raises:
+        ConfigError: the package of one is not installed.
+    """
+    settings = (config.get("logger") or {}).items()
+    return {name: instantiate(each) for name, each in settings if is_tracker(each)}
+
+
+def is_tracker(logger: dict[str, Any]) -> bool:
+    """Whether a logger is sent the finished run, and not every step."""
+    return str(logger.get("_target_", "")).startswith("recsys.tracking.")
+
+
+def send_run(run: RunFolder) -> bool:
+    """Sends a finished run to those of its trackers that do not have it; False where all have.
+
+    A tracker that cannot be reached costs a sentence, not the run.
+    """
+    missing = {
+        name: tracker
+        for name, tracker in trackers_of(run.read_config()).items()
+        if name not in run.read_json(_SENT, {})
+    }
+    for name, tracker in missing.items():
+        try:
+            found = tracker.send(_content(run), run.path / "trackers" / name)
+        except Exception as error:  # whatever a server, a network or a client raises
+            text = " ".join(str(error).split())[:300]
+            say(
+                f"the run could not be sent to {name} ({type(error).__name__}: {text}); try again"
+                f" with train.resume={run.path}"
+            )
+            continue
+        run.write_json(_SENT, run.read_json(_SENT, {}) | {name: found})
+    return bool(missing)
+
+
+def send_bundle(run: RunFolder, bundle: Path) -> None:
+    """Sends a bundle to the trackers that have its run.
+
+    Raises:
+        ConfigError: a tracker did not take it; the bundle is written all the same.
+    """
+    sent = run.read_json(_SENT, {})
+    for name, tracker in trackers_of(run.read_config()).items():
+        if name not in sent:
+            continue
+        try:
+            tracker.send_bundle(sent[name], bundle, run.path / "trackers" / name)
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise ConfigError(f"{bundle} is written, but {name} did not take it: {text}") from error
+
+
+def _content(run: RunFolder) -> Content:
+    config, metrics = run.read_config(), run.read_json("metrics.json")
+    kept = {key: value for key, value in config.items() if key not in ("choices", "logger")}
+    params = dict(flat(for_others(kept)))
+    names = {key: config["choices"].get(key) for key in ("data", "model", "evaluation", "loss")}
+    curves = {}
+    for phase, table in read_curves(run).items():
+        rows = table.drop(columns=["step"], errors="ignore").to_dict("index")
+        curves[phase] = [
+            (int(str(epoch)), {str(k): float(v) for k, v in row.items() if v == v})
+            for epoch, row in rows.items()
+        ]
+    return Content(
+        "/".join([str(names["data"]), str(names["model"]), run.path.name]),
+        {f"choices.{key}": value for key, value in names.items()} | params,
+        curves,
+        {key: value for key, value in metrics.items() if value == value},
+        [run.path / name for name in ARTEFACTS if (run.path / name).is_file()],
+    )

@@ -1,0 +1,148 @@
+"""Optuna's storage behind a sweep: draws nothing twice, goes on, refuses another sweep."""
+
+import math
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from recsys.errors import ConfigError
+from recsys.sweeps.settings import SweepSettings
+from recsys.sweeps.study import SweepStudy
+
+SPACE = {
+    "model.embedding_dim": {"choose": [4, 8]},
+    "train.lr": {"low": 0.001, "high": 0.1, "log": True},
+}
+SETTINGS = SweepSettings("mine", ("model=gmf",), SPACE, "random", "median")
+CONFIG = {
+    "seed": 1,
+    "choices": {"model": "gmf", "data": "shop"},
+    "model": {"embedding_dim": 8},
+    "train": {"lr": 0.5, "monitor": "val/new/ndcg@10", "max_epochs": 9},
+    "evaluation": {"views": ["new"]},
+}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+def open_study(storage: str, settings: SweepSettings = SETTINGS, **changes: object) -> SweepStudy:
+    return SweepStudy(settings, CONFIG | changes, storage, "sweep")
+
+
+def test_a_reopened_study_draws_what_it_would_have_drawn(tmp_path):
+    drawn = []
+    for name in ("whole", "stopped"):
+        study = open_study(f"sqlite:///{tmp_path / name}.db")
+        params = []
+        for number in range(4):
+            if name == "stopped" and number == 2:
+                study = open_study(f"sqlite:///{tmp_path / name}.db")
+            trial = study.draw()
+            study.complete(trial, {"value": 0.1 * number})
+            params.append(trial.params)
+        drawn.append(params)
+    assert drawn[0] == drawn[1]
+    assert len({params["train.lr"] for params in drawn[0]}) == 4
+
+
+def test_the_first_trial_is_the_configuration_as_it_is_where_the_space_holds_it(tmp_path, storage):
+    study = open_study(storage, train=CONFIG["train"] | {"lr": 0.05})
+    trial = study.draw()
+    assert trial.params == {"model.embedding_dim": 8, "train.lr": 0.05}
+    assert study.trials()[0].user_attrs["as_configured"]
+    # a learning rate of .5 is outside
+    assert open_study(f"sqlite:///{tmp_path / 'other.db'}").waiting == 0
+
+
+def test_a_grid_waits_as_a_whole_and_is_not_enqueued_twice(storage):
+    space = {"model.embedding_dim": {"choose": [4, 8]}, "train.lr": {"choose": [0.1, 0.2]}}
+    settings = replace(SETTINGS, space=space, sampler="grid")
+    assert open_study(storage, settings).waiting == 4
+    study = open_study(storage, settings)
+    assert study.waiting == 4
+    drawn = [tuple(study.draw().params.values()) for _ in range(4)]
+    assert sorted(drawn) == [(4, 0.1), (4, 0.2), (8, 0.1), (8, 0.2)]
+
+
+def test_trials_of_a_dead_process_are_continued_and_those_of_others_are_not(storage):
+    study = open_study(storage)
+    dead, alive, elsewhere = (study.draw() for _ in range(3))
+    dead.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}:1")
+    elsewhere.set_user_attr("owner", "another-machine:1:1")
+    (found,) = open_study(storage).abandoned()
+    assert (found.number, found.params) == (dead.number, dead.params)
+    assert found.number != alive.number
+    study.complete(found, {"value": 0.5})
+    assert study.best().number == dead.number
+
+
+def test_a_value_that_is_no_number_is_a_failure_with_its_reason(storage):
+    study = open_study(storage)
+    study.complete(study.draw(), {"value": math.nan})
+    study.fail(study.draw(), "no memory")
+    first, second = study.trials()
+    assert first.state == second.state == TrialState.FAIL
+    assert first.user_attrs["reason"] == "val/new/ndcg@10 was not a number"
+    assert second.user_attrs["reason"] == "no memory"
+    assert study.best() is None
+
+
+def test_a_trial_below_the_median_is_pruned_and_a_repeated_step_counts_once(storage):
+    study = open_study(storage)
+    for _ in range(5):
+        trial = study.draw()
+        assert not study.report(trial, 1, 0.5)
+        assert not study.report(trial, 2, 0.5)
+        study.complete(trial, {"value": 0.5, "epochs": 2})
+    poor = study.draw()
+    assert not study.report(poor, 1, 0.1)  # the first epoch says too little
+    assert not study.report(poor, 1, 0.9)
+    assert not study.report(poor, 2, math.nan)
+    assert study.report(poor, 2, 0.1)
+    study.prune(poor, 2)
+    found = study.trials()[-1]
+    assert found.state == TrialState.PRUNED
+    assert found.intermediate_values == {1: 0.1, 2: 0.1}
+    assert study.best().number == 0
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "none"])
+def test_other_pruners_take_the_same_reports(storage, pruner):
+    study = open_study(storage, replace(SETTINGS, pruner=pruner))
+    trial = study.draw()
+    assert study.report(trial, 1, 0.1) in (False, True)
+
+
+def test_the_best_of_forecasts_is_the_lowest(storage):
+    study = open_study(storage, evaluation={"quantiles": [0.5]})
+    for value in (0.3, 0.2, 0.2):
+        study.complete(study.draw(), {"value": value})
+    assert study.best().number == 1
+
+
+def test_the_same_settings_again_are_recognised(storage):
+    space = {"model.embedding_dim": {"choose": [4]}}
+    study = open_study(storage, replace(SETTINGS, space=space))
+    first = study.draw()
+    assert study.twin(first) is None
+    study.complete(first, {"value": 0.3})
+    assert study.twin(study.draw()).number == first.number
+
+
+def test_another_sweep_of_that_name_is_refused(storage):
+    open_study(storage)
+    with pytest.raises(ConfigError, match="already holds a sweep sweep with another overrides"):
+        open_study(storage, replace(SETTINGS, overrides=("model=mf",)))
+
+
+def test_a_storage_that_cannot_be_opened_is_said_without_its_password():
+    with pytest.raises(ConfigError, match="cannot be opened") as caught:
+        open_study("nonsense://user:secret@host/sweeps")
+    assert "secret" not in str(caught.value)
