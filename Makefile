@@ -1,11 +1,12 @@
 # make demo   set up from nothing, train, export and recommend on the default data
 # make test   set up from nothing, run the tests
+# make peers  install what scripts/benchmark.py compares with, apart from everything else
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow lint node clean
+.PHONY: setup demo test test-slow lint node peers clean
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -39,5 +40,9 @@ node: tests/node/package-lock.json
 		test -d tests/node/node_modules || (cd tests/node && npm ci --ignore-scripts --silent --no-audit --no-fund); \
 	else echo "npm is not installed: the Node.js check will be skipped"; fi
 
+# two environments of their own, in .venv-peers
+peers: $(READY)
+	$(BIN)/python scripts/benchmark.py environments
+
 clean:
-	rm -rf $(VENV) tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache

@@ -19,12 +19,9 @@ from hydra.errors import (
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from recsys.errors import ConfigError, UserError
 
-# errors that a sentence explains; any other is the code's fault and shows where
-EXPLAINED = (UserError, HydraException, OmegaConfBaseException, MisconfigurationException)
 ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
 _PACKAGE = Path(__file__).parent
 # beside the package in a checkout, inside it in a wheel
@@ -59,7 +56,7 @@ def command_line(
         try:
             plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             print(run(plain, Path(folder)))
-        except EXPLAINED as error:
+        except explained() as error:
             # Hydra would first repeat the whole command line, with whatever password stands in
             # it; a sweep goes on
             if HydraConfig.get().mode == RunMode.RUN:
@@ -73,12 +70,25 @@ def command_line(
         else:
             sys.argv[1:] = arguments
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-    except EXPLAINED as error:
+    except explained() as error:
         _leave(explain(error))
     except KeyboardInterrupt as stop:
         # a run that began in another folder than the one named says in which
         folder = stop.args[0] if stop.args else folder
         _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
+
+
+def explained() -> tuple[type[Exception], ...]:
+    """Errors that a sentence explains; any other is the code's fault and shows where."""
+    return UserError, HydraException, OmegaConfBaseException, *_misconfiguration()
+
+
+def _misconfiguration() -> tuple[type[Exception], ...]:
+    """Lightning's error where Lightning is loaded: a model that is fitted at once never waits for
+    it.
+    """
+    module = sys.modules.get("pytorch_lightning.utilities.exceptions")
+    return () if module is None else (module.MisconfigurationException,)
 
 
 def _leave(sentence: str, code: int = 2) -> None:
@@ -110,7 +120,7 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return text
-    if isinstance(error, MisconfigurationException):
+    if isinstance(error, _misconfiguration()):
         return f"trainer: {text}"
     if (
         isinstance(error, MissingConfigException)

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -21,19 +20,16 @@ from recsys.machine import differences, environment
 from recsys.reports.console import say
 from recsys.reports.html import write_report
 from recsys.runs import RunFolder, begin
-from recsys.tasks.forecasting import (
-    export_forecaster,
-    load_forecaster,
-    run_forecaster,
-    validate_forecaster,
-)
 from recsys.tasks.recommending import (
     export_recommender,
     load_recommender,
     run_recommender,
     validate_recommender,
 )
-from recsys.training.progress import ReportValidations
+
+if TYPE_CHECKING:
+    # what only a training waits for
+    import pytorch_lightning as pl
 
 # metrics that tell how long something took, and so differ from run to run
 TIMINGS = ("seconds", "per_second")
@@ -71,6 +67,8 @@ def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | N
     if rerun_of is not None:
         _require_same_data(rerun_of, data.report.fingerprint)
     if isinstance(data, SalesPanel):
+        from recsys.tasks.forecasting import run_forecaster
+
         run_forecaster(config, data, run, metrics)
     else:
         run_recommender(config, data, run, metrics)
@@ -195,6 +193,9 @@ def run_validation(
     Raises:
         ConfigError: the split has no validation part, or the monitor is no metric of it.
     """
+    from recsys.tasks.forecasting import validate_forecaster
+    from recsys.training.progress import ReportValidations
+
     folder.mkdir(parents=True, exist_ok=True)
     run, metrics = RunFolder(folder), dict[str, float]()
     if (known := run.read_json("result.json")) is not None:
@@ -224,7 +225,11 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     """The trained model of a finished run, on the CPU and in evaluation mode, and the run."""
     run = RunFolder.open(folder)
     run.require_finished()
-    return (load_forecaster if _is_forecaster(run) else load_recommender)(run), run
+    if not _is_forecaster(run):
+        return load_recommender(run), run
+    from recsys.tasks.forecasting import load_forecaster
+
+    return load_forecaster(run), run
 
 
 def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
@@ -245,6 +250,8 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
         return export_recommender(run, bundle, include_seen)
     if include_seen:
         raise ConfigError(f"seen=true is for recommenders, and {folder} is the run of a forecaster")
+    from recsys.tasks.forecasting import export_forecaster
+
     return export_forecaster(run, bundle)
 
 

@@ -6,13 +6,17 @@ forecasting   an LSTM training step through Lightning against the same cells in 
 alternating.
 scale   reading, training and judging generated shops of 0.5, 5 and 50 million purchases: time and
 memory.
+peers   ours beside RecBole and implicit: throughput, quality, seconds to a quality, memory.
+environments   installs those peers, each in an environment of its own (also: make peers).
 """
 
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.environments import EnvironmentArguments, environments
 from benchmarks.forecasting import ForecastingArguments, forecasting
+from benchmarks.peers import PeersArguments, peers
 from benchmarks.scale import ScaleArguments, scale
 from benchmarks.training import TrainingArguments, training
 
@@ -24,6 +28,8 @@ MEASUREMENTS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "training": (TrainingArguments, training),
     "forecasting": (ForecastingArguments, forecasting),
     "scale": (ScaleArguments, scale),
+    "peers": (PeersArguments, peers),
+    "environments": (EnvironmentArguments, environments),
 }
 
 

@@ -191,7 +191,7 @@ class RankingEvaluator:
 
     def update(self, model: Recommender, users: Tensor) -> None:
         """Scores a block of users (B,) and adds it."""
-        query = self.query(model, users)
+        query, scores = self.query(model, users), None
         if self._catalogue_views:
             scores = model.score_all(query).float()  # (B, I)
             truth = self._truth.mask(users, self._num_items)
@@ -206,7 +206,7 @@ class RankingEvaluator:
                 else:
                     self._add_ranked(view, users, scores, truth)
         if self._candidates is not None:
-            self._add_candidates(model, query, users)
+            self._add_candidates(model, query, users, scores)
 
     def query(self, model: Recommender, users: Tensor) -> Query:
         """What the model is asked for these users (B,): history and ages only where it reads them.
@@ -260,7 +260,10 @@ class RankingEvaluator:
             popular = self._head[items], torch.bincount(row, minlength=len(users))
         self._add(view, users, hits, truth.sum(dim=1), shown, popular)
 
-    def _add_candidates(self, model: Recommender, query: Query, users: Tensor) -> None:
+    def _add_candidates(
+        self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None
+    ) -> None:
+        """`catalogue` holds the scores of all items (B, I), where another view asked for them."""
         candidates = self._candidates
         assert candidates is not None
         row_of = torch.full((self._data.vocabulary.num_users,), -1, device=self.device)
@@ -277,7 +280,11 @@ class RankingEvaluator:
         age = None if query.age is None else query.age[listed]
         asked = Query(query.user[listed], query.history[listed], age)
         scores = (
-            model.forward(asked, items.masked_fill(padding, 0))
+            (
+                model.forward(asked, items.masked_fill(padding, 0))
+                if catalogue is None
+                else catalogue[listed].gather(1, items.masked_fill(padding, 0))
+            )
             .float()
             .masked_fill(padding, -torch.inf)
         )

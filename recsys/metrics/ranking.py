@@ -9,8 +9,7 @@ broken and whether seen items were masked was decided before, by who ranked.
 """
 
 import torch
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, distributed, nn
 
 RANKING_METRICS = ("hit_rate", "recall", "precision", "ndcg", "map", "mrr")
 
@@ -150,8 +149,10 @@ def _undefined_without_truth(value: Tensor, num_truth: Tensor) -> Tensor:
     return torch.where(num_truth > 0, value, torch.nan)
 
 
-class RankingMetrics(Metric):
+class RankingMetrics(nn.Module):
     """Sums of the metrics above over blocks of users; `compute` adds the processes up and divides.
+
+    No `torchmetrics.Metric`, whose import takes as long as that of torch.
 
     Args:
         ks: cut-offs.
@@ -160,7 +161,6 @@ class RankingMetrics(Metric):
         num_users: users of the fitted part.
     """
 
-    full_state_update = False
     sums: Tensor
     users: Tensor
     exposure: Tensor
@@ -178,9 +178,9 @@ class RankingMetrics(Metric):
                 torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, dtype=torch.int64), ks
             )
         )
-        self.add_state("sums", torch.zeros(len(self.names), dtype=torch.float64), "sum")
-        self.add_state("users", torch.zeros((), dtype=torch.int64), "sum")
-        self.add_state("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64), "sum")
+        self.register_buffer("sums", torch.zeros(len(self.names), dtype=torch.float64))
+        self.register_buffer("users", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64))
 
     def update(self, per_user: dict[str, Tensor], ranked: Tensor | None = None) -> None:
         """Adds a block.
@@ -204,13 +204,21 @@ class RankingMetrics(Metric):
         """Means over the users with truth, NaN where there was none; coverage, Gini and novelty of
         their lists.
         """
-        means = dict(zip(self.names, (self.sums / self.users).tolist(), strict=True)) | {
-            "users": float(self.users)
-        }
-        if self.buyers is None or not bool(self.exposure.any()):
+        sums, users, shown = map(_over_processes, (self.sums, self.users, self.exposure))
+        means = dict(zip(self.names, (sums / users).tolist(), strict=True))
+        means["users"] = float(users)
+        if self.buyers is None or not bool(shown.any()):
             return means
-        for k, exposure in zip(self.ks, self.exposure, strict=True):
+        for k, exposure in zip(self.ks, shown, strict=True):
             means[f"coverage@{k}"] = catalogue_coverage(exposure)
             means[f"gini@{k}"] = gini(exposure)
             means[f"novelty@{k}"] = novelty(exposure, self.buyers, self.num_users)
         return means
+
+
+def _over_processes(sums: Tensor) -> Tensor:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return sums
+    total = sums.clone()
+    distributed.all_reduce(total)
+    return total

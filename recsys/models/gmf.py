@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 
@@ -40,13 +41,16 @@ class GMF(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> logits (B, C)."""
-        return (self.item(items) @ self._weighted(query).unsqueeze(2)).squeeze(2) + self.output.bias
+        return dot_products(self._weighted(query), self.item(items)) + self.output.bias
+
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the factors of users (B,) -> (B,), and of every item (I,)."""
+        return self.user(user).square().sum(dim=1), self.item.weight.square().sum(dim=1)
 
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
         return torch.addmm(self.output.bias, self._weighted(query), self.item.weight.T)
 
     def _weighted(self, query: Query) -> Tensor:
-        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue, and no (B, C, D) product
-        # to keep
+        # h · (p ⊙ q) = (h ⊙ p) · q: a matrix product over the catalogue
         return self.dropout(self.user(query.user)) * self.output.weight  # (B, D)

@@ -2,12 +2,15 @@
 layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from recsys.models.recommender import Query
+
+# Floats of a layer's output that stay in a core's cache while the next layer reads them.
+_TILE_FLOATS = 2**18
 
 
 class PairTower(nn.Module):
@@ -41,6 +44,7 @@ class PairTower(nn.Module):
             nn.Linear(width, next_width)
             for width, next_width in zip(hidden_dims, hidden_dims[1:], strict=False)
         )
+        self.widest = max(hidden_dims)
         self.dropout = nn.Dropout(dropout)
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=init_std)
@@ -52,20 +56,49 @@ class PairTower(nn.Module):
         """Users (B,) and candidates (B, C), or None for the catalogue -> (B, C or I, H of the last
         layer).
         """
-        user_weight, item_weight = self.first.weight.chunk(2, dim=1)
-        user_part = nn.functional.linear(self.user(user), user_weight, self.first.bias)  # (B, H)
+        user_part, item_weight = self._user_part(user), self._item_weight()
         if items is None:
-            item_part = self.item.weight @ item_weight.T  # (I, H)
-        elif items.numel() < self.item.num_embeddings:
+            return self._layers(user_part.unsqueeze(1) + self.item.weight @ item_weight.T)
+        if items.numel() < 2 * self.item.num_embeddings:
             item_part = self.item(items) @ item_weight.T  # (B, C, H)
         else:
-            # more pairs than items: transform the catalogue once, then look up
+            # many more pairs than items: transform the catalogue once, then look up
             item_part = nn.functional.embedding(
                 items, self.item.weight @ item_weight.T
             )  # (B, C, H)
-        hidden = self.dropout(torch.relu(user_part.unsqueeze(1) + item_part))
+        # in place, here and below: nobody else needs what a layer had before
+        return self._layers(item_part.add_(user_part.unsqueeze(1)))
+
+    def tiles(self, user: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+        """`forward` over the catalogue without gradients, a few pairs at a time: the places of the
+        users among (B,), the items, and their (b, i, H of the last layer).
+
+        A whole block would pass through main memory between any two layers.
+        """
+        user_part = self._user_part(user)
+        item_part = self.item.weight @ self._item_weight().T  # (I, H)
+        pairs = max(1, _TILE_FLOATS // self.widest)
+        width = -(-len(item_part) // -(-len(item_part) // pairs))  # of equal tiles
+        height = max(1, pairs // width)
+        for top in range(0, len(user), height):
+            for left in range(0, len(item_part), width):
+                users, items = slice(top, top + height), slice(left, left + width)
+                yield users, items, self._layers(user_part[users].unsqueeze(1) + item_part[items])
+
+    def _user_part(self, user: Tensor) -> Tensor:
+        """(B,) -> (B, H of the first layer)."""
+        weight = self.first.weight[:, : self.user.embedding_dim]
+        return nn.functional.linear(self.user(user), weight, self.first.bias)
+
+    def _item_weight(self) -> Tensor:
+        """(H of the first layer, D)."""
+        return self.first.weight[:, self.user.embedding_dim :]
+
+    def _layers(self, hidden: Tensor) -> Tensor:
+        """What the first layer made (B, C, H), before it is rectified -> (B, C, H of the last)."""
+        hidden = self.dropout(hidden.relu_())
         for layer in self.layers:
-            hidden = self.dropout(torch.relu(layer(hidden)))
+            hidden = self.dropout(layer(hidden).relu_())
         return hidden
 
 
@@ -103,6 +136,18 @@ class MLP(nn.Module):
         """(B, C) -> logits (B, C)."""
         return self.output(self.tower(query.user, items)).squeeze(2)
 
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the embeddings of users (B,) -> (B,), and of every item (I,)."""
+        users, items = self.tower.user(user), self.tower.item.weight
+        return users.square().sum(dim=1), items.square().sum(dim=1)
+
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
-        return self.output(self.tower(query.user, None)).squeeze(2)
+        # a loop does not export, and saves nothing with gradients or without a cache to fit into
+        whole = torch.is_grad_enabled() or torch.compiler.is_exporting()
+        if whole or not query.user.is_cpu:
+            return self.output(self.tower(query.user, None)).squeeze(2)
+        scores = self.output.weight.new_empty(len(query.user), self.num_items)
+        for users, items, hidden in self.tower.tiles(query.user):
+            scores[users, items] = self.output(hidden).squeeze(2)
+        return scores

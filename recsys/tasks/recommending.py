@@ -2,10 +2,9 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 from torch import nn
 
 from recsys.composition import closest, instantiate, takes
@@ -16,7 +15,6 @@ from recsys.data.transactions import Transactions, fingerprint
 from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
-from recsys.export import write_recommender_bundle
 from recsys.models.popularity import Popularity
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.html import write_report
@@ -34,9 +32,13 @@ from recsys.tasks.setup import (
     seed_everything,
     trainer_options,
 )
-from recsys.training.fit import FitResult, Validation
-from recsys.training.fit_recommender import fit_recommender
 from recsys.training.objectives import objective_of
+
+if TYPE_CHECKING:
+    # Lightning, which only a training waits for
+    import pytorch_lightning as pl
+
+    from recsys.training.fit import FitResult
 
 
 def run_recommender(
@@ -80,8 +82,8 @@ def validate_recommender(
     transactions: Transactions,
     run: RunFolder,
     metrics: dict[str, float],
-    callbacks: list[pl.Callback],
-) -> FitResult | None:
+    callbacks: "list[pl.Callback]",
+) -> "FitResult | None":
     """The validation phase alone: trains or fits, judges, and never looks at the test part.
 
     Args:
@@ -154,7 +156,7 @@ def _finish(
     phases: dict[str, Phase],
     data: PhaseData,
     metrics: dict[str, float],
-    fitted: FitResult | None,
+    fitted: "FitResult | None",
 ) -> None:
     """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
     report = transactions.report
@@ -184,6 +186,8 @@ def load_recommender(run: RunFolder) -> nn.Module:
 
 def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path:
     """Exports the model of a finished run; see `recsys.experiment.export_run`."""
+    from recsys.export import write_recommender_bundle
+
     vocabulary, history = run.read_vocabulary(), run.read_history()
     return write_recommender_bundle(
         bundle,
@@ -214,8 +218,8 @@ def _fit(
     data: PhaseData,
     run: RunFolder,
     epochs: int | None,
-    callbacks: list[pl.Callback] | None = None,
-) -> tuple[nn.Module, FitResult | None]:
+    callbacks: "list[pl.Callback] | None" = None,
+) -> "tuple[nn.Module, FitResult | None]":
     """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
     it chose.
     """
@@ -230,6 +234,10 @@ def _fit(
         model.observe(data.interactions)
     if any(train["pretrained"][half] for half in ("gmf", "mlp")):
         _load_pretrained(model, train["pretrained"], data)
+    # Lightning takes as long to load as a closed form to fit
+    from recsys.training.fit import Validation
+    from recsys.training.fit_recommender import fit_recommender
+
     validation = None
     if data.name == "val":
         validation = Validation(train["monitor"], train["patience"], train["validate_every"])

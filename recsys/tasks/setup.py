@@ -4,19 +4,23 @@ import math
 import random
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import yaml
-from pytorch_lightning.loggers import Logger
 
 from recsys.composition import CONF, instantiate
 from recsys.errors import ConfigError
 from recsys.reports.console import say
 from recsys.runs import RunFolder
-from recsys.training.fit import FitResult
 from recsys.training.optimization import Optimization
+
+if TYPE_CHECKING:
+    # Lightning, which only a training waits for
+    from pytorch_lightning.loggers import Logger
+
+    from recsys.training.fit import FitResult
 
 
 def seed_everything(seed: int) -> None:
@@ -33,7 +37,7 @@ def trainer_options(config: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def make_loggers(config: dict[str, Any], run: RunFolder, phase: str) -> list[Logger]:
+def make_loggers(config: dict[str, Any], run: RunFolder, phase: str) -> "list[Logger]":
     """The configured loggers, in a folder of this attempt at this phase."""
     attempts = len(list((run.path / "logs" / phase).glob("*")))
     return [
@@ -75,7 +79,7 @@ def require_validation(config: dict[str, Any], found: bool) -> None:
         )
 
 
-def note_training(metrics: dict[str, float], phase: str, fitted: FitResult, monitor: str) -> None:
+def note_training(metrics: dict[str, float], phase: str, fitted: "FitResult", monitor: str) -> None:
     """Adds how a training went, and says it."""
     add_seconds(metrics, "train/seconds", fitted.seconds)
     metrics["train/samples_per_second"] = fitted.samples_per_second
@@ -87,7 +91,7 @@ def note_training(metrics: dict[str, float], phase: str, fitted: FitResult, moni
     say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}{rows}")
 
 
-def optimizer_used(fitted: FitResult | None) -> dict[str, Any] | None:
+def optimizer_used(fitted: "FitResult | None") -> dict[str, Any] | None:
     """What moved the parameters, for run.json; None where nothing was trained."""
     if fitted is None:
         return None

@@ -1,6 +1,6 @@
 """Which loss trains which model."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
@@ -8,7 +8,10 @@ from recsys.training.losses import PAIR_LOSSES, USER_LOSSES
 from recsys.training.next_item import NextItem, NextItemProblem
 from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem
 from recsys.training.ranking_problem import Objective, RankingProblem
-from recsys.training.training_module import Problem
+
+if TYPE_CHECKING:
+    # Lightning, which only a training waits for
+    from recsys.training.training_module import Problem
 
 AnyObjective = Objective | NextPurchases | NextItem
 # losses with batches of their own; what has no entry is judged on pairs or users
@@ -22,7 +25,7 @@ def objective_of(loss: dict[str, Any]) -> AnyObjective:
 
 def problem_of(
     model: Any, interactions: Interactions, objective: AnyObjective, seed: int
-) -> Problem:
+) -> "Problem":
     """What the model learns from.
 
     Raises:

@@ -12,8 +12,9 @@ from recsys.errors import ConfigError
 # a table moves row by row where it has at least so many rows for each that a batch touches: half
 # as often, both ways take the same time
 ROWS_PER_TOUCHED = 10
-# numbers; below it a step over the whole table is short whatever a batch touches
-LARGE_TABLE = 2**20
+# numbers; a row that moves only when touched has fewer steps in which its momentum carries it, and
+# learns more slowly: below this size a step over the whole table is worth its time
+LARGE_TABLE = 2**25
 
 
 def require_numbers(section: str, **settings: object) -> None:

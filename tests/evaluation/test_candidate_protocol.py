@@ -1,5 +1,7 @@
 """Published lists: only they are ranked, whatever their length and order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -118,6 +120,18 @@ def test_item_that_only_a_list_has_can_be_ranked() -> None:
 def test_exposure_is_not_counted_for_lists() -> None:
     found = judge(listed([(0, 0, True)]))
     assert not [name for name in found if "coverage" in name or "gini" in name or "novelty" in name]
+
+
+def test_lists_take_the_scores_that_the_catalogue_was_ranked_by() -> None:
+    class Once(ScoreTable):
+        def forward(self, query: object, items: torch.Tensor) -> torch.Tensor:
+            raise AssertionError("every item had a score already")
+
+    phase = listed([(0, 4, True), (0, 3, False), (1, 3, True), (1, 4, False), (1, 0, False)])
+    phase = replace(phase, truth=phase_of([[0], [0], [0]], [[1], [1], []], num_items=5).truth)
+    both = evaluate(Once(SCORES), phase, views=("all", "candidates"), ks=(1, 2)).metrics
+    alone = judge(phase, ks=(1, 2))
+    assert {name: both[name] for name in alone} == alone
 
 
 def test_lists_are_judged_beside_the_catalogue_and_in_any_block() -> None:

@@ -76,6 +76,10 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pd.concat([test.assign(relevant=True), negatives.assign(relevant=False)]).to_parquet(
         folder / "candidates.parquet"
     )
+    (tmp_path / "movielens_100k").mkdir()
+    pairs.assign(
+        rating=4, timestamp=pd.Timestamp("1998-01-01") + pd.to_timedelta(np.arange(len(pairs)), "h")
+    ).to_parquet(tmp_path / "movielens_100k" / "interactions.parquet")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     return tmp_path
 
@@ -87,6 +91,7 @@ def test_there_are_experiments():
 
 
 @pytest.mark.parametrize("name", recommender_experiments())
+@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     config = compose([f"experiment={name}", *SMALL])
     if config["evaluation"]["min_buyers"] > 1:
@@ -160,6 +165,24 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     record = json.loads((folder / "run.json").read_text())
     assert record["monitor"] == "val/new/ndcg@10"
     assert "experiment=demo" in record["command"]
+
+
+@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
+def test_a_run_says_how_its_parameters_moved_and_whom_it_did_not_ask(tiny_world, capsys):
+    overrides = ["experiment=movielens_100k_bpr", "evaluation.min_buyers=1", *SMALL]
+    overrides += ["train.row_wise=true", "evaluation.max_users=7"]
+    folder = run_experiment(compose(overrides), tiny_world / "run")
+    assert json.loads((folder / "run.json").read_text())["optimizer"] == {
+        "name": "RowWiseAdamW",
+        "row_wise": ["user.weight", "item.weight"],
+    }
+    said = " ".join(capsys.readouterr().err.split())
+    assert "only the rows that a batch touches moved in user.weight, item.weight" in said
+    counts = json.loads((folder / "data_report.json").read_text())["phases"]["test"]
+    asked = pd.read_parquet(folder / "per_user.parquet").groupby("view")["user_id"].nunique()
+    assert asked["all"] == 7
+    could_be_asked = counts["truth_users"] - counts["truth_users_without_known_item"]
+    assert counts["asked_users_left_out_by_max_users"] == could_be_asked - 7
 
 
 def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):

@@ -6,6 +6,8 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
+from recsys.models import mlp
+from recsys.models.dot_products import dot_products
 from recsys.models.gmf import GMF
 from recsys.models.matrix_factorization import MatrixFactorization
 from recsys.models.mlp import MLP
@@ -92,6 +94,54 @@ def test_the_split_first_layer_equals_the_concatenation():
     torch.testing.assert_close(
         model.score_all(Query(user, items[:, :0])), model.output(hidden).squeeze(2)
     )
+
+
+@pytest.mark.parametrize("floats", [1, 8, 30, 8 * ITEMS, 20 * ITEMS, 10_000])
+def test_tiles_of_any_size_score_as_the_whole_block_does(monkeypatch, floats):
+    for name in ("mlp", "neumf"):
+        model = fitted(name)
+        whole = model.score_all(everyone()).detach()
+        monkeypatch.setattr(mlp, "_TILE_FLOATS", floats)
+        with torch.inference_mode():
+            torch.testing.assert_close(model.score_all(everyone()), whole)
+
+
+def test_tiles_fit_their_size_and_cover_every_pair_once(monkeypatch):
+    model = fitted("mlp")
+    monkeypatch.setattr(mlp, "_TILE_FLOATS", 8 * 25)
+    counted = torch.zeros(USERS, ITEMS)
+    with torch.inference_mode():
+        for users, items, hidden in model.tower.tiles(everyone().user):
+            assert hidden.shape[:2] == counted[users, items].shape
+            assert hidden.shape[:2].numel() <= 25
+            counted[users, items] += 1
+    assert bool((counted == 1).all())
+
+
+def gradients(model, scores):
+    model.zero_grad()
+    scores.sin().sum().backward()
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def test_few_and_many_candidates_take_other_paths_to_the_same_gradient():
+    for name in LEARNED:
+        model, query = fitted(name), everyone()
+        items = torch.arange(ITEMS).expand(USERS, -1)  # more pairs than twice the catalogue
+        many = gradients(model, model(query, items))
+        by_two = torch.cat([model(query, part) for part in items.split(2, dim=1)], dim=1)
+        for found, expected in zip(gradients(model, by_two), many, strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("candidates", [1, 5, 6])
+def test_dot_products_are_the_same_with_and_without_gradients(candidates):
+    torch.manual_seed(1)
+    user, items = torch.randn(USERS, 4, requires_grad=True), torch.randn(USERS, candidates, 4)
+    expected = torch.einsum("bd,bcd->bc", user, items)
+    torch.testing.assert_close(dot_products(user, items), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(dot_products(user, items), expected)
 
 
 def test_gmf_is_the_weighted_product_of_the_paper():

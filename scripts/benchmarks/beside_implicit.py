@@ -1,0 +1,179 @@
+"""implicit's models and ours with as many factors: seconds of training to a quality."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from benchmarks.quality import ndcg_by_epoch
+from benchmarks.ratios import ratios, reached, spread
+from benchmarks.rounds import Setup, Side, run
+
+EMBEDDING_DIM = 64
+POINTS_OF_A_CURVE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A model of either side.
+
+    Attributes:
+        name: for people.
+        model: what the worker calls it.
+        epochs: to train; the best of them counts.
+        settings: beside the number of factors.
+        is_peer: implicit's, else ours.
+    """
+
+    name: str
+    model: str
+    epochs: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    is_peer: bool = False
+
+
+# settings of ALS, iALS and matrix factorisation were chosen on validation items of MovieLens-1M
+CONTENDERS = (
+    Contender("implicit ALS, its defaults", "als", 15, is_peer=True),
+    Contender(
+        "implicit ALS, tuned", "als", 15, {"alpha": 2.0, "regularization": 30.0}, is_peer=True
+    ),
+    Contender("implicit BPR, its defaults", "bpr", 100, is_peer=True),
+    Contender(
+        "recsys iALS",
+        "ials",
+        10,
+        {"regularization": 0.003, "unobserved_weight": 1.0, "init_std": 1.0},
+    ),
+    Contender(
+        "recsys matrix factorisation, full softmax",
+        "mf",
+        30,
+        {"dropout": 0.5, "batch_size": 256, "lr": 0.02, "weight_decay": 0.3},
+    ),
+)
+
+
+class Curve(NamedTuple):
+    """Quality over time of one training.
+
+    Attributes:
+        seconds: of training until the end of each epoch.
+        ndcg: NDCG@10 there.
+        peak_mb: of the process.
+    """
+
+    seconds: Sequence[float]
+    ndcg: Sequence[float]
+    peak_mb: float
+
+    @property
+    def best(self) -> float:
+        """The highest NDCG@10."""
+        return max(self.ndcg)
+
+    def seconds_to(self, target: float) -> float:
+        """Seconds until it was that good, infinite where it never was."""
+        return reached(self.seconds, self.ndcg, target)
+
+
+def beside_implicit(setup: Setup) -> None:
+    """Measures and prints."""
+    curves: dict[Contender, list[Curve]] = {contender: [] for contender in CONTENDERS}
+    for number in range(1, setup.rounds + 1):
+        for contender, measured in curves.items():
+            setup.console.print(f"round {number} of {setup.rounds}: {contender.name}")
+            measured.append(_curve(setup, contender, number))
+    title = f"{setup.title}, {EMBEDDING_DIM} factors, {setup.rounds} rounds"
+    theirs = {c.name: measured for c, measured in curves.items() if c.is_peer}
+    ours = {c.name: measured for c, measured in curves.items() if not c.is_peer}
+    for table in (
+        best_table(title, theirs | ours),
+        time_table(title, theirs, ours),
+        curve_table(title, theirs | ours),
+    ):
+        setup.console.print(table)
+
+
+def _curve(setup: Setup, contender: Contender, seed: int) -> Curve:
+    side = (
+        # what implicit itself asks for: its own threads and those of BLAS hinder each other
+        Side("implicit", setup.peer_python, "implicit_peer", {"OPENBLAS_NUM_THREADS": "1"})
+        if contender.is_peer
+        else Side("recsys", Path(sys.executable), "implicit_ours")
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        request = {
+            "split": str(setup.split),
+            "model": contender.model,
+            "settings": contender.settings,
+            "embedding_dim": EMBEDDING_DIM,
+            "epochs": contender.epochs,
+            "seed": seed,
+            "factors": folder,
+        }
+        result = run(side, request, setup.threads)
+        seconds = result["seconds"]
+        quality = list(ndcg_by_epoch(Path(folder), len(seconds), setup.phase))
+    return Curve(seconds, quality, result["peak_mb"])
+
+
+def best_table(title: str, curves: dict[str, list[Curve]]) -> Table:
+    """The best of each model and what it took, with the spread of the rounds."""
+    table = _table(f"{title}: the best of each", "best NDCG@10", "seconds to it", "peak MB")
+    for name, rounds in curves.items():
+        table.add_row(
+            name,
+            spread([curve.best for curve in rounds]).text(4),
+            spread([curve.seconds_to(curve.best) for curve in rounds]).text(2),
+            spread([curve.peak_mb for curve in rounds]).text(0),
+        )
+    return table
+
+
+def time_table(title: str, theirs: dict[str, list[Curve]], ours: dict[str, list[Curve]]) -> Table:
+    """Seconds that ours take to the best of each of theirs in the same round, over the seconds
+    that it took itself.
+    """
+    table = _table(f"{title}: to the best NDCG@10 of …", "its seconds", *ours)
+    for name, rounds in theirs.items():
+        own = [curve.seconds_to(curve.best) for curve in rounds]
+        cells = []
+        for measured in ours.values():
+            seconds = [
+                mine.seconds_to(curve.best) for mine, curve in zip(measured, rounds, strict=True)
+            ]
+            cells.append(f"{spread(seconds).text(2)}\nratio {spread(ratios(seconds, own)).text(2)}")
+        table.add_row(name, spread(own).text(2), *cells)
+    return table
+
+
+def curve_table(title: str, curves: dict[str, list[Curve]]) -> Table:
+    """NDCG@10 by seconds of training in the last round."""
+    columns = ("", *("" for _ in range(POINTS_OF_A_CURVE - 1)))
+    table = _table(f"{title}: NDCG@10 by seconds of training, last round", *columns)
+    for name, rounds in curves.items():
+        curve = rounds[-1]
+        table.add_row(
+            name, *(f"{curve.seconds[p]:.2f} s\n{curve.ndcg[p]:.4f}" for p in points(curve))
+        )
+    return table
+
+
+def points(curve: Curve) -> list[int]:
+    """A few epochs, at first densely: the first, the last, and equal ratios between."""
+    last = len(curve.seconds)
+    steps = range(POINTS_OF_A_CURVE)
+    return sorted({round(last ** (step / (POINTS_OF_A_CURVE - 1))) - 1 for step in steps})
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table

@@ -1,0 +1,106 @@
+"""Our side beside implicit: iALS and matrix factorisation, the factors after every epoch and the
+seconds until then.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from benchmarks.prepared import phase_of
+from benchmarks.split import PairSplit
+from benchmarks.worker import serve
+from recsys.data.interactions import PhaseData
+from recsys.models.ials import IALS
+from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Trains one of them, after an epoch of warming up, and writes the factors of each epoch."""
+    torch.set_num_threads(request["threads"])
+    data = phase_of(PairSplit.load(request["split"]))
+    train = {"ials": _train_ials, "mf": _train_mf}[request["model"]]
+    with tempfile.TemporaryDirectory() as nowhere:
+        train(data, request | {"epochs": 1}, Clock(Path(nowhere)))
+    clock = Clock(Path(request["factors"]))
+    train(data, request, clock)
+    return {"seconds": clock.seconds}
+
+
+class Clock:
+    """Seconds of training until the end of each epoch; what is done there is not counted.
+
+    Args:
+        folder: of the factors, a file an epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.seconds: list[float] = []
+        self._folder = folder
+        self._spent = 0.0
+        self._start = time.perf_counter()
+
+    def keep(self, user: Tensor, item: Tensor) -> None:
+        """Ends an epoch with these factors, (U, D) and (I, D)."""
+        self._spent += time.perf_counter() - self._start
+        file = self._folder / f"{len(self.seconds)}.npz"
+        np.savez(file, user=user.detach().numpy(), item=item.detach().numpy())
+        self.seconds.append(self._spent)
+        self._start = time.perf_counter()
+
+
+class KeepFactors(pl.Callback):
+    """Stops the clock after each epoch of matrix factorisation."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Adds the bias of the items as one more factor."""
+        model = pl_module.model
+        assert isinstance(model, MatrixFactorization)
+        user = torch.cat([model.user.weight, torch.ones(model.num_users, 1)], dim=1)
+        item = torch.cat([model.item.weight, model.item_bias.unsqueeze(1)], dim=1)
+        self._clock.keep(user, item)
+
+
+def _train_ials(data: PhaseData, request: dict[str, Any], clock: Clock) -> None:
+    torch.manual_seed(request["seed"])
+    sizes = data.vocabulary.num_users, data.vocabulary.num_items
+    # an epoch at a time: each goes on from the factors of the one before
+    model = IALS(*sizes, request["embedding_dim"], epochs=1, **request["settings"])
+    for _ in range(request["epochs"]):
+        model.fit(data.interactions)
+        clock.keep(model.user.weight, model.item.weight)
+
+
+def _train_mf(data: PhaseData, request: dict[str, Any], clock: Clock) -> None:
+    torch.manual_seed(request["seed"])
+    sizes = data.vocabulary.num_users, data.vocabulary.num_items
+    settings = request["settings"]
+    model = MatrixFactorization(*sizes, request["embedding_dim"], settings["dropout"])
+    with tempfile.TemporaryDirectory() as folder:
+        fit_recommender(
+            model,
+            data,
+            objective=Objective("full_softmax", settings["batch_size"]),
+            optimization=Optimization(
+                request["epochs"], settings["lr"], settings["weight_decay"], "one_cycle"
+            ),
+            seed=request["seed"],
+            folder=Path(folder),
+            trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+            callbacks=[KeepFactors(clock)],
+        )
+
+
+if __name__ == "__main__":
+    serve(measure)
