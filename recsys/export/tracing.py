@@ -156,7 +156,7 @@ def _exporting(name: str) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps remarks of the exporter on its own internals away from whoever exports."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
