@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recsys.composition import EXPLAINED, explain
+from recsys.composition import explain, explained
 from recsys.errors import ConfigError, TrainingError
 from recsys.inference.arguments import parse_arguments, setting
 from recsys.machine import environment, resident_memory_mb
@@ -67,7 +67,7 @@ def sweep_command(arguments: Sequence[str], command: str) -> int:
         folder = _folder(given)
         settings, more = _settings(given, folder, overrides)
         _sweep(given, settings, more, folder, shlex.join([*command.split(), *arguments]))
-    except EXPLAINED as error:
+    except explained() as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from recsys.composition import EXPLAINED, compose, explain
+from recsys.composition import compose, explain, explained
 from recsys.experiment import run_experiment, run_validation
 from recsys.machine import peak_memory
 
@@ -66,7 +66,7 @@ def reason_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
         return f"out of memory: {text or type(error).__name__}"[:_LONGEST_REASON]
-    if isinstance(error, EXPLAINED):
+    if isinstance(error, explained()):
         return explain(error)[:_LONGEST_REASON]
     return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
 
