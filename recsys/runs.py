@@ -12,7 +12,8 @@ report.html          pictures
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
 vocabulary.npz       user_ids, item_ids
-history.npz          indptr, items: what each user bought in the fitted part, in order of time
+history.npz          indptr, items: what each user bought before being asked, in order of time; age:
+                     days from each purchase to then, where the source has timestamps
 items.json           item id to a name for people, where the source has names
 
 of a forecaster:
@@ -107,12 +108,14 @@ class RunFolder:
         """Reads vocabulary.npz."""
         return Vocabulary.load(self.path / "vocabulary.npz")
 
-    def write_history(self, history: Ragged) -> None:
+    def write_history(self, history: Ragged, ages: torch.Tensor | None = None) -> None:
         """Writes history.npz."""
         arrays = {
             "indptr": history.indptr.numpy(),
             "items": history.values.numpy().astype(np.int32),
         }
+        if ages is not None:
+            arrays["age"] = ages.numpy()
         self.write_arrays("history.npz", arrays)
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -130,6 +133,10 @@ class RunFolder:
         return Ragged(
             torch.from_numpy(arrays["indptr"]), torch.from_numpy(arrays["items"].astype(np.int64))
         )
+
+    def read_ages(self) -> np.ndarray | None:
+        """Days since each purchase in history.npz, float32 (N,); None without time."""
+        return self.read_arrays("history.npz").get("age")
 
     def write_weights(self, phase: str, model: nn.Module) -> None:
         """Writes checkpoints/PHASE/model.safetensors."""

@@ -114,12 +114,14 @@ class PhaseData:
 
     Attributes:
         name: "val", "test" or "ship".
-        vocabulary: users and items of the fitted part (and items that only candidates have).
+        vocabulary: users and items of the fitted part (and items that only candidates have, and
+            users who are only asked about).
         interactions: what to fit on.
         truth: items that each user bought in the period asked about, ascending; a row a user of the
             vocabulary.
         candidates: published or sampled lists, or None.
         counts: what was kept and what left, for the report.
+        folded: what users are asked with, where that is not the fitted part; None else.
     """
 
     name: str
@@ -128,6 +130,28 @@ class PhaseData:
     truth: Ragged
     candidates: Candidates | None
     counts: dict[str, int]
+    folded: Interactions | None = None
+
+    @property
+    def histories(self) -> Interactions:
+        """What each user bought before being asked."""
+        return self.interactions if self.folded is None else self.folded
+
+    @cached_property
+    def ages(self) -> Tensor | None:
+        """Days from each purchase in `histories` to the day on which its user is asked, float32
+        (N,): the last of the fitted part, or of the own history where that is folded in; None
+        without time.
+        """
+        day = self.histories.day
+        if day is None:
+            return None
+        if self.folded is None:
+            return (day.max() - day).float()
+        lengths, end = self.histories.history.lengths(), self.histories.history.indptr[1:]
+        some = lengths > 0
+        # events of a user are in order of time
+        return (day[end[some] - 1].repeat_interleave(lengths[some]) - day).float()
 
 
 def index_phase(
@@ -156,22 +180,41 @@ def index_phase(
     Raises:
         DataError: fewer than two users or items are left.
     """
-    keep = _filter(transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core)
+    if phase.catalogue is None:
+        keep = _filter(
+            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
+        )
+    else:
+        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
+        known = item[_filter(user, item, min_buyers, k_core)]
+        keep = np.isin(transactions.item[phase.fit], known)
     rows = phase.fit[keep]
     counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
     users = present_codes(transactions.user[rows], len(transactions.user_ids))
     items = present_codes(transactions.item[rows], len(transactions.item_ids))
+    num_fitted, folded = len(users), rows[:0]
+    if phase.folded is not None:
+        folded = phase.folded[np.isin(transactions.item[phase.folded], items)]
+        users = present_codes(np.r_[users, transactions.user[folded]], len(transactions.user_ids))
     in_test = transactions.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
         items = present_codes(np.r_[items, in_test.item], len(transactions.item_ids))
-    _require_enough(transactions, phase, len(users), len(items), min_buyers, k_core)
+    _require_enough(transactions, phase, num_fitted, len(items), min_buyers, k_core)
     vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
     to_user, to_item = (
         _inverse(users, len(transactions.user_ids)),
         _inverse(items, len(transactions.item_ids)),
     )
     interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
+    histories = None
+    if phase.folded is not None:
+        counts["folded_rows"] = len(phase.folded)
+        counts["folded_rows_of_unknown_items"] = len(phase.folded) - len(folded)
+        counts["users_not_fitted"] = len(users) - num_fitted
+        # in phase "known" they are fitted too
+        read = np.union1d(rows, folded)
+        histories = _events(transactions, read, to_user, to_item, len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
@@ -182,10 +225,10 @@ def index_phase(
         _require_max_users(max_users)
         truth, candidates = _ask_fewer(truth, candidates, max_users, counts)
     if phase.sampled_negatives:
-        candidates = _sampled(interactions, truth, phase.sampled_negatives, seed)
+        candidates = _sampled(histories or interactions, truth, phase.sampled_negatives, seed)
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
-    return PhaseData(name, vocabulary, interactions, truth, candidates, counts)
+    return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories)
 
 
 def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) -> np.ndarray:

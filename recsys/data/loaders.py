@@ -46,6 +46,14 @@ class UserBatch(NamedTuple):
     item: Tensor
     weight: Tensor | None
 
+    def bags(self, pad: int) -> Tensor:
+        """The positives of every user as a history (B, L), filled with `pad` on the right."""
+        size = torch.bincount(self.row, minlength=len(self.user))
+        before = (size.cumsum(0) - size)[self.row]
+        bags = torch.full((len(size), int(size.max())), pad, device=size.device)
+        bags[self.row, torch.arange(len(before), device=size.device) - before] = self.item
+        return bags
+
 
 @dataclass(frozen=True)
 class Share:
@@ -196,7 +204,7 @@ class PairBatches:
         )
         self._log_q = log_q
         self._num_negatives = num_negatives
-        self._order = _EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
+        self._order = EpochOrder(len(self._item), batch_size, seed, device, epoch, share)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -231,7 +239,7 @@ class UserBatches:
         self._positives = interactions.distinct.to(device)
         self._weight = None if weight is None else Ragged(self._positives.indptr, weight.to(device))
         self._users = torch.nonzero(self._positives.lengths()).squeeze(1)
-        self._order = _EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
+        self._order = EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -244,7 +252,7 @@ class UserBatches:
 
 
 @dataclass(frozen=True)
-class _EpochOrder:
+class EpochOrder:
     """Shuffled row numbers in batches, the same number of batches for every process."""
 
     size: int
@@ -255,6 +263,7 @@ class _EpochOrder:
     share: Share
 
     def __len__(self) -> int:
+        """Number of batches."""
         return -(-self._rows_per_process() // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -270,6 +279,7 @@ class _EpochOrder:
         yield from torch.split(order[places], self.batch_size)
 
     def generator(self) -> torch.Generator:
+        """What this process draws with in this epoch."""
         return epoch_generator(self.seed, self.epoch(), self.share.rank, self.device)
 
     def _rows_per_process(self) -> int:

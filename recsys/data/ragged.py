@@ -61,7 +61,8 @@ class Ragged:
         width = int(length.max()) if len(rows) else 0
         column = torch.arange(width, device=rows.device)  # (L,)
         if len(self.values) == 0:
-            return torch.full((len(rows), width), pad, device=rows.device)
+            empty = (len(rows), width)
+            return torch.full(empty, pad, dtype=self.values.dtype, device=rows.device)
         inside = column < length[:, None]  # (B, L)
         offset = torch.where(inside, start[:, None] + column, 0)
         return torch.where(inside, self.values[offset], pad)

@@ -5,7 +5,7 @@ train and validation and judged once; phase "ship" fits on everything and asks n
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -25,19 +25,26 @@ class Phase:
         candidates: published lists are ranked in this phase.
         sampled_negatives: unseen items drawn beside each truth item (seeded), 0: the catalogue is
             ranked.
+        folded: rows that users are asked with, beside those that are fitted; None: there are no
+            others, and everyone is asked at the end of the fitted part. Else everyone is asked on
+            the day of the own last purchase.
+        catalogue: rows whose items, after the filters, are ranked and learned; None: those that are
+            fitted.
     """
 
     fit: np.ndarray
     truth: np.ndarray
     candidates: bool = False
     sampled_negatives: int = 0
+    folded: np.ndarray | None = None
+    catalogue: np.ndarray | None = None
 
 
 class Split(Protocol):
     """Rows to phases; `seed` matters only where a split is random."""
 
     def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
-        """Phase name to rows: "val" and "test", or "ship"."""
+        """Phase name to rows: "val" and "test", or "ship"; others are judged beside."""
         ...
 
 
@@ -157,6 +164,72 @@ class Presplit:
             ),
             "test": Phase(train, test, candidates=has_candidates),
         }
+
+
+@dataclass(frozen=True)
+class UnseenUsers:
+    """Strong generalisation: some users are left out of fitting altogether; asked with the first
+    part of their purchases, they are to be served with the rest. Two seeded draws, for validation
+    and for the test; first and rest by time, ties by row, or at random where there is no time.
+
+    Phase "known" puts the questions of the test to the same users, about the same items, when their
+    first parts are fitted too: what is lost on users who were never seen can be read beside it.
+
+    Source: Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, section
+    4.3; Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004.
+
+    Attributes:
+        test_share, validation_share: of the users.
+        folded_share: of the purchases of each of them, what is read; a user with one purchase is
+            not asked.
+        known: whether there is a phase "known", which costs another training.
+    """
+
+    test_share: float = 0.2
+    validation_share: float = 0.1
+    folded_share: float = 0.8
+    known: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("test_share", "validation_share", "folded_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(
+                    f"evaluation.split.{name}={getattr(self, name)}: it has to be between 0 and 1"
+                )
+        if self.test_share + self.validation_share >= 1:
+            raise ConfigError(
+                f"evaluation.split.test_share={self.test_share:g} and validation_share="
+                f"{self.validation_share:g} leave no user to fit on"
+            )
+
+    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+        """Draws the users, then cuts their purchases."""
+        user = transactions.user
+        random = np.random.default_rng(seed)
+        size = np.bincount(user, minlength=len(transactions.user_ids))
+        drawn = random.permutation(np.flatnonzero(size))
+        in_test, in_val = (
+            max(1, round(share * len(drawn))) for share in (self.test_share, self.validation_share)
+        )
+        group = np.zeros(len(size), dtype=np.int64)
+        group[drawn[:in_test]], group[drawn[in_test : in_test + in_val]] = 2, 1
+        order = random.permutation(len(user))
+        if transactions.timestamp is not None:
+            order = np.argsort(transactions.timestamp, kind="stable")
+        order = order[np.argsort(user[order], kind="stable")]
+        place = np.empty(len(user), dtype=np.int64)
+        place[order] = np.arange(len(user)) - np.repeat(np.cumsum(size) - size, size)
+        # at least one purchase to read and, of two, one to be asked about
+        read = np.maximum(1, np.minimum(np.round(self.folded_share * size), size - 1))
+        first, rows = place < read[user], np.arange(len(user))
+
+        def phase(number: int) -> Phase:
+            fitted, asked = group[user] < number, group[user] == number
+            return Phase(rows[fitted], rows[asked & ~first], folded=rows[asked & first])
+
+        test = phase(2)
+        known = replace(test, fit=rows[(group[user] < 2) | first], catalogue=test.fit)
+        return {"val": phase(1), **({"known": known} if self.known else {}), "test": test}
 
 
 @dataclass(frozen=True)

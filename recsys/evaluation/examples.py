@@ -18,7 +18,7 @@ def example_customers(
     """A few customers, from light to heavy, with what they bought, what is recommended and what
     they then bought.
     """
-    bought = data.interactions.history.lengths()
+    bought = data.histories.history.lengths()
     asked = torch.nonzero(data.truth.lengths()).squeeze(1)
     by_purchases = asked[bought[asked].argsort(stable=True)]
     places = torch.linspace(0, len(by_purchases) - 1, min(count, len(by_purchases))).long()
@@ -26,7 +26,7 @@ def example_customers(
     # the evaluator knows what a model is asked with, and where it was judged
     evaluator = RankingEvaluator(data, views=("all",), ks=(5,), device=next(_tensors(model)).device)
     scores = model.score_all(evaluator.query(model, users.to(evaluator.device))).float().cpu()
-    seen = data.interactions.distinct.mask(users, data.vocabulary.num_items)
+    seen = data.histories.distinct.mask(users, data.vocabulary.num_items)
     depth = min(5, data.vocabulary.num_items)
     lists = {
         "new": rank_top(scores.masked_fill(seen, -torch.inf), depth),
@@ -38,7 +38,7 @@ def example_customers(
         return {"item_id": item_id, "name": names.get(item_id, item_id)}
 
     def row(place: int, user: Tensor) -> dict[str, Any]:
-        _, history = data.interactions.history.take(user.unsqueeze(0))
+        _, history = data.histories.history.take(user.unsqueeze(0))
         _, truth = data.truth.take(user.unsqueeze(0))
         ranked = {
             view: [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.data.loaders import ALONE, Share
+from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.metrics.ranking import (
     RankingMetrics,
@@ -22,7 +23,7 @@ from recsys.metrics.ranking import (
     ranking_metrics,
     recall,
 )
-from recsys.models.recommender import Query, Recommender
+from recsys.models.recommender import Query, Recommender, reads_age
 
 VIEWS = ("new", "all", "candidates")
 # of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
@@ -96,7 +97,7 @@ class RankingEvaluator:
     whose truth is empty is left out.
 
     Args:
-        data: the phase; its truth is asked, its interactions are masked and give the histories.
+        data: the phase; its truth is asked, its histories are read and masked.
         views: any of `VIEWS`; "candidates" is left out where the phase has none.
         ks: cut-offs; one beyond the catalogue counts the missing places as misses.
         device: where the scores are.
@@ -136,8 +137,10 @@ class RankingEvaluator:
         self._depth = min(max(ks), self._num_items)
         self._keep_users = keep_users
         self._truth = data.truth.to(device)
-        self._seen = data.interactions.distinct.to(device)
-        self._history = data.interactions.history.to(device)
+        self._seen = data.histories.distinct.to(device)
+        self._history = data.histories.history.to(device)
+        ages = data.ages
+        self._age = None if ages is None else Ragged(self._history.indptr, ages.to(device))
         self._head = head_items(data.interactions.buyers).to(device) if by_popularity else None
         self._catalogue_views = [view for view in views if view != "candidates"]
         self._candidates = data.candidates if "candidates" in views else None
@@ -206,13 +209,24 @@ class RankingEvaluator:
             self._add_candidates(model, query, users, scores)
 
     def query(self, model: Recommender, users: Tensor) -> Query:
-        """What the model is asked for these users (B,): the history only where it reads one."""
+        """What the model is asked for these users (B,): history and ages only where it reads them.
+
+        Raises:
+            ConfigError: it reads ages, and the data has no timestamps.
+        """
         history = (
             self._history.padded(users, self._num_items)
             if model.reads_history
             else users.new_zeros(len(users), 0)
         )
-        return Query(users, history)
+        if not reads_age(model):
+            return Query(users, history)
+        if self._age is None:
+            raise ConfigError(
+                "the model reads the age of purchases, and the data has no timestamps; set"
+                " data.columns.timestamp, or choose another model"
+            )
+        return Query(users, history, self._age.padded(users, 0))
 
     def compute(self) -> dict[str, float]:
         """Flat metrics of what was added, over all processes."""
@@ -263,7 +277,8 @@ class RankingEvaluator:
         items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
-        asked = Query(query.user[listed], query.history[listed])
+        age = None if query.age is None else query.age[listed]
+        asked = Query(query.user[listed], query.history[listed], age)
         scores = (
             (
                 model.forward(asked, items.masked_fill(padding, 0))

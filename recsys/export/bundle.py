@@ -15,7 +15,7 @@ from torch import nn
 from recsys.errors import ExportError
 from recsys.export.content import checked_ids, manifest_content
 from recsys.export.folder import appearing, check_replaceable, write_json
-from recsys.export.graph import INPUTS, OUTPUTS, build_graph
+from recsys.export.graph import OUTPUTS, build_graph, graph_inputs
 from recsys.export.histories import Histories
 from recsys.export.parity import Vocabulary, check_parity
 from recsys.export.recommender_card import recommender_card
@@ -25,7 +25,7 @@ from recsys.inference.manifest import GRAPH, write_manifest
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.seen import SEEN, write_seen
 from recsys.inference.verification import SAMPLES, verify
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import Recommender, reads_age
 
 
 def write_recommender_bundle(
@@ -37,6 +37,7 @@ def write_recommender_bundle(
     popularity: NDArray[Any],
     history_indptr: NDArray[Any],
     history_items: NDArray[Any],
+    history_age: NDArray[Any] | None = None,
     include_seen: bool,
     item_names: Mapping[str, str] | None,
     provenance: Mapping[str, Any],
@@ -54,6 +55,7 @@ def write_recommender_bundle(
         history_indptr: user u bought `history_items[history_indptr[u]:history_indptr[u + 1]]`, int
             (U + 1,).
         history_items: item indices in the order of time, repeats included, int (N,).
+        history_age: days since each of those purchases (N,), for models that read ages.
         include_seen: whether the bundle holds what each user bought, so that it can be excluded.
         item_names: names of items for people, by item id, or None.
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
@@ -75,7 +77,9 @@ def write_recommender_bundle(
     items = checked_ids(item_ids, model.num_items, "item", "items")
     vocabulary = Vocabulary(users, items, np.asarray(popularity, dtype=np.float32))
     histories = Histories(
-        np.asarray(history_indptr, dtype=np.int64), np.asarray(history_items, dtype=np.int64)
+        np.asarray(history_indptr, dtype=np.int64),
+        np.asarray(history_items, dtype=np.int64),
+        np.asarray(history_age, dtype=np.float32) if reads_age(model) else None,
     )
     _check_arrays(vocabulary, histories)
     model = copy.deepcopy(model).cpu().eval()
@@ -86,7 +90,7 @@ def write_recommender_bundle(
 
     with appearing(folder) as partial:
         (partial / GRAPH).write_bytes(graph)
-        write_json(partial / SAMPLES, golden_samples(session, users, items, model.reads_history))
+        write_json(partial / SAMPLES, golden_samples(session, users, items, model))
         if include_seen:
             write_seen(
                 partial / SEEN,
@@ -94,6 +98,7 @@ def write_recommender_bundle(
                 items.astype(np.str_),
                 histories.indptr,
                 histories.items,
+                histories.age,
             )
         if item_names is not None:
             known = {item: item_names[item] for item in items.tolist() if item in item_names}
@@ -109,11 +114,17 @@ def _check_arrays(vocabulary: Vocabulary, histories: Histories) -> None:
     num_users, num_items = len(vocabulary.user_ids), len(vocabulary.item_ids)
     if vocabulary.popularity.shape != (num_items,) or not np.isfinite(vocabulary.popularity).all():
         raise ExportError(f"popularity is not a finite number for each of {num_items} items")
-    indptr, items = histories
+    indptr, items, age = histories
     if indptr.shape != (num_users + 1,) or indptr[-1] != len(items) or (np.diff(indptr) < 0).any():
         raise ExportError(f"history_indptr does not cut history_items into {num_users} histories")
     if len(items) and not 0 <= items.min() <= items.max() < num_items:
         raise ExportError(f"history_items holds an index outside of 0 … {num_items - 1}")
+    # written so that NaN fails
+    if age is not None and not (age.shape == items.shape and (age >= 0).all()):
+        raise ExportError(
+            f"the model reads the age of purchases, and history_age is not a number of days, 0 or"
+            f" more, for each of {len(items)} purchases"
+        )
 
 
 def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +132,8 @@ def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, An
         "num_users": model.num_users,
         "num_items": model.num_items,
         "reads_history": model.reads_history,
+        "reads_age": reads_age(model),
         "fallback": "history" if model.reads_history else "popularity",
         "floats_per_pair": model.floats_per_pair,
     }
-    return manifest_content("recommender", INPUTS, OUTPUTS, facts, provenance)
+    return manifest_content("recommender", graph_inputs(model), OUTPUTS, facts, provenance)

@@ -3,7 +3,7 @@
 Axes: B users, L length of a history, U users and I items in the vocabularies.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import onnx
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from recsys.export.tracing import check_size, checked, trace, translate
-from recsys.models.recommender import Query, Recommender
+from recsys.models.recommender import Query, Recommender, reads_age
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
 _TRACED_BATCH, _TRACED_HISTORY = 3, 5
@@ -43,16 +43,19 @@ class HistoryScores(nn.Module):
         self.model = model
         self.register_buffer("popularity", popularity)
 
-    def forward(self, history: Tensor) -> Tensor:
-        """Item indices padded with I (B, L) -> scores (B, I)."""
+    def forward(self, history: Tensor, age: Tensor | None = None) -> Tensor:
+        """Item indices padded with I (B, L), and days since where the model reads them (B, L) ->
+        scores (B, I).
+        """
         nobody = history.new_zeros(history.shape[0])
-        scores = self.model.score_all(Query(nobody, history))
+        scores = self.model.score_all(Query(nobody, history, age))
         empty = (history == self.model.num_items).all(dim=1)  # (B,)
         return torch.where(empty.unsqueeze(1), cast(Tensor, self.popularity), scores)
 
 
 def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
-    """Traces a model to a graph: `user` (B,) or `history` (B, L) -> `scores` (B, I).
+    """Traces a model to a graph: `user` (B,), or `history` (B, L) and, where the model reads it,
+    `history_age` (B, L) -> `scores` (B, I).
 
     Args:
         model: on the CPU; it is put into evaluation mode.
@@ -65,12 +68,14 @@ def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
     check_size(cast(nn.Module, model))
     if model.reads_history:
         wrapped: nn.Module = HistoryScores(model, popularity)
-        sample = torch.zeros(_TRACED_BATCH, _TRACED_HISTORY, dtype=torch.int64)
-        name, dims = "history", {0: Dim("batch"), 1: Dim("history")}
+        names = ["history", "history_age"][: 1 + reads_age(model)]
+        history = torch.zeros(_TRACED_BATCH, _TRACED_HISTORY, dtype=torch.int64)
+        samples = (history, history.float())[: len(names)]
+        dims: dict[int, Any] = {0: Dim("batch"), 1: Dim("history")}
     else:
         wrapped = UserScores(model, popularity)
-        sample = torch.zeros(_TRACED_BATCH, dtype=torch.int64)
-        name, dims = "user", {0: Dim("batch")}
+        names, samples = ["user"], (torch.zeros(_TRACED_BATCH, dtype=torch.int64),)
+        dims = {0: Dim("batch")}
     kind = type(model).__name__
-    program = trace(wrapped.eval(), (sample,), (dims,), kind)
-    return checked(translate(program, [name], "scores", kind), kind)
+    program = trace(wrapped.eval(), samples, (dims,) * len(names), kind)
+    return checked(translate(program, names, "scores", kind), kind)

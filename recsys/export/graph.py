@@ -18,13 +18,18 @@ from onnx import helper
 
 from recsys.export.assembly import GraphValue, Parts, assemble
 from recsys.export.core import export_core
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import Recommender, reads_age
 
-INPUTS = (
-    GraphValue(
-        "user_id", "string", ("batch",), "who is asked about; an unknown user gets the fallback"
-    ),
-    GraphValue("history", "string", ("batch", "history"), "items bought, latest last; '' pads"),
+_USER = GraphValue(
+    "user_id", "string", ("batch",), "who is asked about; an unknown user gets the fallback"
+)
+_HISTORY = GraphValue(
+    "history", "string", ("batch", "history"), "items bought, latest last; '' pads"
+)
+_AGE = GraphValue(
+    "history_age", "float32", ("batch", "history"), "days since each purchase; 0 pads"
+)
+_REQUEST = (
     GraphValue("exclude", "string", ("batch", "excluded"), "items never to return; '' pads"),
     GraphValue("k", "int64", (1,), "items a user, clamped to 0 … number of items"),
 )
@@ -34,13 +39,18 @@ OUTPUTS = (
 )
 
 
+def graph_inputs(model: Recommender) -> tuple[GraphValue, ...]:
+    """Inputs of the graph: the same for all models, and the ages where one reads them."""
+    return (_USER, _HISTORY, *((_AGE,) if reads_age(model) else ()), *_REQUEST)
+
+
 def build_graph(
     model: Recommender,
     user_ids: NDArray[np.object_],
     item_ids: NDArray[np.object_],
     popularity: NDArray[np.float32],
 ) -> onnx.ModelProto:
-    """The whole graph of a bundle: from `INPUTS` to `OUTPUTS`, whatever the model reads.
+    """The whole graph of a bundle: from `graph_inputs` to `OUTPUTS`.
 
     Args:
         model: on the CPU.
@@ -60,11 +70,15 @@ def build_graph(
     parts.encode("exclude", "exclude_item", item_ids)
     if model.reads_history:
         _history_input(parts, item_ids)
+        if reads_age(model):
+            parts.constant("age_of_pad", [0], np.float32)
+            parts.node("Expand", ["age_of_pad", "pad_shape"], "pad_age")  # (B, 1)
+            parts.node("Concat", ["pad_age", "history_age"], "padded_age", axis=1)  # (B, 1 + L)
     else:
         parts.encode("user_id", "user", user_ids)
-    parts.append(core, {"user": "user", "history": "padded_history"})
+    parts.append(core, {"user": "user", "history": "padded_history", "history_age": "padded_age"})
     _mask_and_rank(parts, item_ids)
-    return assemble(parts, "recommender", INPUTS, OUTPUTS)
+    return assemble(parts, "recommender", graph_inputs(model), OUTPUTS)
 
 
 def _history_input(parts: Parts, item_ids: NDArray[np.object_]) -> None:

@@ -4,7 +4,7 @@ Axes: B users in a run, I items, K items returned, L longest history, E excluded
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -43,15 +43,23 @@ class _Group(NamedTuple):
     Attributes:
         user_ids: object (B,).
         history: item ids, "" pads, object (B, L).
+        age: days since each of them, float32 (B, L), or None.
         reference: scores of torch, fallback included, float32 (B, I).
     """
 
     user_ids: NDArray[np.object_]
     history: NDArray[np.object_]
+    age: NDArray[np.float32] | None
     reference: NDArray[np.float32]
 
     def part(self, start: int, stop: int) -> "_Group":
-        return _Group(*(column[start:stop] for column in self))  # type: ignore[arg-type]
+        parts = (None if column is None else column[start:stop] for column in self)
+        return _Group(*parts)  # type: ignore[arg-type]
+
+    def feeds(self) -> dict[str, NDArray[Any]]:
+        """What the graph is given of it."""
+        age = {} if self.age is None else {"history_age": self.age}
+        return {"user_id": self.user_ids, "history": self.history} | age
 
 
 def check_parity(
@@ -98,6 +106,7 @@ def reference_scores(
     user: NDArray[np.int64],
     history: NDArray[np.int64],
     popularity: NDArray[np.float32],
+    age: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Scores of torch (B, I), with the fallback of a bundle.
 
@@ -106,13 +115,15 @@ def reference_scores(
         user: indices, U for unknown (B,).
         history: item indices, I pads (B, L).
         popularity: buyers of each item (I,).
+        age: days since each purchase (B, L), where the model reads them.
     """
     fallback = (
         (history == model.num_items).all(axis=1) if model.reads_history else user == model.num_users
     )
     safe_user = np.where(user == model.num_users, 0, user)
     with torch.no_grad():
-        query = Query(torch.from_numpy(safe_user), torch.from_numpy(history))
+        ages = None if age is None else torch.from_numpy(age)
+        query = Query(torch.from_numpy(safe_user), torch.from_numpy(history), ages)
         scores = model.score_all(query).numpy()
     return np.where(fallback[:, None], popularity, scores)
 
@@ -140,16 +151,17 @@ def _groups(
     drawn = np.resize(generator.permutation(num_users), _NUM_USERS)
     for user in drawn.reshape(-1, max(_BATCH_SIZES)):
         history = histories.padded(user, pad=num_items)  # (B, L)
+        age = histories.padded_age(user)  # also of the last, whose history gives way to padding
         user = user.copy()
         user[-1], history[-1] = num_users, num_items
-        reference = reference_scores(model, user, history, vocabulary.popularity)
+        reference = reference_scores(model, user, history, vocabulary.popularity, age)
         for row in np.flatnonzero(~np.isfinite(reference).all(axis=1)):
             raise ExportError(
                 f"{type(model).__name__} scores {_first_odd(reference[row])} for user "
                 f"{names[user[row]]!r}: scores have to be finite"
             )
         # Models that know users by their ids are given histories too: they must not matter.
-        yield _Group(names[user], items[history], reference)
+        yield _Group(names[user], items[history], age, reference)
 
 
 def _first_odd(scores: NDArray[np.float32]) -> float:
@@ -183,12 +195,7 @@ def _run(
     try:
         found, scores = session.run(
             ["item_id", "score"],
-            {
-                "user_id": batch.user_ids,
-                "history": batch.history,
-                "exclude": exclude,
-                "k": np.array([k], dtype=np.int64),
-            },
+            batch.feeds() | {"exclude": exclude, "k": np.array([k], dtype=np.int64)},
         )
     except Exception as error:
         raise ExportError(

@@ -26,7 +26,7 @@ const session = await ort.InferenceSession.create("{name}/model.onnx");
 const strings = (values, dims) => new ort.Tensor("string", values, dims);
 const {{ item_id, score }} = await session.run({{
   user_id: strings(["{user}"], [1]),
-  history: strings({history}),
+  history: strings({history}),{ages}
   exclude: strings([], [1, 0]),
   k: new ort.Tensor("int64", BigInt64Array.from([10n]), [1]),
 }});
@@ -76,10 +76,16 @@ def _summary(manifest: Mapping[str, Any]) -> str:
 
 
 def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
-    if manifest["reads_history"]:
-        call, history = '["anyone"], history=[["item 1", "item 2"]]', '["item 1", "item 2"], [1, 2]'
-        return _SNIPPETS.format(name=name, call=call, user="anyone", history=history)
-    return _SNIPPETS.format(name=name, call='["user 1"]', user="user 1", history="[], [1, 0]")
+    if not manifest["reads_history"]:
+        call, history = '["user 1"]', "[], [1, 0]"
+        return _SNIPPETS.format(name=name, call=call, user="user 1", history=history, ages="")
+    call, history = '["anyone"], history=[["item 1", "item 2"]]', '["item 1", "item 2"], [1, 2]'
+    ages = ""
+    if manifest["reads_age"]:
+        call += ", history_age=[[30, 2]]"
+        numbers = 'new ort.Tensor("float32", Float32Array.from([30, 2]), [1, 2])'
+        ages = f"\n  history_age: {numbers}, // days since each purchase"
+    return _SNIPPETS.format(name=name, call=call, user="anyone", history=history, ages=ages)
 
 
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:

@@ -52,7 +52,9 @@ def recommend_file(
     Args:
         recommender: an opened bundle.
         users: .csv or .parquet with the column user_id, and optionally history (Parquet: list of
-            strings, CSV: JSON list of strings; latest last), read where the model reads histories.
+            strings, CSV: JSON list of strings; latest last), read where the model reads histories,
+            and history_age (a list of numbers likewise: days since each purchase), where it reads
+            those.
         output: .csv or .parquet; it appears when all is written.
         k: items a user; fewer rows are written where fewer are left.
         exclude: "seen" leaves out what the user has bought.
@@ -67,7 +69,7 @@ def recommend_file(
     check_paths(users, output, "users")
     chunk_users = max(1, min(_CHUNK_USERS, _CHUNK_OUTPUT // max(1, min(k, recommender.num_items))))
     done = written = 0
-    with open_users(users, chunk_users, recommender.reads_history) as source:
+    with open_users(users, chunk_users, recommender.reads_history, recommender.reads_age) as source:
         impersonal = recommender.reads_history and not (
             source.has_history or recommender.holds_seen
         )
@@ -94,7 +96,9 @@ def _recommend_chunk(
     """Recommendations for a chunk, without the places that stayed empty."""
     # An empty history instead of none: the result says once what a warning would say in each chunk.
     history = [[]] * len(chunk.users) if impersonal else chunk.history
-    item_ids, scores = recommender.recommend(chunk.users, k, exclude, history)  # (B, K)
+    item_ids, scores = recommender.recommend(
+        chunk.users, k, exclude, history, history_age=chunk.age
+    )  # (B, K)
     kept = ~np.isneginf(scores)
     places = np.broadcast_to(np.arange(1, scores.shape[1] + 1, dtype=np.int32), scores.shape)
     return Recommendations(

@@ -35,26 +35,27 @@ def check_paths(source: Path, output: Path, what: str) -> None:
 
 
 @contextmanager
-def open_users(path: Path, rows: int, read_history: bool) -> Iterator[UsersFile]:
-    """Opens a file with the column user_id and, where wanted, history.
+def open_users(path: Path, rows: int, read_history: bool, read_age: bool) -> Iterator[UsersFile]:
+    """Opens a file with the column user_id and, where wanted, history and history_age.
 
     Args:
         path: .csv or .parquet, checked by `check_paths`.
         rows: users in a chunk.
         read_history: whether a column history is read, if there is one.
+        read_age: whether history_age is read beside it.
 
     Raises:
-        DataError: if it cannot be read, or lacks the column user_id; also while its chunks are
-            read.
+        DataError: if it cannot be read, or lacks the column user_id, or history_age beside
+            history; also while its chunks are read.
     """
     if _is_parquet(path, "users"):
         from recsys.inference.parquet_tables import read_parquet_users
 
         with path.open("rb") as binary:
-            yield read_parquet_users(path, binary, rows, read_history)
+            yield read_parquet_users(path, binary, rows, read_history, read_age)
     else:
         with _open_text(path) as text:
-            yield read_csv_users(path, text, rows, read_history)
+            yield read_csv_users(path, text, rows, read_history, read_age)
 
 
 @contextmanager

@@ -38,7 +38,9 @@ class RecommendArguments:
     """Recommends items for every user of a file: user_id, rank (1 is the best), item_id, score."""
 
     bundle: Path = setting("bundle folder, such as exported/journey")
-    users: Path = setting("CSV or Parquet file with the column user_id, optionally history")
+    users: Path = setting(
+        "CSV or Parquet file with the column user_id, optionally history and history_age"
+    )
     output: Path = setting("CSV or Parquet file to write")
     k: int = setting("items a user", default=10, minimum=1)
     exclude: Literal["none", "seen"] = setting("seen leaves out what a user bought", default="none")

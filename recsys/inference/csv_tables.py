@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import DataError
 from recsys.inference.tables import (
+    AGE_COLUMN,
     HISTORY_COLUMN,
     SERIES_COLUMN,
     TIME_COLUMN,
@@ -24,13 +25,20 @@ from recsys.inference.tables import (
     HistoryRows,
     UsersChunk,
     UsersFile,
+    check_ages,
     check_columns,
     check_history_columns,
+    users_columns,
 )
 from recsys.inference.times import parse_times
 
 # A history stands in one cell; the standard limit of 128 KiB holds about ten thousand ids.
 _LARGEST_CELL = 2**24
+# What the lists of a users file hold, and how they are written.
+_LISTS: dict[str, tuple[Any, str]] = {
+    HISTORY_COLUMN: (str, 'strings such as ["7", "8"]'),
+    AGE_COLUMN: (int | float, "numbers of days such as [30, 2]"),
+}
 
 
 class _Line(NamedTuple):
@@ -38,18 +46,22 @@ class _Line(NamedTuple):
     cells: list[str]
 
 
-def read_csv_users(path: Path, file: TextIO, rows: int, read_history: bool) -> UsersFile:
-    """Users in chunks of `rows`; a history is a JSON list of strings, an empty cell is none.
+def read_csv_users(
+    path: Path, file: TextIO, rows: int, read_history: bool, read_age: bool
+) -> UsersFile:
+    """Users in chunks of `rows`; a history is a JSON list of strings, an empty cell is none; days
+    since its purchases are a JSON list of numbers.
 
     Raises:
-        DataError: if there is no column user_id; while chunks are read, for a line that cannot be
-            used.
+        DataError: if there is no column user_id, or history_age is missing; while chunks are read,
+            for a line that cannot be used.
     """
     lines = _lines(path, file)
     header = next(lines, _Line(0, [])).cells
     _check_header(path, header, [USER_COLUMN])
-    has_history = read_history and HISTORY_COLUMN in header
-    return UsersFile(_chunks(path, lines, header, rows, has_history), None, has_history)
+    columns = users_columns(path, header, read_history, read_age)
+    chunks = _chunks(path, lines, header, rows, columns)
+    return UsersFile(chunks, None, HISTORY_COLUMN in columns)
 
 
 def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
@@ -79,24 +91,25 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _chunks(
-    path: Path, lines: Iterator[_Line], header: list[str], rows: int, has_history: bool
+    path: Path, lines: Iterator[_Line], header: list[str], rows: int, columns: list[str]
 ) -> Iterator[UsersChunk]:
-    user_place = header.index(USER_COLUMN)
-    history_place = header.index(HISTORY_COLUMN) if has_history else 0
+    user_place, *list_places = (header.index(name) for name in columns)
     users: list[str] = []
-    history: list[list[str] | None] = []
+    lists: list[list[list[Any] | None]] = [[] for _ in list_places]
     for number, cells in lines:
         _check_width(path, number, cells, header)
         if not cells[user_place]:
             raise DataError(f"{path}, line {number}: the {USER_COLUMN} is empty")
         users.append(cells[user_place])
-        if has_history:
-            history.append(_parse_history(cells[history_place], path, number))
+        for name, place, column in zip(columns[1:], list_places, lists, strict=True):
+            column.append(_parse_list(cells[place], name, path, number))
+        if AGE_COLUMN in columns:
+            check_ages(f"{path}, line {number}", *(column[-1] for column in lists))
         if len(users) == rows:
-            yield UsersChunk(users, history if has_history else None)
-            users, history = [], []
+            yield UsersChunk(users, *(lists + [None, None])[:2])
+            users, lists = [], [[] for _ in list_places]
     if users:
-        yield UsersChunk(users, history if has_history else None)
+        yield UsersChunk(users, *(lists + [None, None])[:2])
 
 
 def _check_width(path: Path, number: int, cells: list[str], header: list[str]) -> None:
@@ -201,20 +214,18 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _parse_history(text: str, path: Path, number: int) -> list[str] | None:
+def _parse_list(text: str, name: str, path: Path, number: int) -> list[Any] | None:
     """A JSON list, because ids may hold spaces, commas and semicolons."""
     if not text.strip():
         return None
     try:
-        items = json.loads(text)
+        values = json.loads(text)
     except json.JSONDecodeError:
-        items = None
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise DataError(
-            f"{path}, line {number}: the {HISTORY_COLUMN} is no JSON list of strings "
-            'such as ["7", "8"]'
-        )
-    return items
+        values = None
+    kind, what = _LISTS[name]
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+        raise DataError(f"{path}, line {number}: the {name} is no JSON list of {what}")
+    return values
 
 
 class CsvTable:

@@ -1,6 +1,6 @@
 """Parquet in and out; it needs pyarrow, so import it only where a Parquet file is asked for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import DataError
 from recsys.inference.tables import (
+    AGE_COLUMN,
     HISTORY_COLUMN,
     SERIES_COLUMN,
     TIME_COLUMN,
@@ -21,8 +22,10 @@ from recsys.inference.tables import (
     HistoryRows,
     UsersChunk,
     UsersFile,
+    check_ages,
     check_columns,
     check_history_columns,
+    users_columns,
 )
 from recsys.inference.times import local_seconds, parse_times
 
@@ -34,19 +37,22 @@ _TYPES = {
 }
 
 
-def read_parquet_users(path: Path, file: BinaryIO, rows: int, read_history: bool) -> UsersFile:
-    """Users in chunks of at most `rows`; a history is a list of strings, null is none.
+def read_parquet_users(
+    path: Path, file: BinaryIO, rows: int, read_history: bool, read_age: bool
+) -> UsersFile:
+    """Users in chunks of at most `rows`; a history is a list of strings, null is none; the days
+    since its purchases are a list of numbers.
 
     Raises:
-        DataError: if there is no column user_id, or a column of another type; while chunks are
-            read, for a null where an id belongs.
+        DataError: if there is no column user_id, history_age is missing, or a column is of another
+            type; while chunks are read, for a null where an id or a number belongs.
     """
     table = _open(path, file, [USER_COLUMN])
     schema = table.schema_arrow
-    has_history = read_history and HISTORY_COLUMN in schema.names
-    _check_types(path, schema, has_history)
-    chunks = _chunks(path, table, rows, has_history)
-    return UsersFile(chunks, table.metadata.num_rows, has_history)
+    columns = users_columns(path, schema.names, read_history, read_age)
+    _check_types(path, schema, columns)
+    chunks = _chunks(path, table, rows, columns)
+    return UsersFile(chunks, table.metadata.num_rows, HISTORY_COLUMN in columns)
 
 
 def read_parquet_histories(
@@ -164,16 +170,16 @@ def _floats(column: pa.Array) -> NDArray[np.float64]:
     return values
 
 
-def _check_types(path: Path, schema: pa.Schema, has_history: bool) -> None:
+def _check_types(path: Path, schema: pa.Schema, columns: list[str]) -> None:
     kind = schema.field(USER_COLUMN).type
     if not _holds_ids(kind):
         raise DataError(f"{path}: {USER_COLUMN} is of type {kind}: ids are strings")
-    if not has_history:
-        return
-    kind = schema.field(HISTORY_COLUMN).type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not _holds_ids(kind.value_type):
-        raise DataError(f"{path}: {HISTORY_COLUMN} is of type {kind}: it is a list of strings")
+    for name in columns[1:]:
+        kind = schema.field(name).type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        fits, what = _LISTS[name]
+        if not is_list or not fits(kind.value_type):
+            raise DataError(f"{path}: {name} is of type {kind}: it is a list of {what}")
 
 
 def _holds_ids(kind: pa.DataType) -> bool:
@@ -185,9 +191,8 @@ def _holds_ids(kind: pa.DataType) -> bool:
 
 
 def _chunks(
-    path: Path, table: pq.ParquetFile, rows: int, has_history: bool
+    path: Path, table: pq.ParquetFile, rows: int, columns: list[str]
 ) -> Iterator[UsersChunk]:
-    columns = [USER_COLUMN, HISTORY_COLUMN] if has_history else [USER_COLUMN]
     before = 0
     try:
         for batch in table.iter_batches(batch_size=rows, columns=columns):
@@ -195,19 +200,30 @@ def _chunks(
             if users.null_count:
                 row = before + users.is_null().to_pylist().index(True) + 1
                 raise DataError(f"{path}, row {row}: the {USER_COLUMN} is null")
-            history = _history(path, batch) if has_history else None
-            yield UsersChunk(users.to_pylist(), history)
+            lists = [_lists(path, batch, name) for name in columns[1:]]
+            if AGE_COLUMN in columns:
+                for row, (history, age) in enumerate(zip(*lists, strict=True), before + 1):
+                    check_ages(f"{path}, row {row}", history, age)
+            yield UsersChunk(users.to_pylist(), *(lists + [None, None])[:2])
             before += len(users)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _history(path: Path, batch: pa.RecordBatch) -> list[list[str] | None]:
-    lists = batch.column(HISTORY_COLUMN).cast(pa.large_list(pa.string()))
+# What the lists of a users file hold: whether a type fits, and its name for people.
+_LISTS: dict[str, tuple[Callable[[pa.DataType], bool], str]] = {
+    HISTORY_COLUMN: (_holds_ids, "strings"),
+    AGE_COLUMN: (_holds_numbers, "numbers"),
+}
+
+
+def _lists(path: Path, batch: pa.RecordBatch, name: str) -> list[list[Any] | None]:
+    kind = pa.string() if name == HISTORY_COLUMN else pa.float32()
+    lists = batch.column(name).cast(pa.large_list(kind))
     if lists.flatten().null_count:
-        raise DataError(f"{path}: a list in the column {HISTORY_COLUMN} holds a null")
-    history: list[list[str] | None] = lists.to_pylist()
-    return history
+        raise DataError(f"{path}: a list in the column {name} holds a null")
+    values: list[list[Any] | None] = lists.to_pylist()
+    return values
 
 
 class ParquetTable:

@@ -1,6 +1,7 @@
-"""Rows of strings of unequal length, kept flat: blocks are padded without a loop over rows.
+"""Rows of strings or numbers of unequal length, kept flat: blocks are padded without a loop over
+rows.
 
-Axes: B rows, N strings in all rows together, W width of the longest row of a block.
+Axes: B rows, N values in all rows together, W width of the longest row of a block.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,16 +18,16 @@ class Ragged:
     """Row b is `values[indptr[b]:indptr[b + 1]]`.
 
     Attributes:
-        values: the strings, object (N,).
+        values: strings, object (N,), or numbers, float32 (N,).
         indptr: where rows start and end, int64 (B + 1,).
     """
 
-    values: NDArray[np.object_]
+    values: NDArray[Any]
     indptr: NDArray[np.int64]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Strings in each row, int64 (B,)."""
+        """Values in each row, int64 (B,)."""
         return np.diff(self.indptr)
 
     def block(self, start: int, stop: int) -> "Ragged":
@@ -34,11 +35,12 @@ class Ragged:
         indptr = self.indptr[start : stop + 1]
         return Ragged(self.values[indptr[0] : indptr[-1]], indptr - indptr[0])
 
-    def padded(self) -> NDArray[np.object_]:
-        """The rows as one table (B, W), "" before what is short: the last string stays the last."""
+    def padded(self) -> NDArray[Any]:
+        """The rows as one table (B, W), "" or 0 before what is short: the last stays the last."""
         lengths = self.lengths
         width = int(lengths.max(initial=0))
-        table = np.full((len(lengths), width), "", dtype=object)
+        fill = "" if self.values.dtype == object else 0
+        table = np.full((len(lengths), width), fill, dtype=self.values.dtype)
         table[np.arange(width) >= width - lengths[:, None]] = self.values
         return table
 
@@ -48,7 +50,7 @@ class RaggedSource(Protocol):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Strings in each row, int64 (B,)."""
+        """Values in each row, int64 (B,)."""
         ...
 
     def block(self, start: int, stop: int) -> Ragged:
@@ -57,10 +59,10 @@ class RaggedSource(Protocol):
 
 
 def join(parts: Sequence[Ragged]) -> Ragged:
-    """Rows with the strings of the first part, then of the second, and so on; one part or more."""
+    """Rows with the values of the first part, then of the second, and so on; one part or more."""
     lengths = np.sum([part.lengths for part in parts], axis=0)  # (B,)
     indptr = to_indptr(lengths)
-    values = np.empty(indptr[-1], dtype=object)
+    values = np.empty(indptr[-1], dtype=parts[0].values.dtype)
     starts = indptr[:-1].copy()
     for part in parts:
         values[positions(starts, part.lengths)] = part.values
@@ -120,3 +122,37 @@ def as_ragged(rows: Sequence[Iterable[str] | None], what: str) -> Ragged:
     values = np.empty(len(flat), dtype=object)
     values[:] = flat
     return Ragged(values, to_indptr(np.fromiter(map(len, lists), np.int64, len(lists))))
+
+
+def as_days(rows: Sequence[Iterable[float] | None], items: Ragged) -> Ragged:
+    """Lists of days since each of the items; None is an empty row.
+
+    Args:
+        rows: as many as `items` has.
+        items: what the days belong to.
+
+    Raises:
+        TypeError: for what is no list of numbers.
+        ValueError: for a list of another length than its items, and for a day that is below 0 or no
+            finite number.
+    """
+    lists = [[] if row is None else as_list(row, "a row of history_age") for row in rows]
+    lengths = np.fromiter(map(len, lists), np.int64, len(lists))
+    if (wrong := np.flatnonzero(lengths != items.lengths)).size:
+        row = wrong[0]
+        raise ValueError(
+            f"row {row} of history_age holds {lengths[row]} numbers for {items.lengths[row]} items"
+            " of history: give the days since each purchase"
+        )
+    flat = list(chain.from_iterable(lists))
+    try:
+        days = np.array(flat, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"history_age holds something else than numbers: {error}") from None
+    # written so that NaN is found
+    if (odd := np.flatnonzero(~((days >= 0) & (days < np.inf)))).size:
+        row = np.searchsorted(items.indptr, odd[0], side="right") - 1
+        raise ValueError(
+            f"row {row} of history_age holds {flat[odd[0]]}: days since a purchase are 0 or more"
+        )
+    return Ragged(days, items.indptr)

@@ -7,7 +7,7 @@ import json
 import operator
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 
 from recsys.errors import BundleError
 from recsys.inference.bundle import open_bundle
-from recsys.inference.ragged import Ragged, RaggedSource, as_list, as_ragged, as_strings, join
-from recsys.inference.seen import SEEN, Seen
+from recsys.inference.ragged import (
+    Ragged,
+    RaggedSource,
+    as_days,
+    as_list,
+    as_ragged,
+    as_strings,
+    join,
+)
+from recsys.inference.seen import SEEN, Seen, SeenRows
 
 ITEM_NAMES = "items.json"
 
@@ -36,12 +44,14 @@ class _Query:
     Attributes:
         users: ids, object (B,).
         history: rows that are joined to the history of a user.
+        age: rows of days since each of those purchases, where the bundle reads them.
         exclude: rows that are not to be returned to a user.
         exclude_all: ids not to be returned to anyone, object (E,).
     """
 
     users: NDArray[np.object_]
     history: list[RaggedSource]
+    age: list[RaggedSource]
     exclude: list[RaggedSource]
     exclude_all: NDArray[np.object_]
 
@@ -89,6 +99,7 @@ class Recommender:
         manifest: content of manifest.json.
         num_items: size of the catalogue, the largest k.
         reads_history: True where scores come from histories, False where they come from user ids.
+        reads_age: True where they also depend on how long ago the purchases were.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
@@ -105,6 +116,7 @@ class Recommender:
         self.manifest = self._bundle.manifest
         self.num_items: int = self.manifest["num_items"]
         self.reads_history: bool = self.manifest["reads_history"]
+        self.reads_age: bool = self.manifest.get("reads_age", False)
 
     @property
     def holds_seen(self) -> bool:
@@ -124,6 +136,7 @@ class Recommender:
         exclude: str | Iterable[str] | Iterable[Iterable[str]] | None = None,
         history: Iterable[Iterable[str] | None] | None = None,
         candidates: Iterable[str] | None = None,
+        history_age: Iterable[Iterable[float] | None] | None = None,
     ) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
         """The best items for each user, best first; exact ties go to the lower item index.
 
@@ -141,6 +154,8 @@ class Recommender:
                 what the bundle holds of the user in seen.npz.
             candidates: item ids to which the answer is restricted. Ids that are not known are
                 ignored, as long as one is known.
+            history_age: days since each purchase in `history`, for models that read them (others
+                ignore it). The purchases in seen.npz are as old as at the end of the training data.
 
         Returns:
             item_ids: str in an object array (B, k); "" where fewer than k items are left.
@@ -148,7 +163,8 @@ class Recommender:
 
         Raises:
             BundleError: if the seen are to be excluded and the bundle does not hold them.
-            ValueError: if lists are not as many as users, or no candidate is known.
+            ValueError: if lists are not as many as users, no candidate is known, or the days since
+                the purchases are needed and missing.
             TypeError: if ids are not strings, or one string stands where a list belongs.
         """
         names = as_strings(users, "users")
@@ -164,6 +180,7 @@ class Recommender:
         query = _Query(
             users=np.array(names, dtype=object),
             history=self._history_sources(names, given, given_rows),
+            age=self._age_sources(names, given, given_rows, history_age),
             exclude=self._exclude_sources(names, excluded, given_rows),
             exclude_all=np.array([*excluded.everyone, *self._all_but(candidates)], dtype=object),
         )
@@ -184,6 +201,32 @@ class Recommender:
             )
             sources.append(stored if left_out is None else stored.only_where(left_out))
         return sources
+
+    def _age_sources(
+        self,
+        users: list[str],
+        given: list[Any] | None,
+        given_rows: Ragged | None,
+        history_age: Iterable[Any] | None,
+    ) -> list[RaggedSource]:
+        """Days since each purchase of `_history_sources`."""
+        if not self.reads_age:
+            return []
+        sources = self._history_sources(users, given, given_rows)
+        ages = [replace(source, ages=True) for source in sources if isinstance(source, SeenRows)]
+        if given_rows is None:
+            return [*ages]
+        rows = [None] * len(users) if history_age is None else as_list(history_age, "history_age")
+        if history_age is None and len(given_rows.values):
+            raise ValueError(
+                f"{self._bundle.path} weighs purchases by their age: give history_age, the days"
+                " since each purchase in history"
+            )
+        if len(rows) != len(users):
+            raise ValueError(
+                f"history_age holds {len(rows)} lists for {len(users)} users: give one for each"
+            )
+        return [as_days(rows, given_rows), *ages]
 
     def _exclude_sources(
         self, users: list[str], excluded: "_Exclusion", given_rows: Ragged | None
@@ -220,7 +263,7 @@ class Recommender:
     def _item_ids(self) -> list[str]:
         """The catalogue, in any order: the graph knows it, and gives all of it to one user."""
         nobody = np.array([""], dtype=object)
-        query = _Query(nobody, [], [], np.empty(0, dtype=object))
+        query = _Query(nobody, [], [], [], np.empty(0, dtype=object))
         item_ids, _ = self._run(query, self.num_items)  # (1, I)
         return list(item_ids[0])
 
@@ -232,14 +275,16 @@ class Recommender:
         step = self._block_rows(query)
         for start in range(0, total, step):
             stop = min(start + step, total)
+            feeds = {
+                "user_id": query.users[start:stop],
+                "history": _table(query.history, start, stop, object),
+                "exclude": _exclude_table(query, start, stop),
+                "k": np.array([width], dtype=np.int64),
+            }
+            if self.reads_age:
+                feeds["history_age"] = _table(query.age, start, stop, np.float32)
             item_ids[start:stop], scores[start:stop] = self._bundle.session.run(
-                ["item_id", "score"],
-                {
-                    "user_id": query.users[start:stop],
-                    "history": _history_table(query, start, stop),
-                    "exclude": _exclude_table(query, start, stop),
-                    "k": np.array([width], dtype=np.int64),
-                },
+                ["item_id", "score"], feeds
             )
         return item_ids, scores
 
@@ -255,11 +300,11 @@ class Recommender:
         return max(1, min(_BLOCK_FLOATS // max(floats, 1), _BLOCK_STRINGS // max(widest, 1)))
 
 
-def _history_table(query: _Query, start: int, stop: int) -> NDArray[np.object_]:
-    """Histories of a block, object (B, L)."""
-    if not query.history:
-        return np.empty((stop - start, 0), dtype=object)
-    return join([source.block(start, stop) for source in query.history]).padded()
+def _table(sources: list[RaggedSource], start: int, stop: int, kind: Any) -> NDArray[Any]:
+    """Histories of a block, or their ages (B, L)."""
+    if not sources:
+        return np.empty((stop - start, 0), dtype=kind)
+    return join([source.block(start, stop) for source in sources]).padded()
 
 
 def _exclude_table(query: _Query, start: int, stop: int) -> NDArray[np.object_]:

@@ -3,7 +3,7 @@
 Axes: U users in the file, I items, N purchases of all users, B users asked about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,14 @@ class Seen:
         Raises:
             BundleError: if the file is of another form.
         """
+        self._path = path
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 self._user_ids = arrays["user_ids"]  # (U,), sorted
                 self._indptr = arrays["indptr"].astype(np.int64)  # (U + 1,)
                 self._items = arrays["items"]  # (N,)
                 self._item_ids = arrays["item_ids"].astype(object)  # (I,)
+                self._age = arrays.get("age")  # (N,), or None
         except (ValueError, KeyError) as error:
             raise BundleError(f"{path} is not of the form of a {SEEN}: {error}") from error
 
@@ -54,6 +56,18 @@ class Seen:
         items = self._items[positions(self._indptr[rows], lengths)]
         return Ragged(self._item_ids[items], to_indptr(lengths))
 
+    def take_ages(self, rows: NDArray[np.int64]) -> Ragged:
+        """Days from each purchase of these rows to the end of the training data; row -1 is empty.
+
+        Raises:
+            BundleError: the file does not tell.
+        """
+        if self._age is None:
+            raise BundleError(f"{self._path} does not tell the age of purchases: export it again")
+        lengths = self.lengths(rows)
+        ages = self._age[positions(self._indptr[rows], lengths)]
+        return Ragged(ages.astype(np.float32), to_indptr(lengths))
+
 
 @dataclass(frozen=True)
 class SeenRows:
@@ -62,10 +76,12 @@ class SeenRows:
     Attributes:
         seen: where it stands.
         rows: row of each user in there, -1 for nothing, int64 (B,).
+        ages: whether to read how old the purchases are, instead of what was bought.
     """
 
     seen: Seen
     rows: NDArray[np.int64]
+    ages: bool = False
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -74,11 +90,12 @@ class SeenRows:
 
     def block(self, start: int, stop: int) -> Ragged:
         """Purchases of users `start` to `stop`."""
-        return self.seen.take(self.rows[start:stop])
+        take = self.seen.take_ages if self.ages else self.seen.take
+        return take(self.rows[start:stop])
 
     def only_where(self, wanted: NDArray[np.bool_]) -> "SeenRows":
         """The same with empty rows for the users who are not wanted, (B,)."""
-        return SeenRows(self.seen, np.where(wanted, self.rows, -1))
+        return replace(self, rows=np.where(wanted, self.rows, -1))
 
 
 def write_seen(
@@ -87,6 +104,7 @@ def write_seen(
     item_ids: NDArray[np.str_],
     indptr: NDArray[np.int64],
     items: NDArray[np.int64],
+    age: NDArray[np.float32] | None = None,
 ) -> None:
     """Writes what each user bought, sorted by user id and in the smallest integers that hold it.
 
@@ -96,15 +114,17 @@ def write_seen(
         item_ids: ids (I,).
         indptr: user u bought `items[indptr[u]:indptr[u + 1]]`, (U + 1,).
         items: item indices in the order of time (N,).
+        age: days since each purchase (N,), or None.
     """
     order = np.argsort(user_ids)
     lengths = np.diff(indptr)[order]
-    sorted_items = items[positions(indptr[:-1][order], lengths)]
+    place = positions(indptr[:-1][order], lengths)  # (N,)
     sorted_indptr = to_indptr(lengths)
     np.savez_compressed(
         path,
         user_ids=user_ids[order],
         item_ids=item_ids,
         indptr=sorted_indptr.astype(np.min_scalar_type(int(sorted_indptr[-1]))),
-        items=sorted_items.astype(np.min_scalar_type(max(len(item_ids) - 1, 0))),
+        items=items[place].astype(np.min_scalar_type(max(len(item_ids) - 1, 0))),
+        **({} if age is None else {"age": age[place]}),  # type: ignore[arg-type]
     )

@@ -1,5 +1,6 @@
 """What a batch reads and writes, whatever the kind of file."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -11,6 +12,7 @@ from recsys.errors import DataError
 
 USER_COLUMN = "user_id"
 HISTORY_COLUMN = "history"
+AGE_COLUMN = "history_age"
 SERIES_COLUMN = "series_id"
 TIME_COLUMN = "timestamp"
 VALUE_COLUMN = "y"
@@ -25,10 +27,12 @@ class UsersChunk(NamedTuple):
         users: ids as they stand in the file.
         history: item ids of each user, None for a user without; None where the file has no such
             column.
+        age: days since each purchase, likewise; None where they are not read.
     """
 
     users: list[str]
     history: list[list[str] | None] | None
+    age: list[list[float] | None] | None
 
 
 class UsersFile(NamedTuple):
@@ -136,3 +140,53 @@ def check_history_columns(path: Path, columns: Sequence[str], needed: Sequence[s
     for name in needed:
         if list(columns).count(name) > 1:
             raise DataError(f"{path} has the column {name!r} twice: rename one")
+
+
+def users_columns(
+    path: Path, columns: Sequence[str], read_history: bool, read_age: bool
+) -> list[str]:
+    """Which of the columns of a users file are read: user_id, history, history_age.
+
+    Args:
+        path: for errors.
+        columns: of the file.
+        read_history, read_age: whether the bundle asks for them.
+
+    Raises:
+        DataError: there is no user_id, or a history without the days since its purchases where
+            those are asked for.
+    """
+    check_columns(path, columns, [USER_COLUMN])
+    if not read_history or HISTORY_COLUMN not in columns:
+        return [USER_COLUMN]
+    if not read_age:
+        return [USER_COLUMN, HISTORY_COLUMN]
+    if AGE_COLUMN not in columns:
+        raise DataError(
+            f"{path} has a column {HISTORY_COLUMN!r} and no column {AGE_COLUMN!r}, which this"
+            " bundle needs: the days since each purchase, as a list beside the list of items"
+        )
+    return [USER_COLUMN, HISTORY_COLUMN, AGE_COLUMN]
+
+
+def check_ages(place: str, history: list[str] | None, age: list[float] | None) -> None:
+    """Refuses days that do not belong to purchases.
+
+    Args:
+        place: line or row of a file, for the error.
+        history: item ids of a user.
+        age: days since each.
+
+    Raises:
+        DataError: they are not as many, or one is below 0 or no finite number.
+    """
+    items, days = history or [], age or []
+    if len(days) != len(items):
+        raise DataError(
+            f"{place}: {AGE_COLUMN} holds {len(days)} numbers for {len(items)} items of"
+            f" {HISTORY_COLUMN}"
+        )
+    for day in days:
+        # written so that NaN fails
+        if not 0 <= day < math.inf:
+            raise DataError(f"{place}: {AGE_COLUMN} holds {day}: days since are 0 or more")

@@ -63,15 +63,15 @@ def _named(replay: Callable[[Bundle, Any], float], bundle: Bundle, case: dict[st
 def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
-    got_items, got_scores = bundle.session.run(
-        ["item_id", "score"],
-        {
-            "user_id": np.array(case["user_id"], dtype=object),
-            "history": np.array(case["history"], dtype=object).reshape(batch, -1),
-            "exclude": np.array(case["exclude"], dtype=object).reshape(batch, -1),
-            "k": np.array([case["k"]], dtype=np.int64),
-        },
-    )
+    feeds = {
+        "user_id": np.array(case["user_id"], dtype=object),
+        "history": np.array(case["history"], dtype=object).reshape(batch, -1),
+        "exclude": np.array(case["exclude"], dtype=object).reshape(batch, -1),
+        "k": np.array([case["k"]], dtype=np.int64),
+    }
+    if bundle.manifest.get("reads_age"):
+        feeds["history_age"] = _numbers(case["history_age"]).reshape(batch, -1)
+    got_items, got_scores = bundle.session.run(["item_id", "score"], feeds)
     want_items = np.array(case["item_id"], dtype=object).reshape(batch, -1)
     # JSON has no infinity: null stands for the score of an empty place.
     scores = [-np.inf if score is None else score for row in case["score"] for score in row]

@@ -43,6 +43,10 @@ class GMF(nn.Module):
         """(B, C) -> logits (B, C)."""
         return dot_products(self._weighted(query), self.item(items)) + self.output.bias
 
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the factors of users (B,) -> (B,), and of every item (I,)."""
+        return self.user(user).square().sum(dim=1), self.item.weight.square().sum(dim=1)
+
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
         return torch.addmm(self.output.bias, self._weighted(query), self.item.weight.T)

@@ -18,6 +18,7 @@ class MatrixFactorization(nn.Module):
         embedding_dim: D.
         dropout: share of each user vector's factors that are zeroed in training.
         init_std: standard deviation of the initial factors.
+        bias: whether items have b; without, b is 0.
     """
 
     reads_history = False
@@ -30,12 +31,13 @@ class MatrixFactorization(nn.Module):
         embedding_dim: int = 64,
         dropout: float = 0.0,
         init_std: float = 0.1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.user = nn.Embedding(num_users, embedding_dim)
         self.item = nn.Embedding(num_items, embedding_dim)
-        self.item_bias = nn.Parameter(torch.zeros(num_items))
+        self.item_bias = nn.Parameter(torch.zeros(num_items), requires_grad=bias)
         self.dropout = nn.Dropout(dropout)
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=init_std)
@@ -44,6 +46,10 @@ class MatrixFactorization(nn.Module):
         """(B, C) -> (B, C)."""
         user = self.dropout(self.user(query.user))  # (B, D)
         return dot_products(user, self.item(items)) + self.item_bias[items]
+
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the factors of users (B,) -> (B,), and of every item (I,)."""
+        return self.user(user).square().sum(dim=1), self.item.weight.square().sum(dim=1)
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""

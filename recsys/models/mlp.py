@@ -136,6 +136,11 @@ class MLP(nn.Module):
         """(B, C) -> logits (B, C)."""
         return self.output(self.tower(query.user, items)).squeeze(2)
 
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the embeddings of users (B,) -> (B,), and of every item (I,)."""
+        users, items = self.tower.user(user), self.tower.item.weight
+        return users.square().sum(dim=1), items.square().sum(dim=1)
+
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
         # a loop does not export, and saves nothing with gradients or without a cache to fit into

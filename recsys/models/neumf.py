@@ -52,6 +52,12 @@ class NeuMF(nn.Module):
         """(B, C) -> logits (B, C)."""
         return self.gmf(query, items) + self.mlp(query, items)
 
+    def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Of both halves, of users (B,) -> (B,), and of every item (I,)."""
+        of_users, of_items = self.gmf.squared_lengths(user)
+        more_of_users, more_of_items = self.mlp.squared_lengths(user)
+        return of_users + more_of_users, of_items + more_of_items
+
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
         return self.gmf.score_all(query) + self.mlp.score_all(query)

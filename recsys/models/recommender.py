@@ -14,15 +14,34 @@ class Query(NamedTuple):
     Attributes:
         user: index of the user, int64 (B,).
         history: item indices bought so far, latest last, int64 (B, L), padded with I (= num_items).
+        age: days from each purchase to the question, float32 (B, L), any number in the padding;
+            for models that say `reads_age = True`.
     """
 
     user: Tensor
     history: Tensor
+    age: Tensor | None = None
+
+    def days(self) -> Tensor:
+        """`age`, for a model that needs it.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.age is None:
+            raise ValueError(
+                "the model weighs purchases by their age, and the query has none: give Query.age,"
+                " the days since each purchase in Query.history"
+            )
+        return self.age
 
 
 @runtime_checkable
 class Recommender(Protocol):
     """A network, or a fitted table, that scores items; a higher score is recommended first.
+
+    One that reads the age of purchases has the attribute `reads_age`, which is True; one that is
+    trained by losses of its own names them in `learns_with`.
 
     Attributes:
         num_users, num_items: size of the vocabularies.
@@ -46,3 +65,8 @@ class Recommender(Protocol):
         factorised.
         """
         ...
+
+
+def reads_age(model: object) -> bool:
+    """Whether the model is asked with `Query.age`."""
+    return getattr(model, "reads_age", False)

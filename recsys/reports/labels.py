@@ -34,6 +34,7 @@ MODELS = {
     "mf": "MF",
     "mlp": "MLP",
     "neumf": "NeuMF",
+    "sasrec": "SASRec",
     "lstm": "LSTM",
     "auto_arima": "AutoARIMA",
     "auto_ets": "AutoETS",
@@ -44,6 +45,7 @@ MODELS = {
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
     "personal_frequency": "what the customer bought most often",
+    "personal_recency": "what the customer bought most often, recent purchases counting more",
     "seasonal_naive": "what was sold one season before",
     "weekday_mean": "the mean of the last weeks, weekday by weekday",
     "auto_ets": "exponential smoothing, its form chosen for each series",
@@ -54,7 +56,12 @@ BASELINES = {
 
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 
-PHASES = {"val": "Validation", "test": "Test", "ship": "Shipping"}
+PHASES = {
+    "val": "Validation",
+    "known": "Test, its customers learned from too",
+    "test": "Test",
+    "ship": "Shipping",
+}
 
 COUNTS = {
     "fit_rows": "Rows to learn from",
@@ -62,6 +69,9 @@ COUNTS = {
     "events": "Purchases learned from (one a customer, item and day)",
     "positives": "Different customer–item pairs",
     "users": "Customers known",
+    "users_not_fitted": "… of these only asked about, not learned from",
+    "folded_rows": "Rows that they are asked with",
+    "folded_rows_of_unknown_items": "… of items not known",
     "items": "Items known",
     "truth_rows": "Rows to predict",
     "truth_rows_of_unknown_items": "… of items not known",
@@ -183,6 +193,7 @@ def protocol(split: dict[str, object]) -> str:
         "LeaveLastOut": "tested on the last purchase of each customer",
         "Presplit": "tested on the published test part",
         "RollingOrigin": "tested on rolling windows",
+        "UnseenUsers": "tested on customers who were not learned from",
         "FitOnEverything": "fitted on everything, not tested",
     }
     return known.get(name, name)

@@ -22,7 +22,8 @@ def leaderboard(
     A baseline of the model's own name is called "NAME (baseline)": its settings may differ.
 
     Args:
-        metrics: flat, "test/VIEW/METRIC@K" and "test/baselines/NAME/VIEW/METRIC@K".
+        metrics: flat, "test/VIEW/METRIC@K", "test/baselines/NAME/VIEW/METRIC@K" and, where users of
+            the test are never fitted, "known/VIEW/METRIC@K" of the model that was fitted on them.
         model: what to call the model's row.
         ks: cut-offs measured.
         shown: names of metrics, the first of which decides the order.
@@ -100,3 +101,5 @@ def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, f
                 yield f"{baseline} (baseline)" if baseline == model else baseline, rest, value
             case ["test", *rest] if rest[:1] != ["baselines"]:
                 yield model, "/".join(rest), value
+            case ["known", *rest]:
+                yield f"{model} (users known)", "/".join(rest), value

@@ -103,8 +103,8 @@ def parallel_chart(
         for value, _ in axis.marks:
             x = axis.place(value)
             parts.append(svg.line(x, y - 3, x, y + 3, "axis"))
-        for x, words in _names_that_fit(axis):
-            parts.append(svg.text(x, y + 16, words, "small haloed", "middle"))
+        for x, name in _names_that_fit(axis):
+            parts.append(svg.text(x, y + 16, name, "small haloed", "middle"))
     return svg.picture(parts, WIDTH, heights[-1] + 24, f"settings and {metric} of every trial")
 
 

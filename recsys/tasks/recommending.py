@@ -15,6 +15,7 @@ from recsys.data.transactions import Transactions, fingerprint
 from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
+from recsys.models.popularity import Popularity
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.html import write_report
 from recsys.runs import RunFolder, record
@@ -31,7 +32,7 @@ from recsys.tasks.setup import (
     seed_everything,
     trainer_options,
 )
-from recsys.training.ranking_problem import Objective
+from recsys.training.objectives import objective_of
 
 if TYPE_CHECKING:
     # Lightning, which only a training waits for
@@ -164,7 +165,7 @@ def _finish(
     metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
     run.write_json("data_report.json", report.to_json())
     run.write_vocabulary(data.vocabulary)
-    run.write_history(data.interactions.history)
+    run.write_history(data.histories.history, data.ages)
     known = set(data.vocabulary.item_ids)
     names = {item: name for item, name in transactions.item_names.items() if item in known}
     run.write_json("items.json", names)
@@ -196,6 +197,7 @@ def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path
         popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
         history_indptr=history.indptr.numpy(),
         history_items=history.values.numpy(),
+        history_age=run.read_ages(),
         include_seen=include_seen,
         item_names=run.read_json("items.json") or None,
         provenance=provenance(run),
@@ -224,6 +226,7 @@ def _fit(
     seed, train, evaluation = config["seed"], config["train"], config["evaluation"]
     seed_everything(seed)
     model: Any = _build(config["model"], data.vocabulary)
+    _require_known_users(model, data)
     if hasattr(model, "fit"):
         model.fit(data.interactions)
         return model, None
@@ -241,7 +244,7 @@ def _fit(
     fitted = fit_recommender(
         model,
         data,
-        objective=Objective(**config["loss"]),
+        objective=objective_of(config["loss"]),
         optimization=optimization(config),
         seed=seed,
         folder=run.path / "checkpoints" / data.name,
@@ -254,6 +257,17 @@ def _fit(
         callbacks=callbacks,
     )
     return model, fitted
+
+
+def _require_known_users(model: Any, data: PhaseData) -> None:
+    """Refuses a model of user ids where some of them were never fitted."""
+    unknown = data.counts.get("users_not_fitted", 0)
+    if unknown and not model.reads_history and not isinstance(model, Popularity):
+        raise ConfigError(
+            f"{type(model).__name__} knows users by their ids, and evaluation=unseen_users asks"
+            f" about {unknown:,} whom it was not fitted on; choose a model that reads histories,"
+            " such as model=autoencoder, next_purchase or ease"
+        )
 
 
 def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:
@@ -311,6 +325,7 @@ def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
             raise ConfigError(
                 f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
             )
+        _require_known_users(model, data)
         model.fit(data.interactions)
         found = _evaluate(config, model, data).metrics
         metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}

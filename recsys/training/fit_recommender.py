@@ -13,8 +13,8 @@ from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import RankingEvaluator
 from recsys.models.recommender import Recommender
 from recsys.training.fit import FitResult, Validation, fit_module
+from recsys.training.objectives import AnyObjective, problem_of
 from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective, RankingProblem
 from recsys.training.training_module import TrainingModule
 
 
@@ -22,7 +22,7 @@ def fit_recommender(
     model: nn.Module,
     data: PhaseData,
     *,
-    objective: Objective,
+    objective: AnyObjective,
     optimization: Optimization,
     seed: int,
     folder: Path,
@@ -49,11 +49,11 @@ def fit_recommender(
         folder, trainer_options, loggers, callbacks: of `fit_module`.
 
     Raises:
-        ConfigError: the monitor is no metric of the data.
+        ConfigError: the monitor is no metric of the data, or the loss does not train the model.
         DataError: nobody can be asked in the validation part.
     """
     assert isinstance(model, Recommender)
-    problem = RankingProblem(data.interactions, objective, seed)
+    problem = problem_of(model, data.interactions, objective, seed)
 
     def build(device: torch.device) -> TrainingModule:
         evaluator = None

@@ -1,7 +1,7 @@
 """Losses of recommenders. Axes: B rows, N negatives a row, I items, P positives of the B users.
 
-Pairwise losses read scores (B, 1 + N) with the positive in column 0; `full_softmax` reads the
-scores of the catalogue. All take the weight of each positive, (B,) or (P,), or None where all weigh
+Pairwise losses read scores (B, 1 + N) with the positive in column 0; those of users read the scores
+of the catalogue. All take the weight of each positive, (B,) or (P,), or None where all weigh
 the same, and return a weighted mean. What changes scores or weights beforehand stands behind them.
 """
 
@@ -56,6 +56,41 @@ def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | Non
     """
     normaliser = scores.logsumexp(dim=1)  # (B,)
     return _mean(normaliser[row] - scores[row, item], weight)
+
+
+def weighted_squares(
+    scores: Tensor,
+    row: Tensor,
+    item: Tensor,
+    weight: Tensor | None = None,
+    *,
+    unobserved_weight: float,
+) -> Tensor:
+    """Squared distance of purchases from 1, and with `unobserved_weight` of all pairs from 0; a sum
+    over the (B, I) pairs, a purchase.
+
+    Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM
+    2008, in the form of Rendle et al., Revisiting the Performance of iALS on Item Recommendation
+    Benchmarks, RecSys 2022, equation 1; here by gradient instead of in closed form.
+
+    Args:
+        scores, row, item, weight: see `full_softmax`.
+        unobserved_weight: of every pair.
+    """
+    purchases = len(item) if weight is None else weight.sum()
+    everywhere = unobserved_weight * scores.square().sum() / purchases
+    return _mean((scores[row, item] - 1).square(), weight) + everywhere
+
+
+def frequency_scale(count: Tensor, others: int, unobserved_weight: float) -> Tensor:
+    """What the L2 penalty of each row of factors is multiplied by, so that it keeps pace with what
+    the row is fitted to: its `count` of positives (R,) and all `others` on the other side, each of
+    which weighs `unobserved_weight`.
+
+    Source: Rendle et al., Revisiting the Performance of iALS on Item Recommendation Benchmarks,
+    RecSys 2022, section 3.2, with the exponent 1.
+    """
+    return count + unobserved_weight * others
 
 
 def tempered(scores: Tensor, temperature: float) -> Tensor:
@@ -115,4 +150,7 @@ PAIR_LOSSES: dict[str, Callable[..., Tensor]] = {
     "bpr": bpr,
     "sampled_softmax": sampled_softmax,
 }
-USER_LOSSES: dict[str, Callable[..., Tensor]] = {"full_softmax": full_softmax}
+USER_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "full_softmax": full_softmax,
+    "weighted_squares": weighted_squares,
+}

@@ -12,8 +12,9 @@ from recsys.errors import ConfigError
 # a table moves row by row where it has at least so many rows for each that a batch touches: half
 # as often, both ways take the same time
 ROWS_PER_TOUCHED = 10
-# numbers; below it a step over the whole table is short whatever a batch touches
-LARGE_TABLE = 2**20
+# numbers; a row that moves only when touched has fewer steps in which its momentum carries it, and
+# learns more slowly: below this size a step over the whole table is worth its time
+LARGE_TABLE = 2**25
 
 
 def require_numbers(section: str, **settings: object) -> None:
@@ -103,6 +104,7 @@ class Optimization:
         steps_an_epoch: int,
         device: torch.device,
         row_wise: Iterable[nn.Parameter] = (),
+        undecayed: Iterable[nn.Parameter] = (),
     ) -> Any:
         """What Lightning's `configure_optimizers` returns; fused where the device has it.
 
@@ -111,13 +113,15 @@ class Optimization:
             steps_an_epoch: batches.
             device: where they are.
             row_wise: those of which only touched rows move.
+            undecayed: matrices that do not decay either.
         """
         trained = [p for p in parameters if p.requires_grad]
         by_row = {id(p) for p in row_wise}
-        dense = [p for p in trained if id(p) not in by_row]
+        spared = {id(p) for p in undecayed} | {id(p) for p in trained if p.ndim <= 1}
+        decayed = [p for p in trained if id(p) not in by_row | spared]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in dense if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if id(p) in spared - by_row], "weight_decay": 0.0},
         ]
         fused = device.type in ("cpu", "cuda")
         optimizer: torch.optim.Optimizer

@@ -14,6 +14,7 @@ from recsys.models.recommender import Query
 from recsys.training.losses import (
     PAIR_LOSSES,
     USER_LOSSES,
+    frequency_scale,
     log_q_correction,
     quantity_weight,
     recency_weight,
@@ -28,8 +29,8 @@ class Objective:
 
     Attributes:
         name: a loss of `recsys.training.losses`.
-        batch_size: rows of a batch: positives, or users where the loss is `full_softmax`.
-        num_negatives: drawn for each positive; none for `full_softmax`.
+        batch_size: rows of a batch: positives, or users where the loss reads all they bought.
+        num_negatives: drawn for each positive; none where the loss reads the whole catalogue.
         half_life_days: a positive weighs half as much for every so many days since its last
             purchase; None: all weigh the same.
         quantity_alpha: a positive weighs 1 + quantity_alpha log(1 + units bought); 0: all weigh the
@@ -38,6 +39,9 @@ class Objective:
             0: uniformly.
         temperature: scores are divided by it, in a softmax.
         log_q: negatives of a sampled softmax are corrected for how likely they were drawn.
+        regularization: L2 penalty of factors, for each by how much it is fitted to (see
+            `frequency_scale`), where the loss is one of users.
+        unobserved_weight: of a pair without a purchase, in that and in `weighted_squares`.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Objective:
     popularity_power: float = 0.0
     temperature: float = 1.0
     log_q: bool = False
+    regularization: float = 0.0
+    unobserved_weight: float = 0.3
 
     def __post_init__(self) -> None:
         require_numbers(
@@ -57,6 +63,8 @@ class Objective:
             quantity_alpha=self.quantity_alpha,
             popularity_power=self.popularity_power,
             temperature=self.temperature,
+            regularization=self.regularization,
+            unobserved_weight=self.unobserved_weight,
         )
         if self.half_life_days is not None:
             require_numbers("loss", half_life_days=self.half_life_days)
@@ -75,7 +83,7 @@ class Objective:
             )
         if self.batch_size < 1:
             raise ConfigError(f"loss.batch_size={self.batch_size}: it has to be at least 1")
-        for key in ("quantity_alpha", "popularity_power"):
+        for key in ("quantity_alpha", "popularity_power", "regularization", "unobserved_weight"):
             if not getattr(self, key) >= 0:
                 raise ConfigError(f"loss.{key}={getattr(self, key)}: it has to be 0 or more")
         if not self.temperature > 0:
@@ -95,6 +103,11 @@ class Objective:
             raise ConfigError(
                 f"loss.log_q=true is for sampled_softmax, and loss.name is {self.name}: set it to"
                 " false"
+            )
+        if self.regularization and self.name not in USER_LOSSES:
+            raise ConfigError(
+                f"loss.regularization={self.regularization:g} is for {', '.join(USER_LOSSES)}, and"
+                f" loss.name is {self.name}: set it to 0 and use train.weight_decay"
             )
         if self.name in USER_LOSSES:
             for key in ("num_negatives", "popularity_power"):
@@ -129,6 +142,8 @@ class RankingProblem:
             "share": share,
             "weight": self._weight(),
         }
+        if self._objective.regularization:
+            self._measure_rows(device)
         if self._objective.name in USER_LOSSES:
             return UserBatches(self._interactions, **options)
         return PairBatches(
@@ -143,14 +158,42 @@ class RankingProblem:
         """The loss of a batch, a scalar, and its scored pairs (purchases, with a full softmax)."""
         query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
         if isinstance(batch, UserBatch):
+            if model.reads_history:
+                query = Query(batch.user, batch.bags(model.num_items))
             of_users = USER_LOSSES[self._objective.name]
             scores = self._tempered(model.score_all(query))
-            return of_users(scores, batch.row, batch.item, batch.weight), batch.item.numel()
+            own = {}
+            if self._objective.name == "weighted_squares":
+                own = {"unobserved_weight": self._objective.unobserved_weight}
+            loss = of_users(scores, batch.row, batch.item, batch.weight, **own)
+            if self._objective.regularization:
+                loss = loss + self._penalty(model, batch)
+            return loss, batch.item.numel()
         of_pairs = PAIR_LOSSES[self._objective.name]
         scores = self._tempered(model(query, batch.items))
         if batch.log_q is not None:
             scores = log_q_correction(scores, batch.log_q)
         return of_pairs(scores, batch.weight), batch.items.numel()
+
+    def _measure_rows(self, device: torch.device) -> None:
+        """How much every user (U,) and item (I,) is fitted to."""
+        users, items = self._interactions.distinct.lengths(), self._interactions.buyers
+        weight = self._objective.unobserved_weight
+        self._user_scale = frequency_scale(users, len(items), weight).to(device)
+        self._item_scale = frequency_scale(items, len(users), weight).to(device)
+
+    def _penalty(self, model: Any, batch: UserBatch) -> Tensor:
+        """Of the batch's users and its share of the items, a purchase of the batch; a scalar."""
+        if not hasattr(model, "squared_lengths"):
+            raise ConfigError(
+                f"loss.regularization is for models with factors of users and items, and"
+                f" {type(model).__name__} has none of these: set it to 0"
+            )
+        of_users, of_items = model.squared_lengths(batch.user)  # (B,), (I,)
+        share = len(batch.user) / len(self._user_scale)
+        total = (self._user_scale[batch.user] * of_users).sum()
+        total = total + share * (self._item_scale * of_items).sum()
+        return self._objective.regularization * total / batch.item.numel()
 
     def _tempered(self, scores: Tensor) -> Tensor:
         temperature = self._objective.temperature

@@ -151,7 +151,9 @@ class TrainingModule(pl.LightningModule):
         )
         row_wise = [self.model.get_parameter(name) for name in self._row_wise]
         steps = len(self.train_dataloader())
-        return self._optimization.configure(self.parameters(), steps, self.device, row_wise)
+        undecayed: Iterable[nn.Parameter] = getattr(self.model, "undecayed", tuple)()
+        parameters = self.parameters()
+        return self._optimization.configure(parameters, steps, self.device, row_wise, undecayed)
 
     def _backward_once(self) -> None:
         """The gradients of the first batch, without a trace in the random numbers to come."""

@@ -1,6 +1,7 @@
 """Which configurations are of recommenders and which of forecasters."""
 
 from functools import cache
+from importlib import import_module
 
 import yaml
 
@@ -29,6 +30,14 @@ def _models(argument: str) -> list[str]:
 
 def recommenders() -> list[str]:
     return _models("num_users")
+
+
+def loss_of(model: str) -> list[str]:
+    """What to compose beside a model that does not learn with the loss of all others."""
+    target = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["_target_"]
+    module, _, name = target.rpartition(".")
+    own = getattr(getattr(import_module(module), name), "learns_with", ())
+    return [f"loss={own[0]}"] if own else []
 
 
 def statistical_methods() -> list[str]:

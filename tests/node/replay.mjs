@@ -57,12 +57,16 @@ async function replayForecast(session, sample) {
 }
 
 async function answer(session, sample) {
-  const { item_id, score } = await session.run({
+  const feeds = {
     user_id: strings(sample.user_id, [sample.user_id.length]),
     history: table(sample.history),
     exclude: table(sample.exclude),
     k: new ort.Tensor("int64", BigInt64Array.from([BigInt(sample.k)]), [1]),
-  });
+  };
+  if (sample.history_age) {
+    feeds.history_age = float32(sample.history_age, feeds.history.dims);
+  }
+  const { item_id, score } = await session.run(feeds);
   const [rows, width] = item_id.dims;
   const cut = (values) =>
     Array.from({ length: rows }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));

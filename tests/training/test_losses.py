@@ -6,12 +6,14 @@ import torch
 from recsys.training.losses import (
     bce,
     bpr,
+    frequency_scale,
     full_softmax,
     log_q_correction,
     quantity_weight,
     recency_weight,
     sampled_softmax,
     tempered,
+    weighted_squares,
 )
 
 
@@ -114,3 +116,19 @@ def test_quantity_counts_by_its_logarithm():
     found = quantity_weight(torch.tensor([0.0, 1.0, 7.0]), 0.5)
     # log 1, log 2 and log 8
     torch.testing.assert_close(found, 1 + 0.5 * math.log(2) * torch.tensor([0.0, 1.0, 3.0]))
+
+
+def test_weighted_squares_by_hand():
+    scores = torch.tensor([[0.5, 1.0, -2.0], [0.0, 3.0, 1.0]])
+    row, item = torch.tensor([0, 0, 1]), torch.tensor([0, 2, 1])
+    everywhere = 0.1 * (0.25 + 1 + 4 + 0 + 9 + 1)
+    found = weighted_squares(scores, row, item, unobserved_weight=0.1)
+    assert float(found) == pytest.approx((0.25 + 9 + 4 + everywhere) / 3)
+    weight = torch.tensor([2.0, 1.0, 1.0])
+    found = weighted_squares(scores, row, item, weight, unobserved_weight=0.1)
+    assert float(found) == pytest.approx((2 * 0.25 + 9 + 4 + everywhere) / 4)
+
+
+def test_a_row_is_regularised_by_what_it_is_fitted_to():
+    found = frequency_scale(torch.tensor([2.0, 0.0]), 10, 0.3)
+    assert found.tolist() == pytest.approx([5.0, 3.0])

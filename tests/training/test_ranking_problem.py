@@ -10,7 +10,11 @@ from recsys.data.interactions import Interactions
 from recsys.data.loaders import ALONE
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
+from recsys.models.gmf import GMF
+from recsys.models.ials import IALS
 from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.neumf import NeuMF
+from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
 from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
 from recsys.training.ranking_problem import Objective, RankingProblem
@@ -69,6 +73,14 @@ def network() -> nn.Module:
         (
             {"name": "sampled_softmax", "num_negatives": 1, "log_q": "yes"},
             r"loss\.log_q='yes': choose true or false",
+        ),
+        (
+            {"name": "bce", "num_negatives": 1, "regularization": 0.1},
+            r"loss\.regularization=0\.1 is for full_softmax, weighted_squares, and loss\.name is b",
+        ),
+        (
+            {"name": "weighted_squares", "unobserved_weight": -1},
+            r"loss\.unobserved_weight=-1: it has to be 0 or more",
         ),
         (
             {"name": "full_softmax", "temperature": "warm"},
@@ -142,3 +154,52 @@ def test_many_corrected_negatives_estimate_the_softmax_over_what_was_never_bough
     exact = scores.masked_fill(taken, -torch.inf).logsumexp(dim=1)
     positive = scores.gather(1, batch.items[:, :1]).squeeze(1)
     torch.testing.assert_close(loss, (exact - positive).mean(), atol=0.02, rtol=0)
+
+
+def test_batches_of_an_epoch_regularise_every_user_and_item_once():
+    objective = Objective("full_softmax", 2, regularization=0.01, unobserved_weight=0.5)
+    problem = RankingProblem(INTERACTIONS, objective, seed=1)
+    without = RankingProblem(INTERACTIONS, replace(objective, regularization=0.0), seed=1)
+    model = network()
+    found, batches = 0.0, 0
+    for batch in problem.batches(CPU, lambda: 0, ALONE):
+        difference = problem.loss(model, batch)[0] - without.loss(model, batch)[0]
+        found, batches = found + float(difference.detach()) * len(batch.item), batches + 1
+    assert batches == 2
+    # items of users 0, 1, 2; buyers of items 0 … 4
+    of_users = torch.tensor([2.0, 2.0, 1.0]) + 0.5 * 5
+    of_items = torch.tensor([1.0, 2.0, 1.0, 1.0, 0.0]) + 0.5 * 3
+    expected = (of_users * model.user.weight.square().sum(dim=1)).sum()
+    expected = expected + (of_items * model.item.weight.square().sum(dim=1)).sum()
+    assert found == pytest.approx(0.01 * expected.item(), rel=1e-4)
+
+
+def test_weighted_squares_have_their_least_where_ials_puts_the_users():
+    objective = Objective("weighted_squares", 3, regularization=0.05, unobserved_weight=0.2)
+    problem, batch = batch_of(objective)
+    torch.manual_seed(1)
+    solved = IALS(3, 5, 2, 1, regularization=0.05, unobserved_weight=0.2, init_std=1.0)
+    solved.fit(INTERACTIONS)
+    model = MatrixFactorization(3, 5, 2, bias=False)
+    model.user.weight.data, model.item.weight.data = solved.user.weight, solved.item.weight
+    # the items were solved last, so that no other items are better for these users
+    problem.loss(model, batch)[0].backward()
+    assert model.item.weight.grad.abs().max() < 1e-5
+    assert model.user.weight.grad.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("build", [GMF, NeuMF, MatrixFactorization])
+def test_models_tell_the_length_of_their_factors(build):
+    model = build(3, 5)
+    users, items = model.squared_lengths(torch.tensor([2, 0]))
+    tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+    for found, rows, size in ((users, [2, 0], 3), (items, list(range(5)), 5)):
+        parts = [t.weight[rows].square().sum(dim=1) for t in tables if t.num_embeddings == size]
+        torch.testing.assert_close(found, torch.stack(parts).sum(dim=0))
+
+
+def test_a_model_without_such_factors_is_not_regularised():
+    problem, batch = batch_of(Objective("full_softmax", 3, regularization=0.1))
+    model = Popularity(3, 5)
+    with pytest.raises(ConfigError, match=r"loss\.regularization is for models with factors"):
+        problem.loss(model, batch)

@@ -1,0 +1,220 @@
+"""Losses with batches of their own: what is bought next, and which item comes next."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recsys.data.history_batches import HistoryBatch, LearningStep
+from recsys.data.interactions import PhaseData
+from recsys.data.loaders import ALONE
+from recsys.data.sequence_batches import SequenceBatch
+from recsys.errors import ConfigError, DataError
+from recsys.evaluation.ranking import evaluate
+from recsys.models.autoencoder import Autoencoder
+from recsys.models.next_purchase import NextPurchase
+from recsys.models.popularity import Popularity
+from recsys.models.recommender import Query
+from recsys.models.sasrec import SASRec
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.next_item import NextItem, NextItemProblem
+from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem, full_bce
+from recsys.training.objectives import AnyObjective, objective_of, problem_of
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective, RankingProblem
+
+ITEMS = 3
+NEXT_PURCHASES = NextPurchases("next_purchases", 16)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_full_bce_by_hand() -> None:
+    scores = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
+    found = full_bce(scores, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    bought = math.log(sigmoid(1.0)) + math.log(sigmoid(0.5))
+    left = math.log(1 - sigmoid(-2.0)) + math.log(1 - sigmoid(3.0))
+    torch.testing.assert_close(found, torch.tensor(-(bought + left) / 2))
+
+
+class Table(nn.Module):
+    """Scores by the age of a user's first purchase; what was bought is seen."""
+
+    num_items = ITEMS
+
+    def score_all(self, query: Query, trends: Tensor | None = None) -> Tensor:
+        assert trends is not None
+        return query.days()[:, :1] * trends.T
+
+    def score_unseen(self, query: Query, trends: Tensor | None = None) -> Tensor:
+        seen = torch.zeros(len(query.user), ITEMS + 1, dtype=torch.bool)
+        seen = seen.scatter(1, query.history, True)[:, :ITEMS]
+        return self.score_all(query, trends).masked_fill(seen, -torch.inf)
+
+
+def batch(
+    history: list[list[int]], bought: list[tuple[int, int]], weight: list[float] | None
+) -> HistoryBatch:
+    pairs = torch.tensor(bought, dtype=torch.int64).reshape(-1, 2)
+    return HistoryBatch(
+        torch.arange(len(history)),
+        torch.tensor(history),
+        torch.ones(len(history), len(history[0])),
+        pairs[:, 0],
+        pairs[:, 1],
+        None if weight is None else torch.tensor(weight),
+        torch.tensor([[0.0], [1.0], [2.0]]),
+    )
+
+
+def test_next_purchases_by_hand(val_data: PhaseData) -> None:
+    problem = NextPurchasesProblem(val_data.interactions, NEXT_PURCHASES, 1)
+    # scores are 0, 1, 2; the user has item 2, buys it again and item 0 for the first time
+    later = batch([[2]], [(0, 0), (0, 2)], None)
+    hidden = batch([[0], [1]], [(0, 1), (1, 0)], [3.0, 1.0])
+    loss, samples = problem.loss(Table(), LearningStep(later, hidden))
+    again = -(math.log(sigmoid(0)) + math.log(1 - sigmoid(1)) + math.log(sigmoid(2))) / 2
+    new = math.log(1 + math.e)  # item 0 beside item 1
+    beside = (3 * (math.log(math.e + math.e**2) - 1) + math.log(1 + math.e**2)) / 4
+    torch.testing.assert_close(loss, torch.tensor(again + new + beside))
+    assert samples == 4
+
+
+def test_next_purchases_without_anything_new_or_hidden_is_finite(val_data: PhaseData) -> None:
+    problem = NextPurchasesProblem(val_data.interactions, NEXT_PURCHASES, 1)
+    loss, samples = problem.loss(
+        Table(), LearningStep(batch([[2]], [(0, 2)], None), batch([[0]], [], []))
+    )
+    torch.testing.assert_close(
+        loss, full_bce(torch.tensor([[0.0, 1, 2]]), *torch.tensor([[0], [2]]))
+    )
+    assert samples == 1
+
+
+class Steps(nn.Module):
+    """The state after an item is the item; the next one is as likely as its number says."""
+
+    num_items, max_length = ITEMS, 5
+
+    def states(self, recent: Tensor) -> Tensor:
+        return recent.unsqueeze(2).float()
+
+    def score(self, states: Tensor) -> Tensor:
+        return states * torch.arange(ITEMS)
+
+    def score_some(self, states: Tensor, items: Tensor) -> Tensor:
+        return states * items
+
+
+@pytest.mark.parametrize("num_negatives", [0, 2])
+def test_next_item_by_hand(val_data: PhaseData, num_negatives: int) -> None:
+    problem = NextItemProblem(val_data.interactions, NextItem("next_item", 2, num_negatives), 5, 1)
+    items = torch.tensor([[ITEMS, 1, 2], [0, 2, 1]])
+    negatives = torch.tensor([[0, 0], [0, 1], [0, 2]])
+    loss, samples = problem.loss(Steps(), SequenceBatch(items, negatives))
+    e = math.e
+    after = {  # scores of items 0, 1, 2 are 0, s, 2 s after item s
+        0: [-math.log(e**2 / (1 + e + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))],
+        2: [-math.log(e**2 / (1 + 1 + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))],
+    }[num_negatives]
+    torch.testing.assert_close(loss, torch.tensor(sum(after) / 3))
+    assert samples == 3
+
+
+MODELS: dict[str, tuple[Any, AnyObjective, float]] = {
+    "autoencoder": (
+        lambda u, i: Autoencoder(u, i, 8, history_dropout=0.3),
+        Objective("full_softmax", 16),
+        0.02,
+    ),
+    "sasrec": (
+        lambda u, i: SASRec(u, i, 16, max_length=8, num_layers=1, dropout=0.1),
+        NextItem("next_item", 16),
+        0.02,
+    ),
+    "sasrec, sampled": (
+        lambda u, i: SASRec(u, i, 16, max_length=8, num_layers=1, dropout=0.1),
+        NextItem("next_item", 16, 10),
+        0.02,
+    ),
+    "next_purchase": (
+        lambda u, i: NextPurchase(u, i, 8, 8, history_dropout=0.3),
+        NextPurchases("next_purchases", 16, horizon_days=60, lookback_days=200),
+        0.02,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_of_histories_learns_what_popularity_cannot(
+    val_data: PhaseData, tmp_path: Path, name: str
+) -> None:
+    build, objective, lr = MODELS[name]
+    history = val_data.interactions.history
+    # a purchase of everyone every twenty days: what is bought later can be learned from
+    place = torch.arange(len(history.values)) - history.indptr[:-1].repeat_interleave(
+        history.lengths()
+    )
+    val_data = replace(
+        val_data, interactions=replace(val_data.interactions, day=(20 * place).int())
+    )
+    torch.manual_seed(1)
+    sizes = val_data.vocabulary.num_users, val_data.vocabulary.num_items
+    network = build(*sizes)
+    if hasattr(network, "observe"):
+        network.observe(val_data.interactions)
+    fit_recommender(
+        network,
+        val_data,
+        objective=objective,
+        optimization=Optimization(25, lr, 0.01, "one_cycle"),
+        seed=1,
+        folder=tmp_path,
+        trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+    )
+    popularity = Popularity(*sizes)
+    popularity.fit(val_data.interactions)
+    learned, naive = (
+        evaluate(m, val_data, views=("new",)).metrics["new/ndcg@10"] for m in (network, popularity)
+    )
+    assert learned > 1.3 * naive
+
+
+def test_a_loss_finds_its_objective_and_its_problem(val_data: PhaseData) -> None:
+    data = val_data.interactions
+    for loss, model, kind in (
+        ({"name": "next_item", "batch_size": 2}, SASRec(2, 3), NextItemProblem),
+        ({"name": "next_purchases", "batch_size": 2}, NextPurchase(2, 3), NextPurchasesProblem),
+        ({"name": "full_softmax", "batch_size": 2}, Autoencoder(2, 3), RankingProblem),
+    ):
+        assert isinstance(problem_of(model, data, objective_of(loss), 1), kind)
+    with pytest.raises(ConfigError, match="loss=bpr does not train Autoencoder; choose loss=full_"):
+        problem_of(Autoencoder(2, 3), data, Objective("bpr", 2, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        ({"name": "next_item", "batch_size": 0}, r"loss\.batch_size=0: a whole number of at least"),
+        ({"name": "next_item", "batch_size": 2, "num_negatives": 0.5}, r"loss\.num_negatives=0\.5"),
+        ({"name": "next_purchases", "batch_size": 2, "horizon_days": 0}, r"loss\.horizon_days=0"),
+        ({"name": "next_purchases", "batch_size": 2, "half_life_days": 0}, r"half_life_days=0: it"),
+        ({"name": "next_purchases", "batch_size": 2, "half_life_days": "x"}, "is not a number"),
+    ],
+)
+def test_impossible_settings_are_named(loss: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        objective_of(loss)
+
+
+def test_purchases_without_days_cannot_be_learned_from(val_data: PhaseData) -> None:
+    timeless = replace(val_data.interactions, day=None)
+    problem = NextPurchasesProblem(timeless, NEXT_PURCHASES, 1)
+    with pytest.raises(DataError, match="loss=next_purchases learns what is bought after a day"):
+        problem.batches(torch.device("cpu"), lambda: 0, ALONE)
