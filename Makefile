@@ -21,8 +21,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/python scripts/demo.py
 
+# a process a core, each with one thread: two threads beside another busy process wait for each other
 test: $(READY) node
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # runs sent to MLflow, in an environment of its own: it brings fifty packages
 test-trackers: $(READY)
@@ -51,4 +52,4 @@ peers: $(READY)
 	$(BIN)/python scripts/benchmark.py environments
 
 clean:
-	rm -rf $(VENV) .venv-peers tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-trackers .venv-peers tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache
