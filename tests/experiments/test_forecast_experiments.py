@@ -23,6 +23,8 @@ SMALL = [
     "logger=none",
     "+trainer.enable_progress_bar=false",
 ]
+# where the experiment has an ensemble
+TWO = "model.members=[{seasons_averaged: 1},{seasons_averaged: 2}]"
 DAYS = 290
 
 
@@ -116,7 +118,9 @@ def metrics_of(folder: Path) -> dict[str, float]:
 def test_every_experiment_composes_learns_and_exports(tiny_shops, name):
     # two baselines are enough to see that they are asked the same
     baselines = "evaluation.baselines=[seasonal_naive]"
-    folder = run_experiment(compose([f"experiment={name}", baselines, *SMALL]), tiny_shops / "run")
+    command = [f"experiment={name}", baselines, *SMALL]
+    command += [TWO] if "members" in compose(command)["model"] else []
+    folder = run_experiment(compose(command), tiny_shops / "run")
     metrics = metrics_of(folder)
     assert metrics["test/wape"] > 0
     assert metrics["test/baselines/seasonal_naive/mase"] > 0
@@ -149,7 +153,7 @@ def test_every_statistical_method_is_judged_and_refuses_to_export(tiny_shops, mo
 
 def test_a_run_folder_holds_what_the_design_promises(tiny_shops):
     config = compose(
-        ["experiment=complete_journey_sales", "evaluation.baselines=[weekday_mean]", *SMALL]
+        ["experiment=complete_journey_sales", "evaluation.baselines=[weekday_mean]", TWO, *SMALL]
     )
     folder = run_experiment(config, tiny_shops / "run")
     files = {file.name for file in folder.iterdir()}
