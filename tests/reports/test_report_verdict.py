@@ -17,7 +17,7 @@ def test_winning_baseline_is_named_first(make_run, metrics):
     # 0.36 / 0.30 = 1.2; 0.40 / 0.30 = 1.33
     assert sentence.replace("\N{NO-BREAK SPACE}", " ") == (
         "On new items, popularity is ahead of GMF (NDCG@10 0.3600 against 0.3000, 20 % more); "
-        "on all purchases, GMF is ahead of ease (NDCG@10 0.4000 against 0.3000, 33 % more)."
+        "on all purchases, GMF is ahead of EASE (NDCG@10 0.4000 against 0.3000, 33 % more)."
     )
 
 
