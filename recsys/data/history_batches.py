@@ -91,7 +91,7 @@ class HistoryBatches:
                 "loss=next_purchases learns what is bought after a day, and the data has no"
                 " timestamps; set data.columns.timestamp, or choose another loss"
             )
-        self._interactions, self._device = interactions, device
+        self._device = device
         self._num_items, self._horizon = interactions.num_items, horizon_days
         history = interactions.history.to(device)
         self._indptr, self._item = history.indptr, history.values
@@ -103,7 +103,10 @@ class HistoryBatches:
                 f" {self._today - first} days, and learning what comes next needs twice as many"
             )
         earliest = max(last_cut - lookback_days, (first + self._today) // 2 - horizon_days // 2)
-        self._cuts = torch.arange(last_cut, min(earliest, last_cut) - 1, -_DAYS_BETWEEN_CUTS)
+        cuts = range(last_cut, min(earliest, last_cut) - 1, -_DAYS_BETWEEN_CUTS)
+        self._cuts = torch.tensor(cuts, device=device)
+        self._trends = torch.stack([item_trends(interactions, day) for day in cuts]).to(device)
+        self._trends_today = item_trends(interactions, self._today).to(device)
         self._day = interactions.day.to(device).long()
         user = torch.repeat_interleave(
             torch.arange(interactions.num_users, device=device), history.lengths()
@@ -114,7 +117,6 @@ class HistoryBatches:
         distinct = interactions.distinct.to(device)
         self._distinct = distinct
         self._weight = None if weight is None else Ragged(distinct.indptr, weight.to(device))
-        self._trends: dict[int, Tensor] = {}
         self._users = torch.nonzero(history.lengths()).squeeze(1)
         self._order = EpochOrder(len(self._users), batch_size, seed, device, epoch, share)
 
@@ -125,14 +127,15 @@ class HistoryBatches:
         generator = self._order.generator()
         for rows in self._order:
             user = self._users[rows]
-            place = torch.randint(
-                len(self._cuts), (1,), generator=generator, device=self._device
-            ).item()
-            later = self._later(user, int(self._cuts[int(place)]))
-            yield LearningStep(later, self._hidden(user, generator))
+            place = torch.randint(len(self._cuts), (1,), generator=generator, device=self._device)
+            yield LearningStep(self._later(user, place), self._hidden(user, generator))
 
-    def _later(self, user: Tensor, cut: int) -> HistoryBatch:
-        """What `user` (B,) had bought before the day `cut`, and what came within the horizon."""
+    def _later(self, user: Tensor, place: Tensor) -> HistoryBatch:
+        """What `user` (B,) had bought before one of the days, `place` (1,) among them, and what
+        came within the horizon.
+        """
+        # selected, not indexed: an index of one number would be read by the CPU
+        cut, trends = self._cuts.index_select(0, place), self._trends.index_select(0, place)[0]
         start, middle = self._indptr[user], self._before(user, cut)
         end = self._before(user, cut + self._horizon)
         both = (middle > start) & (end > middle)
@@ -141,7 +144,7 @@ class HistoryBatches:
         row, event = _spans(middle, end)
         bought = torch.unique(row * self._num_items + self._item[event])
         row, item = bought // self._num_items, bought % self._num_items
-        return HistoryBatch(user, history, age, row, item, None, self._trends_on(cut))
+        return HistoryBatch(user, history, age, row, item, None, trends)
 
     def _hidden(self, user: Tensor, generator: torch.Generator) -> HistoryBatch:
         """A part of all that `user` (B,) bought, and the items that are left out of it."""
@@ -154,18 +157,17 @@ class HistoryBatches:
         event_row, event = event_row[kept[pair]], event[kept[pair]]
         history, age = self._padded(event_row, event, len(user), self._today)
         weight = None if self._weight is None else self._weight.take(user)[1][~kept]
-        trends = self._trends_on(self._today)
-        return HistoryBatch(user, history, age, row[~kept], item[~kept], weight, trends)
+        return HistoryBatch(user, history, age, row[~kept], item[~kept], weight, self._trends_today)
 
     def _own_key(self, row: Tensor, event: Tensor) -> Tensor:
         return row * self._num_items + self._item[event]
 
-    def _before(self, user: Tensor, day: int) -> Tensor:
-        """Number of the first event of each user that is not before `day`."""
+    def _before(self, user: Tensor, day: Tensor) -> Tensor:
+        """Number of the first event of each user that is not before `day` (1,)."""
         return torch.searchsorted(self._key, user * self._stride + (day - self._first))
 
     def _padded(
-        self, row: Tensor, event: Tensor, num_rows: int, today: int
+        self, row: Tensor, event: Tensor, num_rows: int, today: Tensor | int
     ) -> tuple[Tensor, Tensor]:
         """Events (N,), sorted by row, as items and ages (B, L)."""
         lengths = torch.bincount(row, minlength=num_rows)
@@ -176,11 +178,6 @@ class HistoryBatches:
         history[row, column] = self._item[event]
         age[row, column] = (today - 1 - self._day[event]).float()
         return history, age
-
-    def _trends_on(self, today: int) -> Tensor:
-        if today not in self._trends:
-            self._trends[today] = item_trends(self._interactions, today).to(self._device)
-        return self._trends[today]
 
 
 def _spans(start: Tensor, stop: Tensor) -> tuple[Tensor, Tensor]:

@@ -213,7 +213,7 @@ def index_phase(
         counts["folded_rows_of_unknown_items"] = len(phase.folded) - len(folded)
         counts["users_not_fitted"] = len(users) - num_fitted
         # in phase "known" they are fitted too
-        read = np.union1d(rows, folded)
+        read = distinct_keys(np.r_[rows, folded])
         histories = _events(transactions, read, to_user, to_item, len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None

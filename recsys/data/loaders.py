@@ -122,9 +122,8 @@ class NegativeSampler:
         self._stride = self._total + 1
         self._gap_keys = user * self._stride + before - (taken[:-1] - first[user])  # ascending
         self._free = self._total - first.diff()  # (U,)
-        self._taken = (
-            taken if power else None
-        )  # (N + 1,), what a place says itself where all weigh 1
+        # (N + 1,); where all weigh 1, a place says it itself
+        self._taken = taken if power else None
 
     def draw(self, user: Tensor, num_negatives: int, generator: torch.Generator) -> Tensor:
         """Negatives of `user` (B,) -> (B, N). A user who bought everything that may be drawn gets

@@ -105,16 +105,8 @@ class LeaveLastOut:
             stacklevel=2,
         )
         user = transactions.user
-        order = np.arange(len(user))
-        if transactions.timestamp is None:
-            order = np.random.default_rng(seed).permutation(len(user))
-        else:
-            order = stable_order(transactions.timestamp)
-        order = order[stable_order(user[order])]  # by user, then time, then row
         size = np.bincount(user)
-        end = np.cumsum(size)
-        from_end = np.empty(len(user), dtype=np.int64)
-        from_end[order] = np.repeat(end, size) - 1 - np.arange(len(user))
+        from_end = size[user] - 1 - _places(transactions, np.random.default_rng(seed))
         rows, several = np.arange(len(user)), size[user]
         test = (from_end == 0) & (several >= 2)
         val = (from_end == 1) & (several >= 3)
@@ -213,12 +205,7 @@ class UnseenUsers:
         )
         group = np.zeros(len(size), dtype=np.int64)
         group[drawn[:in_test]], group[drawn[in_test : in_test + in_val]] = 2, 1
-        order = random.permutation(len(user))
-        if transactions.timestamp is not None:
-            order = np.argsort(transactions.timestamp, kind="stable")
-        order = order[np.argsort(user[order], kind="stable")]
-        place = np.empty(len(user), dtype=np.int64)
-        place[order] = np.arange(len(user)) - np.repeat(np.cumsum(size) - size, size)
+        place = _places(transactions, random)
         # at least one purchase to read and, of two, one to be asked about
         read = np.maximum(1, np.minimum(np.round(self.folded_share * size), size - 1))
         first, rows = place < read[user], np.arange(len(user))
@@ -230,6 +217,22 @@ class UnseenUsers:
         test = phase(2)
         known = replace(test, fit=rows[(group[user] < 2) | first], catalogue=test.fit)
         return {"val": phase(1), **({"known": known} if self.known else {}), "test": test}
+
+
+def _places(transactions: Transactions, random: np.random.Generator) -> np.ndarray:
+    """Place of every row among those of its user, from 0: by time, ties by row; at random where
+    there is no time. int64 (N,).
+    """
+    user = transactions.user
+    if transactions.timestamp is None:
+        order = random.permutation(len(user))
+    else:
+        order = stable_order(transactions.timestamp)
+    order = order[stable_order(user[order])]
+    size = np.bincount(user)
+    place = np.empty(len(user), dtype=np.int64)
+    place[order] = np.arange(len(user)) - np.repeat(np.cumsum(size) - size, size)
+    return place
 
 
 @dataclass(frozen=True)

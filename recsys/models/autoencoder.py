@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.models.bag_of_items import bag_of_items
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 
@@ -52,8 +53,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> logits (B, C)."""
-        user = self._user(query).unsqueeze(2)  # (B, D, 1)
-        return (self.item[items] @ user).squeeze(2) + self.item_bias[items]
+        return dot_products(self._user(query), self.item[items]) + self.item_bias[items]
 
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 # Floats of a block: the gathered factors of its rows, their systems and the factors of those.
@@ -94,7 +95,7 @@ class IALS(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
-        return (self.item(items) @ self.user(query.user).unsqueeze(2)).squeeze(2)
+        return dot_products(self.user(query.user), self.item(items))
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import ConfigError
+from recsys.models.dot_products import dot_products
 from recsys.models.recommender import Query
 
 
@@ -69,7 +70,7 @@ class SASRec(nn.Module):
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> logits (B, C)."""
-        return (self.item(items) @ self._user(query).unsqueeze(2)).squeeze(2)
+        return dot_products(self._user(query), self.item(items))
 
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
@@ -81,7 +82,7 @@ class SASRec(nn.Module):
 
     def score_some(self, states: Tensor, items: Tensor) -> Tensor:
         """Logits of `items` (P, C) after states (P, D) -> (P, C)."""
-        return (self.item(items) @ states.unsqueeze(2)).squeeze(2)
+        return dot_products(states, self.item(items))
 
     def states(self, recent: Tensor) -> Tensor:
         """What is known after each purchase in `recent` (B, M), padded with I on the left -> (B, M,

@@ -36,11 +36,11 @@ class Content(NamedTuple):
 class Tracker(Protocol):
     """Keeps runs somewhere else."""
 
-    def send(self, content: Content, folder: Path) -> dict[str, Any]:
-        """Keeps a run; returns what finds it again. `folder` is for files of the tracker's own."""
+    def send(self, content: Content) -> dict[str, Any]:
+        """Keeps a run; returns what finds it again."""
         ...
 
-    def send_bundle(self, sent: dict[str, Any], bundle: Path, folder: Path) -> None:
+    def send_bundle(self, sent: dict[str, Any], bundle: Path) -> None:
         """Adds the files of a bundle to a run that `send` has kept."""
         ...
 
@@ -72,7 +72,7 @@ def send_run(run: RunFolder) -> bool:
     }
     for name, tracker in missing.items():
         try:
-            found = tracker.send(_content(run), run.path / "trackers" / name)
+            found = tracker.send(_content(run))
         except Exception as error:  # whatever a server, a network or a client raises
             text = " ".join(str(error).split())[:300]
             say(
@@ -95,7 +95,7 @@ def send_bundle(run: RunFolder, bundle: Path) -> None:
         if name not in sent:
             continue
         try:
-            tracker.send_bundle(sent[name], bundle, run.path / "trackers" / name)
+            tracker.send_bundle(sent[name], bundle)
         except Exception as error:
             text = " ".join(str(error).split())[:300]
             raise ConfigError(f"{bundle} is written, but {name} did not take it: {text}") from error

@@ -58,6 +58,16 @@ def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | Non
     return _mean(normaliser[row] - scores[row, item], weight)
 
 
+def full_bce(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
+    """Binary cross-entropy over the whole catalogue: purchases (P,) are labelled 1, everything else
+    0; the sum over all (B, I) pairs for each of the P purchases, 0 where there are none.
+
+    Source: that of `bce`, without sampling.
+    """
+    # softplus(x) - x is -log sigmoid(x)
+    return (functional.softplus(scores).sum() - scores[row, item].sum()) / max(1, len(item))
+
+
 def weighted_squares(
     scores: Tensor,
     row: Tensor,

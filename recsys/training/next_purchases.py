@@ -1,6 +1,6 @@
 """What a model of purchases to come learns from, and how it is judged.
 
-Axes: B users of a batch, I items, P purchases to predict, F features of an item.
+Axes: B users of a batch, I items, F features of an item.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recsys.data.history_batches import HistoryBatch, HistoryBatches, LearningStep
 from recsys.data.interactions import Interactions
 from recsys.data.loaders import Share
 from recsys.errors import ConfigError
 from recsys.models.recommender import Query
-from recsys.training.losses import full_softmax, recency_weight
+from recsys.training.losses import full_bce, full_softmax, recency_weight
 from recsys.training.optimization import require_numbers
 
 
@@ -111,16 +110,6 @@ class NextPurchasesProblem:
                 weight = None if asked.weight is None else asked.weight[unseen]
                 loss = loss + full_softmax(scores, asked.row[unseen], asked.item[unseen], weight)
         return loss, later.item.numel() + hidden.item.numel()
-
-
-def full_bce(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """Binary cross-entropy over the whole catalogue: purchases (P,) are labelled 1, everything else
-    0; the sum over all (B, I) pairs for each of the P purchases, 0 where there are none.
-
-    Source: `recsys.training.losses.bce`, without sampling.
-    """
-    # softplus(x) - x is -log sigmoid(x)
-    return (functional.softplus(scores).sum() - scores[row, item].sum()) / max(1, len(item))
 
 
 def _query(batch: HistoryBatch) -> Query:

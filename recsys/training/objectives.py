@@ -29,7 +29,7 @@ def problem_of(
     """What the model learns from.
 
     Raises:
-        ConfigError: the loss does not train this model.
+        ConfigError: the loss does not train this model, or not as it is set.
     """
     suited = getattr(model, "learns_with", (*PAIR_LOSSES, *USER_LOSSES))
     if objective.name not in suited:
@@ -41,4 +41,9 @@ def problem_of(
         return NextPurchasesProblem(interactions, objective, seed)
     if isinstance(objective, NextItem):
         return NextItemProblem(interactions, objective, model.max_length, seed)
+    if objective.regularization and not hasattr(model, "squared_lengths"):
+        raise ConfigError(
+            f"loss.regularization={objective.regularization:g} is for models with factors of users"
+            f" and items, and {type(model).__name__} has none of these: set it to 0"
+        )
     return RankingProblem(interactions, objective, seed)

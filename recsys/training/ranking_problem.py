@@ -184,11 +184,6 @@ class RankingProblem:
 
     def _penalty(self, model: Any, batch: UserBatch) -> Tensor:
         """Of the batch's users and its share of the items, a purchase of the batch; a scalar."""
-        if not hasattr(model, "squared_lengths"):
-            raise ConfigError(
-                f"loss.regularization is for models with factors of users and items, and"
-                f" {type(model).__name__} has none of these: set it to 0"
-            )
         of_users, of_items = model.squared_lengths(batch.user)  # (B,), (I,)
         share = len(batch.user) / len(self._user_scale)
         total = (self._user_scale[batch.user] * of_users).sum()

@@ -22,14 +22,14 @@ class Notebook:
     def __init__(self, failures: int = 0) -> None:
         self.failures, self.kept, self.bundles = failures, [], []
 
-    def send(self, content: Any, folder: Path) -> dict[str, Any]:
+    def send(self, content: Any) -> dict[str, Any]:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("no route to host")
         self.kept.append(content)
         return {"run_id": "r1"}
 
-    def send_bundle(self, sent: dict[str, Any], bundle: Path, folder: Path) -> None:
+    def send_bundle(self, sent: dict[str, Any], bundle: Path) -> None:
         self.bundles.append((sent["run_id"], bundle.name))
 
 

@@ -21,8 +21,9 @@ from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
 from recsys.models.sasrec import SASRec
 from recsys.training.fit_recommender import fit_recommender
+from recsys.training.losses import full_bce
 from recsys.training.next_item import NextItem, NextItemProblem
-from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem, full_bce
+from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem
 from recsys.training.objectives import AnyObjective, objective_of, problem_of
 from recsys.training.optimization import Optimization
 from recsys.training.ranking_problem import Objective, RankingProblem

@@ -10,13 +10,14 @@ from recsys.data.interactions import Interactions
 from recsys.data.loaders import ALONE
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
+from recsys.models.autoencoder import Autoencoder
 from recsys.models.gmf import GMF
 from recsys.models.ials import IALS
 from recsys.models.matrix_factorization import MatrixFactorization
 from recsys.models.neumf import NeuMF
-from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
 from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
+from recsys.training.objectives import problem_of
 from recsys.training.ranking_problem import Objective, RankingProblem
 
 CPU = torch.device("cpu")
@@ -199,7 +200,6 @@ def test_models_tell_the_length_of_their_factors(build):
 
 
 def test_a_model_without_such_factors_is_not_regularised():
-    problem, batch = batch_of(Objective("full_softmax", 3, regularization=0.1))
-    model = Popularity(3, 5)
-    with pytest.raises(ConfigError, match=r"loss\.regularization is for models with factors"):
-        problem.loss(model, batch)
+    objective = Objective("full_softmax", 3, regularization=0.1)
+    with pytest.raises(ConfigError, match=r"loss\.regularization=0\.1 is for models with factors"):
+        problem_of(Autoencoder(3, 5), INTERACTIONS, objective, 1)
