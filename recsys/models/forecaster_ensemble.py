@@ -3,6 +3,7 @@
 Axes: B windows, H steps of the horizon, Q quantiles, M members.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -43,6 +44,12 @@ class ForecasterEnsemble(nn.Module):
         super().__init__()
         if len(members) < 2:
             raise ConfigError(f"model.members has {len(members)}: an ensemble has two at least")
+        known = inspect.signature(member).parameters
+        if strange := sorted({name for own in members for name in own} - set(known)):
+            raise ConfigError(
+                f"model.members: {strange[0]} is no setting of a member; choose from"
+                f" {', '.join(known)}"
+            )
         sizes = (num_series, num_covariates, horizon, step_seconds)
         self.members = nn.ModuleList(member(*sizes, quantiles, **own) for own in members)
         self.num_series, self.num_covariates, self.horizon = num_series, num_covariates, horizon

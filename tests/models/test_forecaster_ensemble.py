@@ -88,3 +88,9 @@ def test_a_likelihood_sees_each_window_on_the_scale_of_its_member() -> None:
 def test_one_member_is_no_ensemble() -> None:
     with pytest.raises(ConfigError, match="model.members has 1: an ensemble has two"):
         make(1)
+
+
+def test_a_misspelt_setting_of_a_member_is_named() -> None:
+    member = partial(LSTMForecaster, hidden_size=4)
+    with pytest.raises(ConfigError, match=r"model\.members: hiden_size is no setting of a member"):
+        ForecasterEnsemble(3, 1, HORIZON, DAY, QUANTILES, member, [{"hiden_size": 3}, {}])
