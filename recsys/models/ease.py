@@ -1,6 +1,7 @@
 """EASE. Axes: B users, C candidates, I items, L length of a history."""
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
@@ -58,15 +59,13 @@ class EASE(nn.Module):
         self.register_buffer("weight", torch.zeros(num_items, num_items))
 
     def fit(self, interactions: Interactions) -> None:
-        """Inverts the counts of common buyers."""
+        """Inverts the counts of common buyers, or of common purchases where users are few."""
         bought = interactions.matrix()
-        # in double precision: a λ that is small beside the counts leaves them nearly singular
-        common = torch.from_numpy((bought.T @ bought).toarray()).double()  # (I, I)
-        common.diagonal().add_(self.regularization)
-        factor = torch.linalg.cholesky(common)
-        del common
-        inverse = torch.cholesky_inverse(factor)
-        del factor
+        # operations: items³, or 2 users · items² and less
+        few_users = 2 * bought.shape[0] < bought.shape[1]
+        inverse = (_inverse_by_users if few_users else _inverse_by_items)(
+            bought, self.regularization
+        )
         inverse /= -inverse.diagonal()  # each column by its own
         self.weight.copy_(inverse.fill_diagonal_(0))
 
@@ -77,3 +76,30 @@ class EASE(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
         return bag_of_items(query.history, self.num_items) @ self.weight
+
+
+# in double precision: a λ that is small beside the counts leaves them nearly singular
+
+
+def _inverse_by_items(bought: csr_array, regularization: float) -> Tensor:
+    """X (U, I) -> (XᵀX + λ)⁻¹, (I, I)."""
+    common = torch.from_numpy((bought.T @ bought).toarray()).double()
+    common.diagonal().add_(regularization)
+    factor = torch.linalg.cholesky(common)
+    del common
+    return torch.cholesky_inverse(factor)
+
+
+def _inverse_by_users(bought: csr_array, regularization: float) -> Tensor:
+    """X (U, I) -> λ(XᵀX + λ)⁻¹ = 1 - Xᵀ(XXᵀ + λ)⁻¹X, (I, I).
+
+    Source: Woodbury's identity.
+    """
+    common = torch.from_numpy((bought @ bought.T).toarray()).double()  # (U, U)
+    common.diagonal().add_(regularization)
+    factor = torch.linalg.cholesky(common)
+    whitened = torch.from_numpy(bought.toarray()).double()
+    whitened = torch.linalg.solve_triangular(factor, whitened, upper=False)  # (U, I)
+    inverse = (whitened.T @ whitened).neg_()
+    inverse.diagonal().add_(1)
+    return inverse

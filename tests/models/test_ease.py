@@ -50,6 +50,20 @@ def test_every_item_is_the_ridge_regression_on_all_the_others(regularization):
     np.testing.assert_allclose(scores, bought @ expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("regularization", [0.01, 1.5, 100.0])
+def test_few_users_give_the_same_as_many_of_whom_most_buy_nothing(regularization):
+    # with fewer than half as many users as items, the fit inverts another matrix
+    user = np.repeat(np.arange(3), [len(row) for row in ROWS[:3]])
+    item = np.concatenate(ROWS[:3])
+    few, many = (
+        EASE(users, ITEMS, regularization=regularization).eval() for users in (3, 2 * ITEMS)
+    )
+    for model in (few, many):
+        model.fit(Interactions(Ragged.from_sorted(user, item, model.num_users), ITEMS))
+    torch.testing.assert_close(few.weight, many.weight, atol=1e-6, rtol=1e-5)
+    assert few.weight.abs().max() > 0
+
+
 def test_a_small_regularization_beside_many_buyers_is_solved_too():
     # 3,000 users buy items 0 and 1, each third of them item 2: regressed on two columns that are
     # the same, both get c / (2 n + λ)
