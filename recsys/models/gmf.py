@@ -17,6 +17,8 @@ class GMF(nn.Module):
         embedding_dim: D, the paper's predictive factors.
         dropout: share of each user vector's factors that are zeroed in training.
         init_std: standard deviation of the initial factors.
+        output_init: where every weight of h starts; None: at random. From 1, training starts as
+            matrix factorisation (the source, section 3.2).
     """
 
     reads_history = False
@@ -29,6 +31,7 @@ class GMF(nn.Module):
         embedding_dim: int = 32,
         dropout: float = 0.0,
         init_std: float = 0.01,
+        output_init: float | None = None,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
@@ -38,14 +41,19 @@ class GMF(nn.Module):
         self.dropout = nn.Dropout(dropout)
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=init_std)
+        if output_init is not None:
+            nn.init.constant_(self.output.weight, output_init)
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> logits (B, C)."""
         return dot_products(self._weighted(query), self.item(items)) + self.output.bias
 
     def squared_lengths(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the factors of users (B,) -> (B,), and of every item (I,)."""
-        return self.user(user).square().sum(dim=1), self.item.weight.square().sum(dim=1)
+        """Of the factors of users (B,) -> (B,), and of every item (I,), with √|h| in each: what h
+        takes over from the factors is not spared.
+        """
+        weight = self.output.weight[0].abs()  # (D,)
+        return self.user(user).square() @ weight, self.item.weight.square() @ weight
 
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""

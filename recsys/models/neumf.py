@@ -26,6 +26,7 @@ class NeuMF(nn.Module):
         mlp_embedding_dim: of the MLP half; None: as the GMF half.
         dropout: of user factors and of each layer's output, in training.
         init_std: standard deviation of the initial embeddings.
+        output_init: where every weight of h on the GMF half starts; None: at random.
     """
 
     reads_history = False
@@ -39,10 +40,11 @@ class NeuMF(nn.Module):
         mlp_embedding_dim: int | None = None,
         dropout: float = 0.0,
         init_std: float = 0.01,
+        output_init: float | None = None,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
-        self.gmf = GMF(num_users, num_items, embedding_dim, dropout, init_std)
+        self.gmf = GMF(num_users, num_items, embedding_dim, dropout, init_std, output_init)
         self.mlp = MLP(
             num_users, num_items, mlp_embedding_dim or embedding_dim, hidden_dims, dropout, init_std
         )

@@ -191,12 +191,24 @@ def test_weighted_squares_have_their_least_where_ials_puts_the_users():
 
 @pytest.mark.parametrize("build", [GMF, NeuMF, MatrixFactorization])
 def test_models_tell_the_length_of_their_factors(build):
-    model = build(3, 5)
+    model = build(3, 5) if build is MatrixFactorization else build(3, 5, output_init=1.0)
     users, items = model.squared_lengths(torch.tensor([2, 0]))
     tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
     for found, rows, size in ((users, [2, 0], 3), (items, list(range(5)), 5)):
         parts = [t.weight[rows].square().sum(dim=1) for t in tables if t.num_embeddings == size]
         torch.testing.assert_close(found, torch.stack(parts).sum(dim=0))
+
+
+def test_what_the_output_weights_take_over_from_gmf_factors_is_regularised_as_before():
+    plain, moved = GMF(3, 5, output_init=1.0), GMF(3, 5, output_init=-4.0)
+    moved.user.weight.data = plain.user.weight.data / 2
+    moved.item.weight.data = -plain.item.weight.data / 2
+    user = torch.tensor([2, 0])
+    query = Query(user, user.new_zeros(2, 0))
+    torch.testing.assert_close(
+        moved.score_all(query) - moved.output.bias, plain.score_all(query) - plain.output.bias
+    )
+    torch.testing.assert_close(moved.squared_lengths(user), plain.squared_lengths(user))
 
 
 def test_a_model_without_such_factors_is_not_regularised():
