@@ -75,10 +75,8 @@ class KeepFactors(pl.Callback):
 def _train_ials(data: PhaseData, request: dict[str, Any], clock: Clock) -> None:
     torch.manual_seed(request["seed"])
     sizes = data.vocabulary.num_users, data.vocabulary.num_items
-    # an epoch at a time: each goes on from the factors of the one before
-    model = IALS(*sizes, request["embedding_dim"], epochs=1, **request["settings"])
-    for _ in range(request["epochs"]):
-        model.fit(data.interactions)
+    model = IALS(*sizes, request["embedding_dim"], request["epochs"], **request["settings"])
+    for _ in model.epochs_of(data.interactions):
         clock.keep(model.user.weight, model.item.weight)
 
 

@@ -10,7 +10,7 @@ from recsys.errors import ConfigError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
 from recsys.models import ials
-from recsys.models.ials import IALS
+from recsys.models.ials import IALS, _item_vectors
 from recsys.models.recommender import Query, Recommender
 
 # two tastes, {0 … 4} and {5 … 9}; nobody bought item 10
@@ -79,7 +79,7 @@ def test_every_item_solves_the_normal_equations_of_the_users(exponent, unobserve
 
 def test_every_user_is_solved_from_the_items_first():
     torch.manual_seed(3)
-    model = IALS(USERS, ITEMS, **(SETTINGS | {"epochs": 1}))
+    model = IALS(USERS, ITEMS, **(SETTINGS | {"epochs": 1, "start": "random"}))
     item = model.item.weight.detach().numpy().astype(float).copy()
     model.fit(interactions())
     penalty, _ = penalties(model)
@@ -88,6 +88,36 @@ def test_every_user_is_solved_from_the_items_first():
         system = of_row.T @ of_row + 0.1 * item.T @ item + penalty[user] * np.eye(4)
         expected = np.linalg.solve(system, of_row.sum(axis=0))
         np.testing.assert_allclose(model.user.weight[user].detach(), expected, atol=1e-4)
+
+
+def test_the_start_spans_the_first_singular_vectors_of_the_scaled_purchases(monkeypatch):
+    monkeypatch.setattr(ials, "_POWER_ITERATIONS", 50)
+    roots = bought().sum(axis=1, keepdims=True), np.maximum(bought().sum(axis=0), 1)
+    *_, vectors = np.linalg.svd(bought() / np.sqrt(roots[0] * roots[1]))
+    expected = vectors[:2].T * np.sqrt(roots[1])[:, None]  # (I, 2)
+    sketch = np.random.default_rng(0).standard_normal((ITEMS, 2)).astype(np.float32)
+    start = _item_vectors(interactions().matrix(), sketch)
+    assert np.square(start).sum(axis=1).mean() == pytest.approx(1, rel=1e-5)
+    rotation, *_ = np.linalg.lstsq(expected, start, rcond=None)
+    np.testing.assert_allclose(expected @ rotation, start, atol=1e-4)
+
+
+def test_an_epoch_from_the_singular_vectors_does_more_than_one_from_anywhere():
+    assert loss(fitted(epochs=1)) < loss(fitted(epochs=1, start="random"))
+
+
+def test_more_factors_than_users_and_items_are_filled_up_at_random():
+    torch.manual_seed(3)
+    model = IALS(3, 4, 6)
+    model.fit(interactions([[0, 1], [2], [1, 3]], 4))
+    scores = model.score_all(asked([0, 1, 2]))
+    assert scores.argmax(dim=1).tolist()[1] == 2
+    assert bool(torch.isfinite(scores).all())
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ConfigError, match="model.start='warm' is unknown; choose svd or random"):
+        IALS(USERS, ITEMS, start="warm")
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0])
@@ -169,7 +199,7 @@ def test_the_seed_decides():
 
 def test_initial_factors_have_products_of_one_size_whatever_their_number():
     for dim in (4, 64):
-        std = IALS(2000, 2000, dim, init_std=0.2).user.weight.std().item()
+        std = IALS(2000, 2000, dim, start="random", init_std=0.2).user.weight.std().item()
         assert std == pytest.approx(0.2 / dim**0.5, rel=0.05)
 
 
