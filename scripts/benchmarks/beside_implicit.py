@@ -47,7 +47,7 @@ CONTENDERS = (
         "recsys iALS",
         "ials",
         10,
-        {"regularization": 0.003, "unobserved_weight": 1.0, "init_std": 1.0},
+        {"regularization": 0.004, "unobserved_weight": 0.6},
     ),
     Contender(
         "recsys matrix factorisation, full softmax",

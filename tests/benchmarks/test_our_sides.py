@@ -39,7 +39,7 @@ def test_our_neumf_answers_what_is_compared(split):
 @pytest.mark.parametrize(
     ("model", "settings", "width"),
     [
-        ("ials", {"init_std": 1.0}, 4),
+        ("ials", {"regularization": 0.01}, 4),
         ("mf", {"dropout": 0.1, "batch_size": 4, "lr": 0.1, "weight_decay": 0.0}, 5),
     ],
 )
