@@ -285,11 +285,8 @@ def sales(
     )
     names = dict(columns or {})
     needed = ("series_id", "timestamp", "y", *covariates)
-    for name in needed:
-        if names.setdefault(name, name) is None:
-            raise ConfigError(f"data.columns.{name} is null, but every sales table needs one")
-    wanted = {name: names[name] for name in needed}
-    read = read_table(path, wanted, separator=separator, table=table)
+    wanted = {name: names.get(name, name) for name in needed}
+    read = read_table(path, wanted, separator=separator, table=table, required=needed)
     return panel_from_sales(read, PanelReport(_source(path)), settings)
 
 
@@ -340,7 +337,8 @@ def transactions_sales(
     by_item = list(series) == ["item_id"] and columns.get("name") is not None
     if by_item:
         wanted["name"] = str(columns["name"])
-    read = read_table(path, wanted, separator=separator, table=table)
+    needed = ("timestamp", *series)
+    read = read_table(path, wanted, separator=separator, table=table, required=needed)
     return panel_from_transactions(
         read,
         PanelReport(_source(path)),

@@ -2,7 +2,7 @@
 
 import gc
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def read_table(
     table: str | None = None,
     setting: str = "data.path",
     encode_ids: bool = False,
+    required: Sequence[str] = ID_COLUMNS,
 ) -> pa.Table:
     """Reads some columns of a table.
 
@@ -38,6 +39,7 @@ def read_table(
         setting: the configuration key of `source`, for error messages.
         encode_ids: ids that are strings in a file come as a dictionary and places in it, which
             takes a tenth of the memory.
+        required: canonical names that may not be left out.
 
     Returns:
         The columns asked for, under canonical names, typed as in the source; everything in a CSV
@@ -45,40 +47,47 @@ def read_table(
 
     Raises:
         DataError: the source does not exist, cannot be read, lacks a column, or has no rows.
-        ConfigError: an id column is mapped to null.
+        ConfigError: a required column is mapped to null.
     """
-    for canonical in ID_COLUMNS:
+    for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
-                f"data.columns.{canonical} is null, but every table of transactions needs one: set"
-                " it to the column's name"
+                f"data.columns.{canonical} is null, but every such table needs one: set it to the"
+                " column's name"
             )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}
     location = str(source)
     if "://" in location:
-        arrow = _read_sql(location, table, wanted, setting)
+        arrow = _read_sql(location, table, wanted, setting, required)
     else:
         encoded = [wanted[key] for key in ID_COLUMNS if encode_ids and key in wanted]
-        arrow = _read_file(Path(location), wanted, separator, setting, encoded)
+        arrow = _read_file(Path(location), wanted, separator, setting, encoded, required)
     if arrow.num_rows == 0:
         # a URL may carry a password
         where = f"table {table}" if "://" in location else location
         raise DataError(
             f"{where} has a header but no rows; point {setting} at a table with transactions"
         )
-    return select_columns(arrow, wanted, location)
+    return select_columns(arrow, wanted, location, required)
 
 
-def select_columns(table: pa.Table, wanted: dict[str, str], where: str) -> pa.Table:
+def select_columns(
+    table: pa.Table, wanted: dict[str, str], where: str, required: Sequence[str] = ID_COLUMNS
+) -> pa.Table:
     """Columns of a table under their canonical names; DataError where one is missing, `where` is
     what to call the table.
     """
-    _require(wanted, table.column_names, where)
+    _require(wanted, table.column_names, where, required)
     return pa.table({canonical: table.column(name) for canonical, name in wanted.items()})
 
 
 def _read_file(
-    path: Path, wanted: dict[str, str], separator: str, setting: str, encoded: list[str]
+    path: Path,
+    wanted: dict[str, str],
+    separator: str,
+    setting: str,
+    encoded: list[str],
+    required: Sequence[str],
 ) -> pa.Table:
     if not path.exists():
         raise DataError(f"{setting}: {path} does not exist (looked in {path.parent.absolute()})")
@@ -90,7 +99,7 @@ def _read_file(
                 if path.is_file()
                 else pa.parquet.ParquetDataset(path).schema.names
             )
-            _require(wanted, present, path.name)
+            _require(wanted, present, path.name, required)
             return pa.parquet.read_table(path, columns=names, read_dictionary=encoded)
         if not {".csv", ".tsv", ".txt"} & set(path.suffixes):
             raise DataError(
@@ -101,7 +110,7 @@ def _read_file(
             delimiter="\t" if ".tsv" in path.suffixes else separator, newlines_in_values=True
         )
         with pa.csv.open_csv(path, parse_options=parse) as reader:
-            _require(wanted, reader.schema.names, path.name)
+            _require(wanted, reader.schema.names, path.name, required)
         # every cell is a string and none is null: "007" and "NA" are ids
         convert = pa.csv.ConvertOptions(
             include_columns=names,
@@ -117,7 +126,9 @@ def _read_file(
         raise DataError(f"{setting}: {path.name} cannot be read as a table: {reason}") from error
 
 
-def _read_sql(url: str, table: str | None, wanted: dict[str, str], setting: str) -> pa.Table:
+def _read_sql(
+    url: str, table: str | None, wanted: dict[str, str], setting: str, required: Sequence[str]
+) -> pa.Table:
     import sqlalchemy
 
     if table is None:
@@ -135,7 +146,7 @@ def _read_sql(url: str, table: str | None, wanted: dict[str, str], setting: str)
             ) from error
         with engine.connect() as connection:
             reflected = sqlalchemy.Table(table, sqlalchemy.MetaData(), autoload_with=connection)
-            _require(wanted, [c.name for c in reflected.columns], f"table {table}")
+            _require(wanted, [c.name for c in reflected.columns], f"table {table}", required)
             query = sqlalchemy.select(
                 *(reflected.c[name] for name in dict.fromkeys(wanted.values()))
             )
@@ -166,7 +177,9 @@ def _to_arrow(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _require(wanted: dict[str, str], present: list[str], where: str) -> None:
+def _require(
+    wanted: dict[str, str], present: list[str], where: str, required: Sequence[str]
+) -> None:
     for canonical, name in wanted.items():
         if present.count(name) > 1:
             raise DataError(
@@ -176,7 +189,7 @@ def _require(wanted: dict[str, str], present: list[str], where: str) -> None:
             has = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")
             hint = (
                 ""
-                if canonical in ID_COLUMNS
+                if canonical in required
                 else f", or set data.columns.{canonical}=null if there is none"
             )
             if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):

@@ -247,7 +247,7 @@ def test_sales_table_is_read_under_its_own_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(panel.y, [2, 3, np.nan])
     assert panel.covariates[:, 0].tolist() == [0, 1, 1]
     assert panel.report.source == "s.csv"
-    with pytest.raises(DataError, match=r"column 'y' is not in s\.csv.*data\.columns\.y"):
+    with pytest.raises(DataError, match=r"column 'y' is not in s\.csv.*set data\.columns\.y$"):
         sales(str(tmp_path / "s.csv"), "day", columns | {"y": "y"}, separator=";")
     with pytest.raises(ConfigError, match=r"data\.columns\.y is null"):
         sales(str(tmp_path / "s.csv"), "day", columns | {"y": None}, separator=";")
