@@ -43,11 +43,13 @@ def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns:
         Scores and item indices, each (B, K).
     """
-    values, items = scores.topk(k)
+    # one more than asked for tells whether the border cuts through a tie
+    values, items = scores.topk(min(k + 1, scores.shape[1]))
+    tied = torch.nonzero(values[:, k - 1 : k] == values[:, k:])[:, 0]
+    values, items = values[:, :k], items[:, :k]
     items, order = items.sort(dim=1)
     values, resorted = values.gather(1, order).sort(dim=1, descending=True, stable=True)
     items = items.gather(1, resorted)
-    tied = torch.nonzero((scores >= values[:, -1:]).sum(dim=1) > k).squeeze(1)
     if len(tied):
         block = scores[tied] + 0.0  # -0.0 equals 0.0, its bits do not
         bits = block.view(torch.int32)
@@ -253,12 +255,14 @@ class RankingEvaluator:
         # a masked item that fills up the list of a user who bought nearly everything is not
         # recommended
         shown = torch.where(values == -torch.inf, self._num_items, items)
+        row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
+        asked = truth[row, item].long()
+        none = asked.new_zeros(len(users))
         popular = None
         if self._head is not None:
-            row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
-            row = row[truth[row, item] & self._head[item]]
-            popular = self._head[items], torch.bincount(row, minlength=len(users))
-        self._add(view, users, hits, truth.sum(dim=1), shown, popular)
+            num_head = none.index_add(0, row, asked * self._head[item])
+            popular = self._head[items], num_head
+        self._add(view, users, hits, none.index_add(0, row, asked), shown, popular)
 
     def _add_candidates(
         self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None
