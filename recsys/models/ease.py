@@ -11,6 +11,7 @@ from recsys.models.recommender import Query
 
 # In `fit`: two matrices in double precision at any time, and the weights.
 _BYTES_PER_ITEM_PAIR = 2 * 8 + 4
+_ITEMS_OF_A_BLOCK = 1024
 
 
 class EASE(nn.Module):
@@ -100,6 +101,11 @@ def _inverse_by_users(bought: csr_array, regularization: float) -> Tensor:
     factor = torch.linalg.cholesky(common)
     whitened = torch.from_numpy(bought.toarray()).double()
     whitened = torch.linalg.solve_triangular(factor, whitened, upper=False)  # (U, I)
-    inverse = (whitened.T @ whitened).neg_()
-    inverse.diagonal().add_(1)
+    num_items = whitened.shape[1]
+    inverse = whitened.new_empty(num_items, num_items)
+    for start in range(0, num_items, _ITEMS_OF_A_BLOCK):
+        block, until = slice(start, start + _ITEMS_OF_A_BLOCK), slice(0, start + _ITEMS_OF_A_BLOCK)
+        torch.mm(whitened[:, block].T, whitened[:, until], out=inverse[block, until])
+        inverse[:start, block] = inverse[block, :start].T  # it is symmetric
+    inverse.neg_().diagonal().add_(1)
     return inverse
