@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from recsys.machine import environment, resident_memory_mb
 from recsys.reports.console import say
 from recsys.reports.formats import plural
 from recsys.runs import RunFolder, now
+from recsys.sweeps.lock import locked
 from recsys.sweeps.page import render_sweep
 from recsys.sweeps.search import Effort, Search, threads_of_all
 from recsys.sweeps.settings import (
@@ -119,29 +120,38 @@ def _sweep(
 ) -> None:
     config = settings.base_config()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder, wait=False):
+            _search(given, settings, config, {"command": command} | more, folder)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another process works on {folder}; wait for it, or end it and go on with resume="
+        ) from None
+
+
+def _search(
+    given: SweepArguments,
+    settings: SweepSettings,
+    config: dict[str, Any],
+    more: dict[str, Any],
+    folder: Path,
+) -> None:
     storage = given.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
     study = SweepStudy(settings, config, storage, more["name"])
-    grid_size = study.waiting if settings.sampler == "grid" else None
-    effort = Effort(
-        more["trials"] or (grid_size + len(study.trials()) if grid_size is not None else TRIALS),
-        given.jobs,
-        given.threads or max(1, threads_of_all() // given.jobs),
-    )
-    started = more.get("started", now())
+    effort = _effort(given, settings, study, more["trials"])
     record = {
         "name": more["name"],
         "shared": given.storage is not None,
-        "trials": effort.trials,
-        "jobs": effort.jobs,
-        "threads": effort.threads,
+        **asdict(effort),
         "metric": study.metric,
         "direction": study.direction,
         "model": config["choices"]["model"],
         "data": config["choices"]["data"],
         "seed": config["seed"],
-        "command": more.get("command", command),
-        "started": started,
+        "command": more["command"],
+        "started": more.get("started", now()),
         **environment(),
+        "threads": effort.threads,
     }
     write_settings(folder, settings, record)
     say(
@@ -149,7 +159,7 @@ def _sweep(
         f" {plural(effort.threads, 'thread')} each; trials of a killed sweep go on with"
         f" resume={folder}"
     )
-    search = Search(settings, study, folder, effort)
+    search = Search(settings, study, folder, effort, alone=not record["shared"])
     before = resident_memory_mb()
     search.run()
     best = study.best()
@@ -167,3 +177,13 @@ def _sweep(
             f"no trial of {folder} gave a value; trials.csv has the reasons, and"
             " trials/NUMBER/log.txt what was printed"
         )
+
+
+def _effort(
+    given: SweepArguments, settings: SweepSettings, study: SweepStudy, trials: int | None
+) -> Effort:
+    if trials is None:
+        whole_grid = study.waiting + len(study.trials())
+        trials = whole_grid if settings.sampler == "grid" else TRIALS
+    threads = given.threads or max(1, threads_of_all() // given.jobs)
+    return Effort(trials, given.jobs, threads)

@@ -66,7 +66,7 @@ def render_sweep(
         tested: run of the best trial's settings, where it was tested.
     """
     trials, best = study.trials(), study.best()
-    ranked = _ranked(study, trials)
+    ranked = study.ranked()
     sections = [
         _search_section(study, trials),
         _settings_section(study, ranked),
@@ -100,24 +100,13 @@ def importances(study: SweepStudy) -> dict[str, float]:
 
     Source: Watanabe, Bansal, Hutter, "PED-ANOVA" (IJCAI 2023), as Optuna computes it.
     """
-    done = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
+    done = study.ranked()
     if len(done) < LEAST_TRIALS or len({trial.value for trial in done}) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         found = get_param_importances(study.to_study(), evaluator=PedAnovaImportanceEvaluator())
     return {key: share for key, share in found.items() if math.isfinite(share)}
-
-
-def _ranked(study: SweepStudy, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Completed trials, the best first."""
-    sign = -1 if study.direction == "maximize" else 1
-    done = [trial for trial in trials if trial.value is not None and _completed(trial)]
-    return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-
-
-def _completed(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE
 
 
 def _title(record: dict[str, Any]) -> str:
@@ -142,8 +131,8 @@ def _verdict(study: SweepStudy, best: FrozenTrial | None, tested: RunFolder | No
     if best is None:
         return "No trial gave a value; the reasons are below."
     words = f"Trial {best.number} is best on validation with {decimal(best.value)}"
-    first = next((t for t in study.trials() if t.user_attrs.get("as_configured")), None)
-    if first is not None and first.value is not None and first.number != best.number:
+    first = next((t for t in study.ranked() if t.user_attrs.get("as_configured")), None)
+    if first is not None and first.number != best.number:
         words += f", against {decimal(first.value)} of the configuration as it was"
     value = _test_value(study, tested)
     if value is not None:
@@ -189,7 +178,7 @@ def _search_section(study: SweepStudy, trials: list[FrozenTrial]) -> Section:
     picture = history_chart(
         points, y_label=_metric(study), higher_is_better=study.direction == "maximize"
     )
-    caption = "A dot a trial, the line the best so far."
+    caption = "A dot a trial, the line the best so far." if points else ""
     if any(point.pruned for point in points):
         caption += " Hollow ones were stopped early, at the value they had then."
     figures = [Figure("Value by trial", picture, caption)]

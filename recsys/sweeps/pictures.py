@@ -45,8 +45,8 @@ def history_chart(points: Sequence[Point], *, y_label: str, higher_is_better: bo
     y_names = tick_labels(y_ticks)
     left = max(text_width(name, FONT) for name in y_names) + 12
     top, bottom = 28.0, 226.0
-    last = max(max(point.number for point in points), 1)
-    across, up = Scale(0.0, last, left + _EDGE, WIDTH - _EDGE), Scale(low, high, bottom, top)
+    last = max(point.number for point in points)
+    across, up = Scale(0.0, last or 1, left + _EDGE, WIDTH - _EDGE), Scale(low, high, bottom, top)
     parts = [svg.text(0, 14, shortened(y_label, WIDTH, FONT), "label")]
     for value, name in zip(y_ticks, y_names, strict=True):
         parts.append(svg.line(left, up(value), WIDTH, up(value), "grid"))
@@ -124,7 +124,7 @@ class _Axis(NamedTuple):
 def _axis_of(key: str, part: Choice | Range) -> _Axis:
     start, end = _EDGE + 8, WIDTH - _EDGE - 8
     if isinstance(part, Choice):
-        marks = [(value, shown(value)) for value in part.values]
+        marks = [(value, _briefly(value)) for value in part.values]
         # a single choice stands in the middle
         low, high = (0.0, len(marks) - 1.0) if len(marks) > 1 else (-1.0, 1.0)
         return _Axis(key, Scale(low, high, start, end), marks, part.values)
@@ -139,6 +139,11 @@ def _axis_of(key: str, part: Choice | Range) -> _Axis:
     return _Axis(
         key, Scale(low, high, start, end), list(zip(inner, tick_labels(inner), strict=True))
     )
+
+
+def _briefly(value: Any) -> str:
+    """A choice on an axis; of a list, such as the layers of a tower, without its brackets."""
+    return "-".join(map(shown, value)) if isinstance(value, list) and value else shown(value)
 
 
 def _values_axis(metric: str, values: list[float]) -> _Axis:

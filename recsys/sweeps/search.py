@@ -43,12 +43,14 @@ class Search:
         study: its trials.
         folder: of the sweep; trials lie in trials/NUMBER.
         effort: see there.
+        alone: whether nobody else works on the study.
     """
 
     settings: SweepSettings
     study: SweepStudy
     folder: Path
     effort: Effort
+    alone: bool = True
     _inbox: "queue.Queue[Message]" = field(default_factory=queue.Queue)
     _running: dict[int, tuple[Trial, Worker]] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ class Search:
         Raises:
             KeyboardInterrupt: ^C; the trials that ran go on when the sweep is resumed.
         """
-        waiting = self.study.abandoned()
+        waiting = self.study.abandoned(self.alone)
         try:
             while True:
                 while len(self._running) < self.effort.jobs and (trial := self._next(waiting)):

@@ -95,8 +95,9 @@ class SweepStudy:
             load_if_exists=True,
         )
         self._require_same(settings, name)
-        if not self._study.get_trials(deepcopy=False):
+        if not self._study.user_attrs.get("begun"):
             self._enqueue_first(settings, config)
+            self._study.set_user_attr("begun", True)
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial that has begun, by number."""
@@ -108,19 +109,30 @@ class SweepStudy:
         """Trials that were written down and not begun."""
         return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
-    def best(self) -> FrozenTrial | None:
-        """The completed trial with the best value, the first of equals; None without one."""
+    def ranked(self) -> list[FrozenTrial]:
+        """Completed trials, the best first; of equals the first drawn."""
         sign = 1 if self.direction == "minimize" else -1
         done = [trial for trial in self.trials() if trial.state == TrialState.COMPLETE]
-        return min(done, key=lambda trial: (sign * _value(trial), trial.number), default=None)
+        return sorted(done, key=lambda trial: (sign * _value(trial), trial.number))
 
-    def abandoned(self) -> list[Trial]:
-        """Trials of sweeps on this machine that were killed; they are this process's now."""
+    def best(self) -> FrozenTrial | None:
+        """The first of `ranked`; None without one."""
+        return next(iter(self.ranked()), None)
+
+    def abandoned(self, alone: bool) -> list[Trial]:
+        """Trials of sweeps that were killed; they are this process's now.
+
+        Args:
+            alone: nobody else works on the study, so what runs is abandoned; False takes only what
+                a process of this machine has left.
+        """
         found = []
         for trial in self.trials():
-            owner = trial.user_attrs.get("owner", "")
-            if trial.state == TrialState.RUNNING and _is_dead(owner):
+            dead = alone or _is_dead(trial.user_attrs.get("owner", ""))
+            if trial.state == TrialState.RUNNING and dead:
                 again = Trial(self._study, trial._trial_id)
+                for name, distribution in self._distributions.items():
+                    again._suggest(name, distribution)  # what was not drawn yet
                 again.set_user_attr("owner", _owner())
                 found.append(again)
         return found
@@ -199,11 +211,12 @@ class SweepStudy:
         """Every point of a grid; else the configuration as it is, if the space holds it."""
         if settings.sampler == "grid":
             for params in grid(self.space):
-                self._study.enqueue_trial(params)
+                self._study.enqueue_trial(params, skip_if_exists=True)
             return
         params = current_values(self.space, config)
         if holds(self.space, params):
-            self._study.enqueue_trial(params, user_attrs={"as_configured": True})
+            attrs = {"as_configured": True}
+            self._study.enqueue_trial(params, user_attrs=attrs, skip_if_exists=True)
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -220,7 +233,9 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
 def _pruner(name: str, max_epochs: int) -> optuna.pruners.BasePruner:
     if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2)
+        # until then a one-cycle schedule has not reached its learning rate
+        warmup = max(2, max_epochs // 4)
+        return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=warmup)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max_epochs)
     return optuna.pruners.NopPruner()

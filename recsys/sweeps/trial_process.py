@@ -1,8 +1,8 @@
 """One trial, in a process of its own."""
 
-import fcntl
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -16,6 +16,7 @@ import torch
 from recsys.composition import compose, explain, explained
 from recsys.experiment import run_experiment, run_validation
 from recsys.machine import peak_memory
+from recsys.sweeps.lock import locked
 
 # what allocators say when there is no more
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -40,8 +41,7 @@ def run_trial(job: dict[str, Any], connection: Connection) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
     # waits for a process of an earlier sweep that has not yet noticed its end
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder, wait=True):
         try:
             answer(done=_run(job, folder, answer))
         except Exception as error:
@@ -81,7 +81,7 @@ def _end_with_the_sweep(connection: Connection) -> None:
     try:
         connection.recv_bytes()  # nothing is ever sent
     except (EOFError, OSError):
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)  # and what the training has started
 
 
 def _offer_to_the_memory_killer() -> None:

@@ -41,25 +41,22 @@ def shown(value: Any) -> str:
 
 def print_trials(study: SweepStudy) -> None:
     """The best trials, and those that failed."""
-    trials = study.trials()
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    done.sort(key=lambda trial: (trial.value, trial.number), reverse=study.direction == "maximize")
-    if done:
+    if ranked := study.ranked():
         table = Table(title="best trials", title_justify="left", box=box.SIMPLE_HEAD)
         columns = ("trial", study.metric, "epochs", "seconds", *study.space)
         for name in columns:
             table.add_column(Text(name.rpartition(".")[2] if "." in name else name))
-        for trial in done[:_SHOWN]:
+        for trial in ranked[:_SHOWN]:
             facts = trial.user_attrs
             cells = [str(trial.number), decimal(trial.value), str(facts.get("epochs", MISSING))]
             cells.append(duration(facts.get("seconds")))
             cells += [shown(value) for value in settings_of(trial).values()]
             table.add_row(*map(Text, cells))
         console.print(table)
-    for trial in trials:
+    for trial in study.trials():
         if trial.state == TrialState.FAIL:
             console.print(Text(f"trial {trial.number} failed: {reason(trial)}"))
 

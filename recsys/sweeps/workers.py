@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import queue
 import signal
 import threading
@@ -62,8 +63,11 @@ class Worker:
         listener.start()
 
     def end(self) -> None:
-        """Kills the process and waits for it."""
-        self._process.kill()
+        """Kills the process, with what it has started, and waits for it."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has ended, or does not lead a group yet
+            self._process.kill()
         self._process.join()
 
     def why_it_ended(self) -> str:

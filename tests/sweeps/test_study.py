@@ -6,8 +6,9 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from recsys.errors import ConfigError
 from recsys.sweeps.settings import SweepSettings
@@ -61,9 +62,11 @@ def test_the_first_trial_is_the_configuration_as_it_is_where_the_space_holds_it(
     assert open_study(f"sqlite:///{tmp_path / 'other.db'}").waiting == 0
 
 
+GRID = {"model.embedding_dim": {"choose": [4, 8]}, "train.lr": {"choose": [0.1, 0.2]}}
+
+
 def test_a_grid_waits_as_a_whole_and_is_not_enqueued_twice(storage):
-    space = {"model.embedding_dim": {"choose": [4, 8]}, "train.lr": {"choose": [0.1, 0.2]}}
-    settings = replace(SETTINGS, space=space, sampler="grid")
+    settings = replace(SETTINGS, space=GRID, sampler="grid")
     assert open_study(storage, settings).waiting == 4
     study = open_study(storage, settings)
     assert study.waiting == 4
@@ -71,12 +74,59 @@ def test_a_grid_waits_as_a_whole_and_is_not_enqueued_twice(storage):
     assert sorted(drawn) == [(4, 0.1), (4, 0.2), (8, 0.1), (8, 0.2)]
 
 
+def test_a_grid_is_whole_where_the_sweep_was_killed_while_it_was_enqueued(storage, monkeypatch):
+    settings = replace(SETTINGS, space=GRID, sampler="grid")
+    enqueue, calls = optuna.Study.enqueue_trial, []
+
+    def killed(study: optuna.Study, *arguments: object, **more: object) -> None:
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(arguments)
+        enqueue(study, *arguments, **more)
+
+    monkeypatch.setattr(optuna.Study, "enqueue_trial", killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_study(storage, settings)
+    monkeypatch.undo()
+    assert open_study(storage, settings).waiting == 4
+
+
+def test_a_trial_that_was_killed_while_it_was_drawn_gets_the_rest(storage, monkeypatch):
+    study = open_study(storage)
+    suggest = Trial._suggest
+
+    def killed(trial: Trial, name: str, distribution: object) -> None:
+        if name == "train.lr":
+            raise KeyboardInterrupt
+        suggest(trial, name, distribution)
+
+    monkeypatch.setattr(Trial, "_suggest", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study.draw()
+    monkeypatch.undo()
+    assert set(study.trials()[0].params) == {"model.embedding_dim"}
+    study = open_study(storage)
+    assert study.abandoned(alone=False) == []  # nobody wrote down whose it is
+    (found,) = study.abandoned(alone=True)
+    assert set(study.frozen(found).params) == set(SPACE)
+    assert study.trials()[0].user_attrs["owner"]
+    assert study.draw().number == 1
+
+
+def test_what_another_host_left_in_a_storage_of_our_own_goes_on(storage):
+    # a container that was started anew has another name
+    study = open_study(storage)
+    study.draw().set_user_attr("owner", "the-old-container:1:1")
+    assert [trial.number for trial in study.abandoned(alone=True)] == [0]
+    assert study.trials()[0].user_attrs["owner"] != "the-old-container:1:1"
+
+
 def test_trials_of_a_dead_process_are_continued_and_those_of_others_are_not(storage):
     study = open_study(storage)
     dead, alive, elsewhere = (study.draw() for _ in range(3))
     dead.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}:1")
     elsewhere.set_user_attr("owner", "another-machine:1:1")
-    (found,) = open_study(storage).abandoned()
+    (found,) = open_study(storage).abandoned(alone=False)
     assert (found.number, found.params) == (dead.number, dead.params)
     assert found.number != alive.number
     study.complete(found, {"value": 0.5})
@@ -113,6 +163,15 @@ def test_a_trial_below_the_median_is_pruned_and_a_repeated_step_counts_once(stor
     assert study.best().number == 0
 
 
+def test_the_median_waits_until_a_one_cycle_schedule_has_reached_its_rate(storage):
+    study = open_study(storage, train=CONFIG["train"] | {"max_epochs": 20})
+    for value in (0.5, 0.5, 0.5, 0.5, 0.5, 0.1):
+        trial = study.draw()
+        pruned = [study.report(trial, epoch, value) for epoch in range(1, 6)]
+        study.complete(trial, {"value": value})
+    assert pruned == [False, False, False, False, True]
+
+
 @pytest.mark.parametrize("pruner", ["hyperband", "none"])
 def test_other_pruners_take_the_same_reports(storage, pruner):
     study = open_study(storage, replace(SETTINGS, pruner=pruner))
@@ -125,6 +184,14 @@ def test_the_best_of_forecasts_is_the_lowest(storage):
     for value in (0.3, 0.2, 0.2):
         study.complete(study.draw(), {"value": value})
     assert study.best().number == 1
+    assert [trial.number for trial in study.ranked()] == [1, 2, 0]
+
+
+def test_the_best_of_rankings_is_the_highest_and_of_equals_the_first(storage):
+    study = open_study(storage)
+    for value in (0.2, 0.3, 0.3):
+        study.complete(study.draw(), {"value": value})
+    assert [trial.number for trial in study.ranked()] == [1, 2, 0]
 
 
 def test_the_same_settings_again_are_recognised(storage):

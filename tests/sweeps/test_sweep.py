@@ -1,5 +1,6 @@
 """Whole sweeps: trials that fail, a sweep that is killed, the test looked at once."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from killed import process
 from recsys.composition import CONF
 from recsys.runs import RunFolder
 from recsys.sweeps.command_line import sweep_command
+from recsys.sweeps.lock import locked
 from recsys.sweeps.settings import read_settings
 
 SWEEPS = sorted(file.stem for file in (CONF / "sweep").glob("*.yaml"))
@@ -99,12 +101,15 @@ def test_a_killed_sweep_goes_on_where_it_was_and_repeats_nothing(shop, capsys):
     command = [write_space(space), *shop, "trials=5", "train.max_epochs=6", "test=false"]
     sweep = process(_sweep, command, Path.cwd())
     first = Path("out/trials/0001/result.json")
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600  # of a machine that is busy
     while not first.exists() and time.monotonic() < until:
         time.sleep(0.02)
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.join()
     assert first.exists()
+    while writers_of(Path("out/trials")) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not writers_of(Path("out/trials"))  # the trial that ran has ended with its sweep
     stamps = {file: file.stat().st_mtime_ns for file in Path("out").rglob("result.json")}
     assert sweep_command(["resume=out", "test=false", "trials=6"], "sweep.py") == 0
     table = pd.read_csv("out/trials.csv")
@@ -114,6 +119,25 @@ def test_a_killed_sweep_goes_on_where_it_was_and_repeats_nothing(shop, capsys):
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
     assert sweep_command(["resume=out", "seed=2"], "sweep.py") == 2
     assert "resume= goes on with a sweep as it was set up" in capsys.readouterr().err
+
+
+def writers_of(folder: Path) -> set[str]:
+    """Processes that have a file below the folder open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()).startswith(str(folder.absolute())):
+                found.add(link.parts[2])
+    return found - {str(os.getpid())}
+
+
+def test_two_processes_do_not_work_on_one_sweep(shop, capsys):
+    command = [write_space(SPACE), *shop, "trials=1", "test=false"]
+    Path("out").mkdir()
+    with locked(Path("out"), wait=False):
+        assert sweep_command(command, "sweep.py") == 2
+    assert "another process works on out; wait for it" in capsys.readouterr().err
+    assert not Path("out/study.db").exists()
 
 
 def _sweep(command: list[str], folder: Path) -> None:

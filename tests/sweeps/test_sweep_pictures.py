@@ -87,6 +87,23 @@ def test_the_line_of_the_best_rises_and_pruned_trials_are_hollow():
     assert len(set(heights)) == 2  # 0.2, then 0.3; what was pruned is never best
 
 
+def test_a_tower_of_layers_is_named_without_brackets():
+    towers = [[16, 8], [32, 16], [64, 32], [32, 16, 8], [64, 32, 16], [128, 64]]
+    only = Trace("trial 0", {"model.hidden_dims": [64, 32, 16]}, 0.3)
+    chart = parallel_chart([only], {"model.hidden_dims": Choice(tuple(towers))}, metric="WAPE")
+    assert_drawn_cleanly(chart)
+    names = [text.text for text in ElementTree.fromstring(chart).iter("text")]
+    assert {"-".join(map(str, tower)) for tower in towers} <= set(names)
+
+
+def test_a_single_trial_is_a_dot_without_a_line_to_trials_that_are_not():
+    chart = history_chart([Point(0, 0.2)], y_label="NDCG@10", higher_is_better=True)
+    root = ElementTree.fromstring(chart)
+    (line,) = root.iter("polyline")
+    assert len({corner.split(",")[0] for corner in line.get("points").split()}) == 1
+    assert "1" not in [text.text for text in root.iter("text")]
+
+
 @pytest.mark.parametrize("number", [1, 7, 240])
 def test_a_history_of_any_length_is_readable(number):
     points = [Point(trial, 0.1 + trial % 7 / 100) for trial in range(number)]
