@@ -6,7 +6,7 @@ the template draws the blocks of `blocks` and knows no section.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
@@ -55,7 +55,7 @@ def write_report(run: RunFolder) -> None:
 
 
 def render_report(facts: RankingFacts | ForecastFacts) -> str:
-    """The page as text; everything that came from outside is escaped."""
+    """The page as text."""
     sections: list[Section | None]
     if isinstance(facts, ForecastFacts):
         sentences = forecast_verdict(facts), forecast_caution(facts)
@@ -65,15 +65,35 @@ def render_report(facts: RankingFacts | ForecastFacts) -> str:
         sentences = verdict(facts), caution(facts)
         judged, numbers = protocol(_split(facts)), _numbers(facts)
         sections = [make(facts) for make in SECTIONS]
+    return render_page(
+        title=_title(facts),
+        subtitle=_subtitle(facts, judged),
+        verdict=sentences[0],
+        caution=sentences[1],
+        numbers=numbers,
+        sections=sections,
+    )
+
+
+def render_page(
+    *,
+    title: str,
+    subtitle: Sequence[str],
+    verdict: str,
+    caution: str,
+    numbers: Sequence[tuple[str, str]],
+    sections: Sequence[Section | None],
+) -> str:
+    """A page of the sections that there are; everything that came from outside is escaped."""
     template = files("recsys.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(template).render(
-        title=_title(facts),
-        subtitle=_subtitle(facts, judged),
-        verdict=sentences[0],
-        caution=sentences[1],
+        title=title,
+        subtitle=subtitle,
+        verdict=verdict,
+        caution=caution,
         numbers=numbers,
         sections=[section for section in sections if section],
     )

@@ -2,12 +2,10 @@
 
 import math
 import warnings
-from importlib.resources import files
 from typing import Any
 
 import optuna
 import yaml
-from jinja2 import Environment, StrictUndefined
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
@@ -31,18 +29,17 @@ from recsys.reports.formats import (
     duration,
     moment,
     percent,
-    plural,
     sentence_case,
     whole,
 )
+from recsys.reports.html import render_page
 from recsys.reports.labels import model_title
 from recsys.runs import RunFolder
 from recsys.sweeps.pictures import Point, Trace, history_chart, parallel_chart
 from recsys.sweeps.search import settings_of
 from recsys.sweeps.settings import SweepSettings
-from recsys.sweeps.space import Space
-from recsys.sweeps.study import SweepStudy
-from recsys.sweeps.trial_table import STATES, reason, shown
+from recsys.sweeps.study import SweepStudy, value_of
+from recsys.sweeps.trial_table import STATES, cells, reason, shown
 
 # completed trials from which on importance says something
 LEAST_TRIALS = 8
@@ -57,7 +54,7 @@ def render_sweep(
     record: dict[str, Any],
     tested: RunFolder | None,
 ) -> str:
-    """The page as text; everything that came from outside is escaped.
+    """The page as text.
 
     Args:
         study: trials that have ended.
@@ -65,33 +62,25 @@ def render_sweep(
         record: what sweep.json says beside them.
         tested: run of the best trial's settings, where it was tested.
     """
-    trials, best = study.trials(), study.best()
-    ranked = study.ranked()
-    sections = [
-        _search_section(study, trials),
-        _settings_section(study, ranked),
-        _best_section(study, best, tested),
-        _trials_section(study, ranked, trials),
-        _repeat_section(settings, record),
-    ]
-    template = files("recsys.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    trials, ranked, best = study.trials(), study.ranked(), study.best()
+    caution = (
+        "The best of many values on validation is partly luck; only the value on the test,"
+        " looked at once, says how good the settings are."
     )
-    page = environment.from_string(template).render(
+    return render_page(
         title=_title(record),
         subtitle=_subtitle(study, record),
         verdict=_verdict(study, best, tested),
-        caution=(
-            "The best of many values on validation is partly luck; only the value on the test,"
-            " looked at once, says how good the settings are."
-            if best
-            else ""
-        ),
+        caution=caution if best else "",
         numbers=_numbers(study, trials, best, tested),
-        sections=[section for section in sections if section],
+        sections=[
+            _search_section(study, trials),
+            _settings_section(study, ranked),
+            _best_section(study, best, tested),
+            _trials_section(study, ranked, trials),
+            _repeat_section(settings, record),
+        ],
     )
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def importances(study: SweepStudy) -> dict[str, float]:
@@ -168,13 +157,12 @@ def _numbers(
 
 
 def _search_section(study: SweepStudy, trials: list[FrozenTrial]) -> Section:
-    points = []
-    for trial in trials:
-        value = trial.value
-        if value is None and trial.intermediate_values:
-            value = trial.intermediate_values[max(trial.intermediate_values)]
-        if value is not None and trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            points.append(Point(trial.number, value, trial.state == TrialState.PRUNED))
+    # a pruned trial has the value of its last validation
+    points = [
+        Point(trial.number, trial.value, trial.state == TrialState.PRUNED)
+        for trial in trials
+        if trial.value is not None
+    ]
     picture = history_chart(
         points, y_label=_metric(study), higher_is_better=study.direction == "maximize"
     )
@@ -197,19 +185,18 @@ def _settings_section(study: SweepStudy, ranked: list[FrozenTrial]) -> Section |
     if not ranked:
         return None
     good = max(1, round(len(ranked) * _GOOD))
-    assert all(trial.value is not None for trial in ranked)
     traces = [
         Trace(
             f"trial {trial.number}",
             settings_of(trial),
-            float(trial.value or 0.0),
+            value_of(trial),
             "best" if rank == 0 else "good" if rank < good else "rest",
         )
         for rank, trial in enumerate(ranked)
     ]
     picture = parallel_chart(traces[::-1], study.space, metric=_metric(study))
-    caption = "A line a trial; the best in orange"
-    caption += f", the best {plural(good, 'trial')} beside it in blue." if good > 1 else "."
+    others = ["", ", the next in blue", f", the next {good - 1} in blue"][min(good, 3) - 1]
+    caption = f"A line a trial; the best in orange{others}."
     lead = "What the trials were set to, and what came of it, from axis to axis."
     figure = Figure("Parallel coordinates", picture, caption)
     return Section("settings", "Settings", lead, (Figures((figure,)),))
@@ -224,8 +211,8 @@ def _best_section(
     before = settings_of(first) if first is not None else {}
     rows = []
     for key, value in settings_of(best).items():
-        cells = [Cell(key), Cell(shown(value), before.get(key) != value)]
-        rows.append((*cells, *([Cell(shown(before[key]))] if before else [])))
+        found = [Cell(key), Cell(shown(value), before.get(key) != value)]
+        rows.append((*found, *([Cell(shown(before[key]))] if before else [])))
     header = ("Setting", f"Trial {best.number}", *(["As configured"] if before else []))
     tables = [Table("Settings of the best trial", header, tuple(rows))]
     lead = f"Trial {best.number}, {decimal(best.value)} on validation."
@@ -233,12 +220,12 @@ def _best_section(
         metrics = tested.read_json("metrics.json", {})
         name = study.metric.removeprefix("val/")
         stem = name.rpartition("@")[0] or name
-        found = [
+        values = [
             (key, decimal(value))
             for key, value in metrics.items()
             if key.startswith(("val/", "test/")) and stem in key and "baselines" not in key
         ]
-        tables.append(Table("Trained anew and tested once", (), rows_of_text(found)))
+        tables.append(Table("Trained anew and tested once", (), rows_of_text(values)))
         lead += f" The run lies in {tested.path.name}, with a report of its own."
     return Section("best", "Best settings", lead, (Tables(tuple(tables)),))
 
@@ -246,15 +233,8 @@ def _best_section(
 def _trials_section(
     study: SweepStudy, ranked: list[FrozenTrial], trials: list[FrozenTrial]
 ) -> Section:
-    space: Space = study.space
-    header = ("Trial", _metric(study), "Epochs", "Training", *(_short(key) for key in space))
-    rows = []
-    for trial in ranked[:_ROWS]:
-        facts = trial.user_attrs
-        cells = [str(trial.number), decimal(trial.value), str(facts.get("epochs", MISSING))]
-        cells.append(duration(facts.get("seconds")))
-        cells += [shown(value) for value in settings_of(trial).values()]
-        rows.append(tuple(Cell(cell) for cell in cells))
+    header = ("Trial", _metric(study), "Epochs", "Training", *map(_short, study.space))
+    rows = [tuple(map(Cell, cells(trial, study.space))) for trial in ranked[:_ROWS]]
     blocks: list[Block] = []
     if rows:
         more = f", the best {_ROWS} of {len(ranked)}" if len(ranked) > _ROWS else ""

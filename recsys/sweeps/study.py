@@ -3,7 +3,6 @@
 import math
 import os
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -113,7 +112,7 @@ class SweepStudy:
         """Completed trials, the best first; of equals the first drawn."""
         sign = 1 if self.direction == "minimize" else -1
         done = [trial for trial in self.trials() if trial.state == TrialState.COMPLETE]
-        return sorted(done, key=lambda trial: (sign * _value(trial), trial.number))
+        return sorted(done, key=lambda trial: (sign * value_of(trial), trial.number))
 
     def best(self) -> FrozenTrial | None:
         """The first of `ranked`; None without one."""
@@ -164,7 +163,7 @@ class SweepStudy:
         for key, each in found.items():
             trial.set_user_attr(key, each)
         if math.isfinite(value):
-            self._tell(trial, TrialState.COMPLETE, value)
+            self._study.tell(trial.number, value)
         else:
             self.fail(trial, f"{self.metric} was not a number")
 
@@ -187,11 +186,7 @@ class SweepStudy:
 
     def _end(self, trial: Trial, state: TrialState, reason: str) -> None:
         trial.set_user_attr("reason", reason)
-        self._tell(trial, state, None)
-
-    def _tell(self, trial: Trial, state: TrialState, value: float | None) -> None:
-        trial.set_user_attr("ended", time.time())
-        self._study.tell(trial.number, value, state=state)
+        self._study.tell(trial.number, state=state)
 
     def _require_same(self, settings: SweepSettings, name: str) -> None:
         mine = settings.to_json()
@@ -219,7 +214,8 @@ class SweepStudy:
             self._study.enqueue_trial(params, user_attrs=attrs, skip_if_exists=True)
 
 
-def _value(trial: FrozenTrial) -> float:
+def value_of(trial: FrozenTrial) -> float:
+    """Of a completed trial."""
     assert trial.value is not None
     return trial.value
 

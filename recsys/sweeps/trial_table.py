@@ -1,6 +1,7 @@
 """Trials as a table: in a file, and on screen."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -39,6 +40,18 @@ def shown(value: Any) -> str:
     return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
+def cells(trial: FrozenTrial, keys: Iterable[str]) -> list[str]:
+    """A completed trial for people: number, value, epochs, seconds, settings."""
+    facts, settings = trial.user_attrs, settings_of(trial)
+    return [
+        str(trial.number),
+        decimal(trial.value),
+        str(facts.get("epochs", MISSING)),
+        duration(facts.get("seconds")),
+        *(shown(settings[key]) for key in keys),
+    ]
+
+
 def print_trials(study: SweepStudy) -> None:
     """The best trials, and those that failed."""
     console = Console(highlight=False)
@@ -50,11 +63,7 @@ def print_trials(study: SweepStudy) -> None:
         for name in columns:
             table.add_column(Text(name.rpartition(".")[2] if "." in name else name))
         for trial in ranked[:_SHOWN]:
-            facts = trial.user_attrs
-            cells = [str(trial.number), decimal(trial.value), str(facts.get("epochs", MISSING))]
-            cells.append(duration(facts.get("seconds")))
-            cells += [shown(value) for value in settings_of(trial).values()]
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(Text, cells(trial, study.space)))
         console.print(table)
     for trial in study.trials():
         if trial.state == TrialState.FAIL:

@@ -64,6 +64,7 @@ class Worker:
 
     def end(self) -> None:
         """Kills the process, with what it has started, and waits for it."""
+        assert self._process.pid is not None  # it was started
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:  # it has ended, or does not lead a group yet

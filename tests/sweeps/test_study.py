@@ -116,9 +116,12 @@ def test_a_trial_that_was_killed_while_it_was_drawn_gets_the_rest(storage, monke
 def test_what_another_host_left_in_a_storage_of_our_own_goes_on(storage):
     # a container that was started anew has another name
     study = open_study(storage)
-    study.draw().set_user_attr("owner", "the-old-container:1:1")
-    assert [trial.number for trial in study.abandoned(alone=True)] == [0]
-    assert study.trials()[0].user_attrs["owner"] != "the-old-container:1:1"
+    ended, killed = study.draw(), study.draw()
+    for trial in (ended, killed):
+        trial.set_user_attr("owner", "the-old-container:1:1")
+    study.complete(ended, {"value": 0.1})
+    assert [trial.number for trial in study.abandoned(alone=True)] == [killed.number]
+    assert study.trials()[killed.number].user_attrs["owner"] != "the-old-container:1:1"
 
 
 def test_trials_of_a_dead_process_are_continued_and_those_of_others_are_not(storage):
