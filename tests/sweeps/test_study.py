@@ -51,6 +51,8 @@ def test_a_reopened_study_draws_what_it_would_have_drawn(tmp_path):
         drawn.append(params)
     assert drawn[0] == drawn[1]
     assert len({params["train.lr"] for params in drawn[0]}) == 4
+    other = open_study(f"sqlite:///{tmp_path / 'other.db'}", seed=2)
+    assert other.draw().params != drawn[0][0]
 
 
 def test_the_first_trial_is_the_configuration_as_it_is_where_the_space_holds_it(tmp_path, storage):
@@ -162,6 +164,7 @@ def test_a_trial_below_the_median_is_pruned_and_a_repeated_step_counts_once(stor
     study.prune(poor, 2)
     found = study.trials()[-1]
     assert found.state == TrialState.PRUNED
+    assert found.user_attrs == found.user_attrs | {"epochs": 2, "reason": "pruned after epoch 2"}
     assert found.intermediate_values == {1: 0.1, 2: 0.1}
     assert study.best().number == 0
 
@@ -175,11 +178,15 @@ def test_the_median_waits_until_a_one_cycle_schedule_has_reached_its_rate(storag
     assert pruned == [False, False, False, False, True]
 
 
-@pytest.mark.parametrize("pruner", ["hyperband", "none"])
-def test_other_pruners_take_the_same_reports(storage, pruner):
+@pytest.mark.parametrize(("pruner", "prunes"), [("hyperband", True), ("none", False)])
+def test_hyperband_stops_what_falls_behind_and_none_stops_nothing(storage, pruner, prunes):
     study = open_study(storage, replace(SETTINGS, pruner=pruner))
-    trial = study.draw()
-    assert study.report(trial, 1, 0.1) in (False, True)
+    stopped = False
+    for number in range(8):
+        trial = study.draw()
+        stopped |= any(study.report(trial, epoch, 0.5 - 0.05 * number) for epoch in range(1, 10))
+        study.complete(trial, {"value": 0.5 - 0.05 * number})
+    assert stopped == prunes
 
 
 def test_the_best_of_forecasts_is_the_lowest(storage):
@@ -208,6 +215,7 @@ def test_the_same_settings_again_are_recognised(storage):
 
 def test_another_sweep_of_that_name_is_refused(storage):
     open_study(storage)
+    open_study(storage, replace(SETTINGS, sweep="the/same/in/another/place.yaml"))
     with pytest.raises(ConfigError, match="already holds a sweep sweep with another overrides"):
         open_study(storage, replace(SETTINGS, overrides=("model=mf",)))
 

@@ -84,7 +84,8 @@ def test_the_line_of_the_best_rises_and_pruned_trials_are_hollow():
     (line,) = root.iter("polyline")
     heights = [float(corner.split(",")[1]) for corner in line.get("points").split()]
     assert heights == sorted(heights, reverse=True)
-    assert len(set(heights)) == 2  # 0.2, then 0.3; what was pruned is never best
+    dots = [float(dot.get("cy")) for dot in root.iter("circle")]
+    assert set(heights) == {dots[0], dots[3]}  # 0.2, then 0.3; what was pruned is never best
 
 
 def test_a_tower_of_layers_is_named_without_brackets():
@@ -94,6 +95,16 @@ def test_a_tower_of_layers_is_named_without_brackets():
     assert_drawn_cleanly(chart)
     names = [text.text for text in ElementTree.fromstring(chart).iter("text")]
     assert {"-".join(map(str, tower)) for tower in towers} <= set(names)
+
+
+def test_names_without_room_are_left_out_between_the_ends():
+    names = [f"a loss with a rather long name, {number}" for number in range(5)]
+    only = Trace("trial 0", {"loss": names[2]}, 0.3)
+    chart = parallel_chart([only], {"loss": Choice(tuple(names))}, metric="WAPE")
+    assert_drawn_cleanly(chart)
+    written = {text.text for text in ElementTree.fromstring(chart).iter("text")}
+    assert names[0] in written
+    assert not {names[1], names[3]} & written
 
 
 def test_a_single_trial_is_a_dot_without_a_line_to_trials_that_are_not():
