@@ -1,7 +1,6 @@
 """Sections about how a run came about: learning curves, data, and how to repeat it."""
 
 import math
-import re
 from typing import Any
 
 import pandas as pd
@@ -20,7 +19,15 @@ from recsys.reports.blocks import (
 )
 from recsys.reports.charts import Bar, Mark, Series, bar_chart, line_chart
 from recsys.reports.facts import ForecastFacts, RunFacts
-from recsys.reports.formats import MISSING, duration, moment, percent, sentence_case, whole
+from recsys.reports.formats import (
+    MISSING,
+    duration,
+    moment,
+    percent,
+    sentence_case,
+    whole,
+    without_passwords,
+)
 from recsys.reports.labels import COUNTS, phase_title
 
 
@@ -185,23 +192,18 @@ def repeat_section(facts: RunFacts) -> Section | None:
     record = facts.record
     blocks: list[Block] = []
     if record.get("command"):
-        blocks.append(Code("Command", _without_passwords(str(record["command"]).strip())))
+        blocks.append(Code("Command", without_passwords(str(record["command"]).strip())))
     tables = [Table("Record", (), rows_of_text(_record_rows(record)))]
     versions = [(str(name), str(value)) for name, value in (record.get("versions") or {}).items()]
     if versions:
         tables.append(Table("Versions", (), rows_of_text(versions)))
     blocks.append(Tables(tuple(tables)))
     config = yaml.safe_dump(facts.config, sort_keys=False, allow_unicode=True)
-    blocks.append(Code("config.yaml", _without_passwords(config), folded=True))
+    blocks.append(Code("config.yaml", without_passwords(config), folded=True))
     lead = (
         "The same data, command and versions, on the same kind of machine, give the same numbers."
     )
     return Section("repeat", "How to repeat it", lead, tuple(blocks))
-
-
-def _without_passwords(text: str) -> str:
-    """Reports are passed on; URLs of databases lose who may enter them."""
-    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def _record_rows(record: dict[str, Any]) -> list[tuple[str, str]]:

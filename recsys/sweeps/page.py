@@ -31,6 +31,7 @@ from recsys.reports.formats import (
     percent,
     sentence_case,
     whole,
+    without_passwords,
 )
 from recsys.reports.html import render_page
 from recsys.reports.labels import model_title
@@ -275,9 +276,9 @@ def _repeat_section(settings: SweepSettings, record: dict[str, Any]) -> Section:
     plain = settings.to_json()
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     blocks = (
-        Code("Command", str(record.get("command", ""))),
+        Code("Command", without_passwords(str(record.get("command", "")))),
         Tables(tables),
-        Code("Space and overrides", text, folded=True),
+        Code("Space and overrides", without_passwords(text), folded=True),
     )
     lead = "One job at a time draws the same trials again; several depend on which ends first."
     return Section("repeat", "How to repeat it", lead, blocks)

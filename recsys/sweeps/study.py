@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys.errors import ConfigError
+from recsys.reports.formats import without_passwords
 from recsys.sweeps.settings import SweepSettings
 from recsys.sweeps.space import Space, current_values, grid, holds
 
@@ -242,15 +243,10 @@ def _open(storage: str) -> RDBStorage:
         return RDBStorage(storage)
     except Exception as error:  # of SQLAlchemy, of a driver, or an import that is missing
         raise ConfigError(
-            f"storage={_without_password(storage)} cannot be opened:"
-            f" {' '.join(str(error).split())[:200]}; write a URL such as"
+            f"storage={without_passwords(storage)} cannot be opened:"
+            f" {without_passwords(' '.join(str(error).split()))[:200]}; write a URL such as"
             " postgresql://user@host/sweeps"
         ) from error
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else url
 
 
 def _owner() -> str:
