@@ -229,12 +229,12 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
 
 def _pruner(name: str, max_epochs: int) -> optuna.pruners.BasePruner:
+    # until then a one-cycle schedule has not reached its learning rate
+    warmup = max(2, max_epochs // 4)
     if name == "median":
-        # until then a one-cycle schedule has not reached its learning rate
-        warmup = max(2, max_epochs // 4)
         return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=warmup)
     if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max_epochs)
+        return optuna.pruners.HyperbandPruner(warmup, max(warmup, max_epochs))
     return optuna.pruners.NopPruner()
 
 

@@ -105,6 +105,18 @@ def test_a_metric_that_differs_is_named(finished, capsys):
     )
 
 
+def test_what_is_undefined_in_both_is_the_same_and_what_one_lacks_is_not(tmp_path):
+    one, other = (RunFolder(tmp_path / name) for name in ("one", "other"))
+    for run, metrics in (
+        (one, {"undefined": np.nan, "number": 1.0, "mine": 1.0, "train/seconds": 1.0}),
+        (other, {"undefined": np.nan, "number": np.nan, "its": 1.0, "train/seconds": 2.0}),
+    ):
+        run.path.mkdir()
+        run.write_json("metrics.json", metrics)
+    assert metrics_that_differ(one, one) == []
+    assert metrics_that_differ(one, other) == ["number", "mine", "its"]
+
+
 def test_other_versions_are_said(finished, capsys):
     versions = finished.read_json("run.json")["versions"]
     edit_record(finished, versions=versions | {"torch": "1.0"})
