@@ -148,13 +148,14 @@ def test_other_settings_and_unfinished_runs_are_refused(finished, capsys):
 
 
 def test_a_resumed_run_keeps_its_start_and_says_when_it_went_on(finished):
-    started = "2020-01-01T00:00:00Z"
-    edit_record(finished, started=started)
+    started, resumed = "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"
+    edit_record(finished, started=started, resumed=[resumed])
     (finished.path / "metrics.json").unlink()
     main([f"train.resume={finished.path}"])
     record = finished.read_json("run.json")
     assert record["started"] == started
-    assert len(record["resumed"]) == 1
+    assert record["resumed"][0] == resumed
+    assert len(record["resumed"]) == 2
 
 
 def test_a_run_that_died_before_its_report_gets_one(finished, capsys):
