@@ -53,6 +53,7 @@ def test_the_best_trial_stands_beside_the_configuration_as_it_was(study):
     complete(study, 0.2)
     words = words_of(study)
     assert "Trial 0 is best on validation with 0.2000." in words
+    assert "Epochs Training embedding dim lr 0 0.2000 3 2.0 s 8 0.05" in words
     complete(study, 0.3)
     words = words_of(study)
     assert "with 0.3000, against 0.2000 of the configuration as it was." in words
