@@ -2,7 +2,6 @@
 
 import gc
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -189,7 +188,7 @@ def run_validation(
 
     Args:
         config: plain.
-        folder: of the trial; its checkpoints are removed at the end.
+        folder: of the trial.
         report: called with the epoch, from 1, and the monitored value after every validation.
 
     Returns:
@@ -222,7 +221,6 @@ def run_validation(
             f"train.monitor={monitor!r} is not among the metrics of this data: {', '.join(metrics)}"
         )
     run.write_json("result.json", found)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return found
 
 

@@ -164,7 +164,8 @@ def _search(
     search.run()
     best = study.best()
     tested = search.test(best) if given.test and best is not None else None
-    record["memory_growth_mb"] = round(resident_memory_mb() - before, 1)
+    growth = round(resident_memory_mb() - before, 1)
+    record["memory_growth_mb"] = max(growth, more.get("memory_growth_mb", growth))
     record["finished"] = now()
     record["best"] = None if best is None else best.number
     write_settings(folder, settings, record)

@@ -138,7 +138,7 @@ class Search:
             return
         worker.end()
         del self._running[message.number]
-        # what a trial that was pruned or failed has left; a continued one would need them
+        # only a trial that goes on would need them
         shutil.rmtree(self._folder_of(trial) / "checkpoints", ignore_errors=True)
         self._say(trial)
 
