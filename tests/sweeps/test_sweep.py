@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
+import subprocess
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from recsys.runs import RunFolder
 from recsys.sweeps.command_line import sweep_command
 from recsys.sweeps.lock import locked
 from recsys.sweeps.settings import read_settings
+from recsys.sweeps.trial_process import _end_with_the_sweep
 
 SWEEPS = sorted(file.stem for file in (CONF / "sweep").glob("*.yaml"))
 SPACE = {
@@ -129,6 +133,38 @@ def writers_of(folder: Path) -> set[str]:
             if str(link.readlink()).startswith(str(folder.absolute())):
                 found.add(link.parts[2])
     return found - {str(os.getpid())}
+
+
+def test_a_trial_and_what_it_started_end_at_once_with_the_sweep(tmp_path):
+    ours, theirs = multiprocessing.Pipe()
+    trial = process(_trial_with_a_child, theirs, tmp_path / "pid")
+    theirs.close()
+    while not (tmp_path / "pid").exists():
+        time.sleep(0.02)
+    child = int((tmp_path / "pid").read_text())
+    assert runs(child)
+    ours.close()
+    trial.join(60)
+    assert trial.exitcode == -signal.SIGKILL
+    until = time.monotonic() + 60
+    while runs(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not runs(child)
+
+
+def _trial_with_a_child(connection: Connection, file: Path) -> None:
+    os.setsid()
+    child = subprocess.Popen(["sleep", "600"])
+    RunFolder(file.parent).write_text(file.name, str(child.pid))
+    _end_with_the_sweep(connection)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_two_processes_do_not_work_on_one_sweep(shop, capsys):
