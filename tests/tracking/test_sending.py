@@ -1,6 +1,9 @@
 """Finished runs and bundles go to the trackers that their configuration names."""
 
 import csv
+import json
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,9 @@ import pytest
 
 from recsys.composition import compose
 from recsys.errors import ConfigError
+from recsys.experiment import run_experiment
 from recsys.runs import RunFolder
+from recsys.sweeps.command_line import sweep_command
 from recsys.tracking import sending
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
 
@@ -97,12 +102,22 @@ def test_a_bundle_goes_to_where_its_run_is(run, notebook, tmp_path):
     assert notebook.bundles == [("r1", "my-shop")]
 
 
-def test_a_package_that_is_missing_is_said_before_training(monkeypatch):
-    config = compose(["logger=mlflow"])
-    assert set(config["logger"]) == {"csv", "tensorboard", "mlflow"}
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_package_that_is_missing_is_said_before_anything_is_read(monkeypatch, tmp_path, name):
+    config = compose([f"logger={name}", "data=transactions", "data.path=nowhere.csv"])
+    assert set(config["logger"]) == {"csv", "tensorboard", name}
+    monkeypatch.setattr(f"recsys.tracking.{name}.find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=f"logger={name} needs the package {name}: pip install"):
+        run_experiment(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_says_before_its_trials_that_a_package_is_missing(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("recsys.tracking.mlflow.find_spec", lambda package: None)
-    with pytest.raises(ConfigError, match="logger=mlflow needs the package mlflow: pip install"):
-        trackers_of(config)
+    assert sweep_command(["sweep=gmf", "logger=mlflow", "output=out"], "sweep.py") == 2
+    assert "logger=mlflow needs the package mlflow" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_default_loggers_are_no_trackers():
@@ -116,7 +131,7 @@ def bundle_of(folder: Path) -> Path:
     return bundle
 
 
-@pytest.mark.trackers
+@pytest.mark.extras
 def test_mlflow_keeps_a_run_and_its_bundle_in_sqlite(tmp_path, monkeypatch):
     pytest.importorskip("mlflow", reason="mlflow is not installed: make test-trackers")
     from mlflow import MlflowClient
@@ -137,3 +152,107 @@ def test_mlflow_keeps_a_run_and_its_bundle_in_sqlite(tmp_path, monkeypatch):
     assert files >= {"report.html", "metrics.json", "bundles"}
     (manifest,) = client.list_artifacts(sent, "bundles/my-shop")
     assert manifest.path == "bundles/my-shop/manifest.json"
+
+
+def records_of(file: Path) -> Iterator[Any]:
+    """What a .wandb file holds: the log format of LevelDB behind seven bytes; wandb 0.31 has no
+    reader of its own in Python any more.
+    """
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    raw, at, content = file.read_bytes(), 7, b""
+    while at + 7 <= len(raw):
+        if (left := 32768 - at % 32768) < 7:  # the rest of a block is padding
+            at += left
+            continue
+        _, size, part = struct.unpack_from("<IHB", raw, at)
+        at += 7 + size
+        chunk = raw[at - size : at]
+        content = chunk if part in (1, 2) else content + chunk  # whole, first, middle, last
+        if part in (1, 4):
+            record = Record()
+            record.ParseFromString(content)
+            yield record
+
+
+def items(update: Any) -> dict[str, Any]:
+    """Names and values; a name is in `key`, or in parts in `nested_key`."""
+    return {each.key or ".".join(each.nested_key): json.loads(each.value_json) for each in update}
+
+
+def wandb_writes_everything() -> None:
+    """Ends wandb's own process, as the end of ours does: it keeps records back until then."""
+    import wandb
+
+    wandb.teardown()
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in which we are, and out of which wandb does not look."""
+    pytest.importorskip("wandb", reason="wandb is not installed: make test-trackers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for folder in ("CONFIG", "CACHE", "DATA"):
+        monkeypatch.setenv(f"WANDB_{folder}_DIR", str(tmp_path / folder.lower()))
+    yield tmp_path
+    wandb_writes_everything()  # and looks at the environment anew
+
+
+@pytest.mark.extras
+def test_the_offline_file_of_wandb_holds_the_run_and_another_one_its_bundle(offline):
+    run = finished_run(offline / "run", ["logger=wandb"])
+    assert send_run(run)
+    sent = run.read_json("trackers.json")["wandb"]
+    send_bundle(run, bundle_of(offline))
+    wandb_writes_everything()
+    trained, exported = sorted((offline / "wandb").glob("offline-run-*/*.wandb"))
+    if sent["run_id"] not in trained.name:
+        trained, exported = exported, trained
+    assert trained.parent == Path(sent["folder"])
+
+    records = list(records_of(trained))
+    (begun,) = [each.run for each in records if each.HasField("run")]
+    params = items(begun.config.update)
+    assert (begun.project, begun.display_name) == ("recsys", "movielens_100k/gmf/run")
+    assert (params["seed"], params["model.embedding_dim"]) == (3, 32)
+    assert params["data.path"] == "sqlite://host/shop"
+    curves = [items(each.history.item) for each in records if each.HasField("history")]
+    assert [(row["epoch"], row["curves/val/train/loss"]) for row in curves] == [(1, 0.75), (2, 0.5)]
+    summary = {}
+    for record in records:
+        summary |= items(record.summary.update)
+    assert {key: summary[key] for key in METRICS} == METRICS
+    (artefact,) = [each.artifact for each in records if each.HasField("artifact")]
+    kept = {each.path: Path(each.local_path) for each in artefact.manifest.contents}
+    assert set(kept) >= {"report.html", "metrics.json"}
+    assert kept["report.html"].read_text() == "<p>a report</p>"
+
+    (bundle,) = [each.artifact for each in records_of(exported) if each.HasField("artifact")]
+    assert (bundle.type, bundle.name) == ("bundle", f"bundle-{sent['run_id']}")
+    assert [each.path for each in bundle.manifest.contents] == ["manifest.json"]
+
+
+@pytest.mark.extras
+def test_wandb_is_told_nothing_of_the_command_line(offline, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", "data.path=sqlite://me:secret@host/shop"])
+    assert send_run(finished_run(offline / "run", ["logger=wandb"]))
+    wandb_writes_everything()
+    files = [file for file in (offline / "wandb").rglob("*") if file.is_file()]
+    assert [file for file in files if file.suffix == ".wandb"]
+    assert not [file for file in files if b"secret" in file.read_bytes()]
+
+
+@pytest.mark.extras
+def test_wandb_without_an_account_is_said_before_anything_is_read(offline, monkeypatch):
+    monkeypatch.setenv("NETRC", str(offline / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    config = compose(["logger=wandb", "logger.wandb.mode=online"])
+    with pytest.raises(ConfigError, match="no account to send to: run `wandb login`"):
+        trackers_of(config)
+
+
+@pytest.mark.extras
+def test_a_mode_that_wandb_does_not_know_is_refused(offline):
+    with pytest.raises(ConfigError, match="logger.wandb.mode=on: write online or offline"):
+        trackers_of(compose(["logger=wandb", "logger.wandb.mode=on"]))
