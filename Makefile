@@ -1,10 +1,13 @@
 # make demo   set up from nothing, train, export and recommend on the default data
 # make test   set up from nothing, run the tests
+# make test-trackers  the tests of MLflow, Weights & Biases, joblib and Ray, which need packages of their own
 # make peers  install what scripts/benchmark.py compares with, apart from everything else
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TRACKERS := $(VENV)-trackers
+SITE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: setup demo test test-trackers test-slow lint node peers clean
 .DEFAULT_GOAL := test
@@ -25,11 +28,17 @@ demo: $(READY)
 test: $(READY) node
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-# runs sent to MLflow, in an environment of its own: it brings fifty packages
-test-trackers: $(READY)
-	test -d $(VENV)-trackers || $(PYTHON) -m venv $(VENV)-trackers
-	$(VENV)-trackers/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,mlflow]'
-	$(VENV)-trackers/bin/python -m pytest -m trackers
+# runs sent to MLflow and Weights & Biases, multiruns through joblib and Ray
+test-trackers: $(TRACKERS)/.ready
+	$(TRACKERS)/bin/python -m pytest -m extras
+
+# an environment that sees what is in .venv behind its own: it brings a hundred packages, and MLflow an older pyarrow
+$(TRACKERS)/.ready: pyproject.toml $(READY)
+	@echo "installing into $(TRACKERS), which takes about a minute"
+	$(PYTHON) -m venv --clear $(TRACKERS)
+	$(BIN)/python -c $(SITE) >"$$($(TRACKERS)/bin/python -c $(SITE))/ordinary.pth"
+	$(TRACKERS)/bin/pip install --quiet --disable-pip-version-check --editable '.[mlflow,wandb,launchers]'
+	touch $@
 
 # what takes minutes: twenty trainings killed and resumed
 test-slow: $(READY)
@@ -52,4 +61,4 @@ peers: $(READY)
 	$(BIN)/python scripts/benchmark.py environments
 
 clean:
-	rm -rf $(VENV) $(VENV)-trackers .venv-peers tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRACKERS) .venv-peers tests/node/node_modules runs .pytest_cache .mypy_cache .ruff_cache

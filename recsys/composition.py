@@ -4,23 +4,35 @@ import difflib
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
     MissingConfigException,
     OverrideParseException,
 )
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from recsys.errors import ConfigError, UserError
+from recsys.machine import limit_threads, threads_of_all
+from recsys.multirun import (
+    begin_again,
+    cut_short,
+    fail,
+    failures,
+    require_launcher,
+    threads_of_a_run,
+)
 
 ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
 _PACKAGE = Path(__file__).parent
@@ -32,12 +44,25 @@ CONF = next(
 )
 
 
+class Multirun(Callback):
+    """Remembers, in the process that was called, the folder of a multirun; its runs may be in other
+    processes, or on other machines.
+    """
+
+    folder: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called before the first run."""
+        Multirun.folder = Path(config.hydra.sweep.dir).absolute()
+
+
 def command_line(
     arguments: list[str],
     run: Callable[[dict[str, Any], Path], Path],
     runs_again: Mapping[str, Callable[[str, list[str]], Path]],
 ) -> None:
-    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2.
+    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2. A run
+    of many that fails leaves the others alone, and is named when it fails and at the end.
 
     Args:
         arguments: overrides in Hydra's grammar, or KEY=FOLDER with a key of `runs_again`.
@@ -49,33 +74,73 @@ def command_line(
     key, _, folder = again[0].partition("=") if again else ("", "", "RUN_FOLDER")
     # so that errors reach us and not a traceback printer
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    Multirun.folder = None
+    choices, threads = _choices(arguments), threads_of_all()
 
     def job(config: DictConfig) -> None:
         nonlocal folder
-        folder = HydraConfig.get().runtime.output_dir
+        hydra_config = HydraConfig.get()
+        folder = hydra_config.runtime.output_dir
+        many = hydra_config.mode == RunMode.MULTIRUN
+        chosen = [each for each in hydra_config.overrides.task if each.partition("=")[0] in choices]
+        if many:
+            begin_again(Path(folder))
+            limit_threads(threads_of_a_run(hydra_config.launcher, threads))
         try:
             plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             print(run(plain, Path(folder)))
-        except explained() as error:
-            # Hydra would first repeat the whole command line, with whatever password stands in
-            # it; a sweep goes on
-            if HydraConfig.get().mode == RunMode.RUN:
+        except Exception as error:
+            # Hydra would first repeat the whole command line, with whatever password stands in it
+            if many:
+                _name_failure(error, Path(folder), chosen)
+            elif isinstance(error, explained()):
                 _leave(explain(error))
-            raise
+            else:
+                raise
 
     try:
         if again:
             others = [argument for argument in arguments if argument != again[0]]
             print(runs_again[key](folder, others))
         else:
+            require_launcher(arguments)
             sys.argv[1:] = arguments
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+            if Multirun.folder is not None and (failed := failures(Multirun.folder)):
+                _leave(failed)
     except explained() as error:
         _leave(explain(error))
     except KeyboardInterrupt as stop:
         # a run that began in another folder than the one named says in which
         folder = stop.args[0] if stop.args else folder
         _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
+    except Exception as error:
+        # of a launcher, one of whose processes has gone
+        if Multirun.folder is None:
+            raise
+        text = " ".join(str(error).split())[:300]
+        _leave(f"{type(error).__name__}: {text}; {cut_short(Multirun.folder)}")
+
+
+def _name_failure(error: Exception, folder: Path, chosen: Sequence[str]) -> None:
+    """Says which of many runs has failed, and why."""
+    if isinstance(error, explained()):
+        reason = explain(error)
+    else:
+        traceback.print_exception(error)
+        reason = f"{type(error).__name__}: {error}"
+    print(f"error: {fail(folder, chosen, reason)}", file=sys.stderr, flush=True)
+
+
+def _choices(arguments: Sequence[str]) -> set[str]:
+    """Keys that a multirun gives several values."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(
+            [argument for argument in arguments if "=" in argument]
+        )
+    except HydraException:
+        return set()  # Hydra will say it
+    return {each.get_key_element() for each in overrides if each.is_sweep_override()}
 
 
 def explained() -> tuple[type[Exception], ...]:

@@ -101,6 +101,30 @@ def resident_memory_mb() -> float:
     return round(pages * resource.getpagesize() / 2**20, 1)
 
 
+def threads_of_all() -> int:
+    """Threads that this process may use: OMP_NUM_THREADS, or the cores it may run on."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_threads(threads: int | None) -> None:
+    """Limits the computations of this process; None leaves them as they are."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def process_rank() -> int:
+    """Place of this process among those that torchrun, srun or Lightning has started with one
+    command; 0 where it is alone.
+    """
+    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if (given := os.environ.get(name, "")).isdigit():
+            return int(given)
+    return 0
+
+
 def differences(record: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What has changed since a run, in words such as "torch 2.12 (then 2.11)".
 

@@ -11,13 +11,13 @@ from typing import Any
 from recsys.composition import explain, explained
 from recsys.errors import ConfigError, TrainingError
 from recsys.inference.arguments import parse_arguments, setting
-from recsys.machine import environment, resident_memory_mb
+from recsys.machine import environment, resident_memory_mb, threads_of_all
 from recsys.reports.console import say
 from recsys.reports.formats import plural
 from recsys.runs import RunFolder, now
 from recsys.sweeps.lock import locked
 from recsys.sweeps.page import render_sweep
-from recsys.sweeps.search import Effort, Search, threads_of_all
+from recsys.sweeps.search import Effort, Search
 from recsys.sweeps.settings import (
     SweepSettings,
     read_settings,
@@ -26,6 +26,7 @@ from recsys.sweeps.settings import (
 )
 from recsys.sweeps.study import SweepStudy
 from recsys.sweeps.trial_table import print_trials, trial_table
+from recsys.tracking.sending import trackers_of
 
 TRIALS = 40
 
@@ -119,6 +120,7 @@ def _sweep(
     command: str,
 ) -> None:
     config = settings.base_config()
+    trackers_of(config)  # a package that is missing is said before the trials, not after
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(folder, wait=False):

@@ -1,6 +1,5 @@
 """The search itself: trials in processes of their own until there are enough, then the test."""
 
-import os
 import queue
 import shutil
 from dataclasses import dataclass, field
@@ -150,14 +149,6 @@ class Search:
             what = f"{decimal(found.value)}, {what}"
         words = f"trial {found.number}: {what}"
         say(words + (f"; best {decimal(best.value)}, trial {best.number}" if best else ""))
-
-
-def threads_of_all() -> int:
-    """Threads that this process may use: OMP_NUM_THREADS, or the cores it may run on."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settings_of(trial: FrozenTrial) -> dict[str, Any]:

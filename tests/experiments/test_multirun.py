@@ -57,6 +57,19 @@ def test_a_multirun_leaves_a_run_for_every_choice(table, capsys):
     assert capsys.readouterr().out.strip().endswith(str(runs[-1]))
 
 
+def test_a_run_that_fails_is_named_and_leaves_the_others(table, capsys):
+    with pytest.raises(SystemExit) as stop:
+        multirun(table, "model=popularity,lstm,personal_frequency", "seed=7")
+    assert stop.value.code == 2
+    runs = Path("runs/transactions/multirun").glob("*/*/metrics.json")
+    assert sorted(file.parent.name for file in runs) == ["0", "2"]
+    said = capsys.readouterr().err
+    # at once, and at the end
+    assert said.count("run 1 (model=lstm): LSTMForecaster forecasts sales") == 2
+    assert said.splitlines()[-1].startswith("error: 1 of 3 runs in ")
+    assert "Error executing job" not in said
+
+
 def test_no_model_outlives_its_run(table):
     multirun(table, "model=gmf", "seed=1,2", "logger=none")
     gc.collect()
