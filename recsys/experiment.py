@@ -15,7 +15,7 @@ from torch import nn
 from recsys.composition import command_line, instantiate
 from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError, DataError
-from recsys.machine import differences, environment
+from recsys.machine import differences, environment, process_rank
 from recsys.reports.console import say
 from recsys.reports.html import write_report
 from recsys.runs import RunFolder, begin
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     # what only a training waits for
     import pytorch_lightning as pl
 
+# that other processes of a training wait for the first to begin
+FIRST_PROCESS_SECONDS = 300.0
 # metrics that tell how long something took, and so differ from run to run
 TIMINGS = ("seconds", "per_second")
 
@@ -55,7 +57,9 @@ def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | N
     if not isinstance(config["seed"], int):
         raise ConfigError(f"seed={config['seed']!r} is not a whole number")
     trackers_of(config)  # a package that is missing is said before training, not after
-    run = RunFolder(folder)
+    run = RunFolder(folder, writes=not (_together(config) and process_rank() > 0))
+    if not run.writes:
+        _wait_for_the_first(run)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.yaml").exists() and run.read_config() != config:
         raise ConfigError(
@@ -73,9 +77,34 @@ def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | N
         run_forecaster(config, data, run, metrics)
     else:
         run_recommender(config, data, run, metrics)
-    send_run(run)
+    if run.writes:
+        send_run(run)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
     return folder
+
+
+def _together(config: dict[str, Any]) -> bool:
+    """Whether this process is one of several that all run the whole command; those that Lightning
+    spawns only train.
+    """
+    strategy = str(config["trainer"].get("strategy", ""))
+    return strategy.startswith("ddp") and not strategy.endswith(("spawn", "fork", "notebook"))
+
+
+def _wait_for_the_first(run: RunFolder) -> None:
+    """Until the process that writes has begun.
+
+    Raises:
+        ConfigError: it has not, in this folder.
+    """
+    deadline = time.monotonic() + FIRST_PROCESS_SECONDS
+    while not (run.path / "run.json").exists():
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"the first process of this training has not begun in {run.path}: give all of them"
+                " one folder, which all machines see, with hydra.run.dir=FOLDER"
+            )
+        time.sleep(0.1)
 
 
 def resume_run(folder: str, others: list[str]) -> Path:

@@ -8,6 +8,7 @@ examples.json        a few customers or series to look at
 logs/                CSV and TensorBoard, a folder a phase
 checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase is the model
 report.html          pictures
+failed.txt           why a run of a multirun has ended early
 
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
@@ -48,9 +49,15 @@ from recsys.machine import environment, peak_memory
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Reads and writes the files of one run; every file is written beside and renamed."""
+    """Reads and writes the files of one run; every file is written beside and renamed.
+
+    Attributes:
+        path: of the folder.
+        writes: False in all processes of a training but the first.
+    """
 
     path: Path
+    writes: bool = True
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
@@ -158,6 +165,8 @@ class RunFolder:
         raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
 
     def _replace(self, name: str, write: Any) -> None:
+        if not self.writes:
+            return
         # keeps the suffix, which decides what numpy and Parquet write
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)

@@ -287,6 +287,8 @@ def _finish(
     metrics: dict[str, float],
 ) -> None:
     """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
+    if not run.writes:
+        return  # the first process does
     report = panel.report
     for key in ("rows_in", "rows", "series", "steps"):
         metrics[f"data/{key}"] = float(getattr(report, key))

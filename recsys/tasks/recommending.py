@@ -159,6 +159,8 @@ def _finish(
     fitted: "FitResult | None",
 ) -> None:
     """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
+    if not run.writes:
+        return  # the first process does
     report = transactions.report
     for key in ("rows_in", "rows", "users", "items", "density"):
         metrics[f"data/{key}"] = float(getattr(report, key))

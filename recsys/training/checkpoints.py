@@ -75,6 +75,8 @@ class KeepBestAndLast(Checkpoint):
         trainer.save_checkpoint(beside, weights_only=False)
         if trainer.is_global_zero:
             os.replace(beside, self.folder / name)
+        # the others read it when training ends
+        trainer.strategy.barrier()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

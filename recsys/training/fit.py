@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import nn
 
 from recsys.errors import ConfigError, TrainingError
@@ -156,9 +157,10 @@ def fit_module(
         ended["samples"] / seconds,
         ended.get("row_wise", ()),
     )
-    beside = finished.with_suffix(".partial")
-    beside.write_text(json.dumps(result._asdict()))
-    os.replace(beside, finished)
+    if trainer.is_global_zero:
+        beside = finished.with_suffix(".partial")
+        beside.write_text(json.dumps(result._asdict()))
+        os.replace(beside, finished)
     return result
 
 
@@ -184,6 +186,10 @@ def _earlier(last: Path, state_key: str) -> _Earlier:
 
 
 def _trainer(**options: Any) -> pl.Trainer:
+    if str(options.get("strategy", "")).endswith("spawn"):
+        # these processes are Lightning's own; inside a job of Slurm each would take the job's rank
+        # for its own, and wait for ever
+        options.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**options)
     except TypeError as error:

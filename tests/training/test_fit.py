@@ -273,7 +273,11 @@ def test_unknown_losses_and_schedules_are_named():
         Optimization(1, 0.1, 0.0, "cosine")
 
 
-def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path):
+def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path, monkeypatch):
+    # inside a job of Slurm, whose one task starts them
+    ranks = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+    for name, value in (ranks | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}).items():
+        monkeypatch.setenv(name, value)
     torch.manual_seed(1)
     network = MODELS["gmf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
     fitted = fit_recommender(

@@ -1,0 +1,82 @@
+"""A training that srun starts as several processes, each of which runs the whole command."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import distributed
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    not distributed.is_gloo_available(), reason="this torch has no gloo"
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small table, in whose folder we are."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    days = np.sort(rng.integers(0, 100, 800))
+    pd.DataFrame(
+        {
+            "user_id": rng.integers(0, 20, 800),
+            "item_id": rng.integers(0, 25, 800),
+            "timestamp": pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D"),
+        }
+    ).to_csv("sales.csv", index=False)
+    return tmp_path
+
+
+def srun(*folders: str) -> list[tuple[int, str]]:
+    """Two tasks on two machines, which are both this one; their exit codes and what they said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    job = {
+        "SLURM_JOB_ID": "4242",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NTASKS": "2",
+        "SLURM_NNODES": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_LOCALID": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [
+        *(sys.executable, str(ROOT / "scripts" / "train.py")),
+        *("data=transactions", "data.path=sales.csv", "evaluation.min_buyers=1", "model=gmf"),
+        *("train.max_epochs=2", "trainer=ddp", "trainer.strategy=ddp", "trainer.devices=1"),
+        *("trainer.num_nodes=2", "+trainer.enable_progress_bar=false"),
+    ]
+    tasks = [
+        subprocess.Popen(
+            [*command, f"hydra.run.dir={folder}"],
+            env=os.environ | job | {"SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank, folder in enumerate(folders)
+    ]
+    said = [task.communicate(timeout=300)[0] for task in tasks]
+    return [(task.returncode, text) for task, text in zip(tasks, said, strict=True)]
+
+
+def test_two_machines_train_one_model_and_the_first_writes_its_run(shop):
+    for code, said in srun("run", "run"):
+        assert code == 0, said
+    metrics = json.loads((shop / "run" / "metrics.json").read_text())
+    assert metrics["test/new/ndcg@10"] > 0
+    files = {file.name for file in (shop / "run").rglob("*") if file.is_file()}
+    assert files >= {"report.html", "per_user.parquet", "best.ckpt", "finished.json"}
+    assert not [name for name in files if "partial" in name]
+    record = json.loads((shop / "run" / "run.json").read_text())
+    assert "resumed" not in record
