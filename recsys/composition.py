@@ -118,7 +118,7 @@ def command_line(
         # of a launcher, one of whose processes has gone
         if Multirun.folder is None:
             raise
-        text = " ".join(str(error).split())[:300]
+        text = " ".join(str(error).split()).partition(". ")[0][:300]
         _leave(f"{type(error).__name__}: {text}; {cut_short(Multirun.folder)}")
 
 
