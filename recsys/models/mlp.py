@@ -81,19 +81,15 @@ class PairTower(nn.Module):
         for layer in self.layers:
             added.append(layer(added[-1]))  # (B, H of the layer)
         scores = output(added[-1]).repeat(1, len(item_part))
-        least = [-rows.unsqueeze(1) for rows in added]  # (B, 1, H of the layer)
-        pairs = max(1, _TILE_FLOATS // self.widest)
-        room = [item_part.new_empty(pairs, rows.shape[1]) for rows in added]
-        for users, items in tiles(len(user), len(item_part), pairs):
-            tile = scores[users, items]
-            hidden = room[0][: tile.numel()]
-            by_user = hidden.view(*tile.shape, -1)
-            torch.maximum(item_part[items], least[0][users], out=by_user)
-            for layer, rows, space in zip(self.layers, least[1:], room[1:], strict=True):
-                hidden = torch.mm(hidden, layer.weight.T, out=space[: tile.numel()])
-                by_user = hidden.view(*tile.shape, -1)
-                torch.maximum(by_user, rows[users], out=by_user)
-            tile.view(-1).addmv_(hidden, output.weight[0])
+        first, *least = (-rows.unsqueeze(1) for rows in added)  # (B, 1, H of the layer)
+        weights = [layer.weight.T for layer in self.layers]
+        last = output.weight.squeeze(0)
+        for users, items in tiles(len(user), len(item_part), max(1, _TILE_FLOATS // self.widest)):
+            hidden = torch.maximum(item_part[items], first[users])  # (b, i, H of the layer)
+            for weight, rows in zip(weights, least, strict=True):
+                hidden = hidden @ weight
+                torch.maximum(hidden, rows[users], out=hidden)
+            scores[users, items].view(-1).addmv_(hidden.flatten(0, 1), last)
         return scores
 
     def _user_part(self, user: Tensor) -> Tensor:
