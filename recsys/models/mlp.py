@@ -82,7 +82,7 @@ class PairTower(nn.Module):
             added.append(layer(added[-1]))  # (B, H of the layer)
         scores = output(added[-1]).repeat(1, len(item_part))
         first, *least = (-rows.unsqueeze(1) for rows in added)  # (B, 1, H of the layer)
-        weights = [layer.weight.T for layer in self.layers]
+        weights = [layer.get_parameter("weight").T for layer in self.layers]
         last = output.weight.squeeze(0)
         for users, items in tiles(len(user), len(item_part), max(1, _TILE_FLOATS // self.widest)):
             hidden = torch.maximum(item_part[items], first[users])  # (b, i, H of the layer)
