@@ -15,7 +15,6 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 
-
 # negatives of as many batches, a few MB
 _DRAWN_AT_ONCE = 2**16
 
