@@ -6,6 +6,7 @@ Axes: B rows of a batch, N negatives a row, P positives of the users of a batch,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
+
+# negatives of as many batches, a few MB
+_DRAWN_AT_ONCE = 2**16
 
 
 class PairBatch(NamedTuple):
@@ -210,13 +214,18 @@ class PairBatches:
 
     def __iter__(self) -> Iterator[PairBatch]:
         generator = self._order.generator()
-        for rows in self._order:
-            user = self._user[rows]  # (B,)
-            negatives = self._sampler.draw(user, self._num_negatives, generator)  # (B, N)
+        size = self._order.batch_size
+        # many batches at a time: with a few rows, an operation takes longer to begin than to run
+        batches = max(1, _DRAWN_AT_ONCE // (size * self._num_negatives))
+        for rows in self._order.stretches(batches):
+            user = self._user[rows]  # (R,), the rows of all these batches
+            negatives = self._sampler.draw(user, self._num_negatives, generator)  # (R, N)
             items = torch.cat([self._item[rows].unsqueeze(1), negatives], dim=1)
             weight = None if self._weight is None else self._weight[rows]
             log_q = self._sampler.log_probability(user, negatives) if self._log_q else None
-            yield PairBatch(user, items, weight, log_q)
+            columns = (user, items, weight, log_q)
+            split = (repeat(None) if c is None else c.split(size) for c in columns)
+            yield from map(PairBatch, *split)
 
 
 class UserBatches:
@@ -266,6 +275,10 @@ class EpochOrder:
         return -(-self._rows_per_process() // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
+        yield from self.stretches(1)
+
+    def stretches(self, batches: int) -> Iterator[Tensor]:
+        """The same rows, of several batches each."""
         # every process shuffles alike and takes its own stretch; the last rows wrap around so that
         # all have as many
         shared = epoch_generator(self.seed, self.epoch(), -1, self.device)
@@ -275,7 +288,7 @@ class EpochOrder:
             torch.arange(self.share.rank * rows, (self.share.rank + 1) * rows, device=self.device)
             % self.size
         )
-        yield from torch.split(order[places], self.batch_size)
+        yield from torch.split(order[places], batches * self.batch_size)
 
     def generator(self) -> torch.Generator:
         """What this process draws with in this epoch."""

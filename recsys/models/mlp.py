@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recsys.models.recommender import Query
 
 # Floats of a layer's output that stay in a core's cache while the next layer reads them.
-_TILE_FLOATS = 2**18
+_TILE_FLOATS = 2**17
 
 
 class PairTower(nn.Module):
@@ -69,21 +69,28 @@ class PairTower(nn.Module):
         # in place, here and below: nobody else needs what a layer had before
         return self._layers(item_part.add_(user_part.unsqueeze(1)))
 
-    def tiles(self, user: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-        """`forward` over the catalogue without gradients, a few pairs at a time: the places of the
-        users among (B,), the items, and their (b, i, H of the last layer).
+    def logits(self, user: Tensor, output: nn.Linear) -> Tensor:
+        """`output` of `forward` over the catalogue, (B,) -> (B, I), without gradients or dropout, a
+        few pairs at a time: a whole block would pass through main memory between any two layers.
 
-        A whole block would pass through main memory between any two layers.
+        What a layer adds is the same for all pairs of a user, and relu(x + b) = max(x, -b) + b: so
+        b goes on to the next layer by itself, a row a user, and a pair is touched once a layer.
         """
-        user_part = self._user_part(user)
         item_part = self.item.weight @ self._item_weight().T  # (I, H)
-        pairs = max(1, _TILE_FLOATS // self.widest)
-        width = -(-len(item_part) // -(-len(item_part) // pairs))  # of equal tiles
-        height = max(1, pairs // width)
-        for top in range(0, len(user), height):
-            for left in range(0, len(item_part), width):
-                users, items = slice(top, top + height), slice(left, left + width)
-                yield users, items, self._layers(user_part[users].unsqueeze(1) + item_part[items])
+        added = [self._user_part(user)]
+        for layer in self.layers:
+            added.append(layer(added[-1]))  # (B, H of the layer)
+        scores = output(added[-1]).repeat(1, len(item_part))
+        first, *least = (-rows.unsqueeze(1) for rows in added)  # (B, 1, H of the layer)
+        weights = [layer.get_parameter("weight").T for layer in self.layers]
+        last = output.weight.squeeze(0)
+        for users, items in tiles(len(user), len(item_part), max(1, _TILE_FLOATS // self.widest)):
+            hidden = torch.maximum(item_part[items], first[users])  # (b, i, H of the layer)
+            for weight, rows in zip(weights, least, strict=True):
+                hidden = hidden @ weight
+                torch.maximum(hidden, rows[users], out=hidden)
+            scores[users, items].view(-1).addmv_(hidden.flatten(0, 1), last)
+        return scores
 
     def _user_part(self, user: Tensor) -> Tensor:
         """(B,) -> (B, H of the first layer)."""
@@ -100,6 +107,17 @@ class PairTower(nn.Module):
         for layer in self.layers:
             hidden = self.dropout(layer(hidden).relu_())
         return hidden
+
+
+def tiles(num_users: int, num_items: int, pairs: int) -> Iterator[tuple[slice, slice]]:
+    """Users and items of equal tiles of at most so many pairs: several users only with all items,
+    and all users before the next items, so that these stay in the cache.
+    """
+    width = -(-num_items // -(-num_items // pairs))
+    height = max(1, pairs // width)
+    for left in range(0, num_items, width):
+        for top in range(0, num_users, height):
+            yield slice(top, top + height), slice(left, left + width)
 
 
 class MLP(nn.Module):
@@ -144,10 +162,8 @@ class MLP(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
         # a loop does not export, and saves nothing with gradients or without a cache to fit into
-        whole = torch.is_grad_enabled() or torch.compiler.is_exporting()
+        whole = self.training or torch.is_grad_enabled() or torch.compiler.is_exporting()
         if whole or not query.user.is_cpu:
             return self.output(self.tower(query.user, None)).squeeze(2)
-        scores = self.output.weight.new_empty(len(query.user), self.num_items)
-        for users, items, hidden in self.tower.tiles(query.user):
-            scores[users, items] = self.output(hidden).squeeze(2)
-        return scores
+        with torch.autocast("cpu", enabled=False):
+            return self.tower.logits(query.user, self.output)

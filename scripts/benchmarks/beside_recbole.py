@@ -40,10 +40,9 @@ class NeuMFSettings:
             f" embeddings drawn with a deviation of .01; {self.epochs} epochs of"
             f" {self.batch_size:,} pairs a step, a uniform negative for each purchase; binary"
             f" cross-entropy; Adam at {self.lr:g}, no decay, no schedule; dropout {self.dropout:g};"
-            " items bought before are not ranked.\nEach side its own: how layers begin, the order"
-            " of purchases, how the loader and the evaluation work. Evaluation: every metric of"
-            " ours, NDCG@10 alone of RecBole's; training: without validation, our checkpoints"
-            " included."
+            " items bought before are not ranked; a checkpoint an epoch, no validation.\nEach side"
+            " its own: how layers begin, the order of purchases, how the loader and the evaluation"
+            " work. Evaluation: every metric of ours, NDCG@10 alone of RecBole's."
         )
 
 

@@ -81,12 +81,12 @@ def _settings(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(config: Config, train: Any, epochs: int) -> tuple[Trainer, float]:
-    """A new model after some epochs, and their seconds, without validation or checkpoints."""
+    """A new model after some epochs, and their seconds: no validation, a checkpoint an epoch."""
     config["epochs"] = epochs
     init_seed(config["seed"], config["reproducibility"])
     trainer = Trainer(config, NeuMF(config, train.dataset).to(config["device"]))
     start = time.perf_counter()
-    trainer.fit(train, valid_data=None, saved=False, show_progress=False)
+    trainer.fit(train, valid_data=None, saved=True, show_progress=False)
     return trainer, time.perf_counter() - start
 
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.data import loaders
 from recsys.data.interactions import Interactions
 from recsys.data.loaders import (
     NegativeSampler,
@@ -362,3 +363,24 @@ def test_weight_of_a_positive_follows_it_through_the_order_of_the_epoch() -> Non
     for batches in (pairs, users):
         weights = [value for batch in batches for value in batch.weight.tolist()]
         assert dict(zip(pairs_of(batches), weights, strict=True)) == expected
+
+
+@pytest.mark.parametrize("drawn_at_once", [1, 12, 13, 24, 10**6])
+def test_batches_are_the_same_however_many_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch, drawn_at_once: int
+) -> None:
+    interactions = made_up()
+    weight = torch.arange(len(interactions.distinct.values)).float()
+
+    def drawn() -> list[PairBatch]:
+        options = {"batch_size": 4, "num_negatives": 3, "seed": 3, "device": CPU, "share": ALONE}
+        return list(
+            PairBatches(interactions, epoch=lambda: 2, weight=weight, log_q=True, **options)
+        )
+
+    monkeypatch.setattr(loaders, "_DRAWN_AT_ONCE", 1)
+    one_by_one = drawn()
+    monkeypatch.setattr(loaders, "_DRAWN_AT_ONCE", drawn_at_once)
+    for found, expected in zip(drawn(), one_by_one, strict=True):
+        for column, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(column, other, rtol=0, atol=0)

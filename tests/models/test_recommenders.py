@@ -106,16 +106,23 @@ def test_tiles_of_any_size_score_as_the_whole_block_does(monkeypatch, floats):
             torch.testing.assert_close(model.score_all(everyone()), whole)
 
 
-def test_tiles_fit_their_size_and_cover_every_pair_once(monkeypatch):
-    model = fitted("mlp")
-    monkeypatch.setattr(mlp, "_TILE_FLOATS", 8 * 25)
+@pytest.mark.parametrize("pairs", [1, 5, 25, ITEMS - 1, ITEMS, ITEMS + 1, 3 * ITEMS, 10_000])
+def test_tiles_fit_their_size_and_cover_every_pair_once(pairs):
     counted = torch.zeros(USERS, ITEMS)
-    with torch.inference_mode():
-        for users, items, hidden in model.tower.tiles(everyone().user):
-            assert hidden.shape[:2] == counted[users, items].shape
-            assert hidden.shape[:2].numel() <= 25
-            counted[users, items] += 1
+    for users, items in mlp.tiles(USERS, ITEMS, pairs):
+        tile = counted[users, items]
+        assert tile.numel() <= pairs
+        tile.view(-1).add_(1)  # one stretch of memory
     assert bool((counted == 1).all())
+
+
+def test_tiles_leave_dropout_to_training():
+    model = mlp.MLP(USERS, ITEMS, 4, (8, 4), dropout=0.5).train()
+    with torch.no_grad():
+        assert not torch.equal(model.score_all(everyone()), model.score_all(everyone()))
+        whole = model.eval().score_all(everyone())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(model.score_all(everyone()), whole)
 
 
 def gradients(model, scores):
