@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recsys.models.recommender import Query
 
-# Floats of a layer's output that stay in a core's cache while the next layer reads them.
+# Floats of a layer's output, a thread, that stay in a core's cache while the next layer reads them.
 _TILE_FLOATS = 2**17
 
 
@@ -84,7 +84,8 @@ class PairTower(nn.Module):
         first, *least = (-rows.unsqueeze(1) for rows in added)  # (B, 1, H of the layer)
         weights = [layer.get_parameter("weight").T for layer in self.layers]
         last = output.weight.squeeze(0)
-        for users, items in tiles(len(user), len(item_part), max(1, _TILE_FLOATS // self.widest)):
+        pairs = max(1, torch.get_num_threads() * _TILE_FLOATS // self.widest)
+        for users, items in tiles(len(user), len(item_part), pairs):
             hidden = torch.maximum(item_part[items], first[users])  # (b, i, H of the layer)
             for weight, rows in zip(weights, least, strict=True):
                 hidden = hidden @ weight
