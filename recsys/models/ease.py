@@ -1,5 +1,6 @@
 """EASE. Axes: B users, C candidates, I items, L length of a history."""
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from recsys.models.recommender import Query
 # In `fit`: two matrices in double precision at any time, and the weights.
 _BYTES_PER_ITEM_PAIR = 2 * 8 + 4
 _ITEMS_OF_A_BLOCK = 1024
+# Dense multiplications that take as long as a pair of purchases in a sparse product, or less.
+_DENSE_FOR_A_PAIR = 500
 
 
 class EASE(nn.Module):
@@ -84,7 +87,7 @@ class EASE(nn.Module):
 
 def _inverse_by_items(bought: csr_array, regularization: float) -> Tensor:
     """X (U, I) -> (XᵀX + λ)⁻¹, (I, I)."""
-    common = torch.from_numpy((bought.T @ bought).toarray()).double()
+    common = _common_buyers(bought).double()
     common.diagonal().add_(regularization)
     factor = torch.linalg.cholesky(common)
     del common
@@ -101,11 +104,26 @@ def _inverse_by_users(bought: csr_array, regularization: float) -> Tensor:
     factor = torch.linalg.cholesky(common)
     whitened = torch.from_numpy(bought.toarray()).double()
     whitened = torch.linalg.solve_triangular(factor, whitened, upper=False)  # (U, I)
-    num_items = whitened.shape[1]
-    inverse = whitened.new_empty(num_items, num_items)
-    for start in range(0, num_items, _ITEMS_OF_A_BLOCK):
-        block, until = slice(start, start + _ITEMS_OF_A_BLOCK), slice(0, start + _ITEMS_OF_A_BLOCK)
-        torch.mm(whitened[:, block].T, whitened[:, until], out=inverse[block, until])
-        inverse[:start, block] = inverse[block, :start].T  # it is symmetric
+    inverse = _gram(whitened)
     inverse.neg_().diagonal().add_(1)
     return inverse
+
+
+def _common_buyers(bought: csr_array) -> Tensor:
+    """X (U, I) of ones -> XᵀX, float32 (I, I); exact below 2²⁴ users."""
+    users, items = bought.shape
+    pairs = np.square(np.diff(bought.indptr), dtype=np.float64).sum()
+    if users <= 4 * items and users * items**2 < _DENSE_FOR_A_PAIR * pairs:
+        return _gram(torch.from_numpy(bought.toarray()))
+    return torch.from_numpy((bought.T @ bought).toarray())
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """X (U, I) -> XᵀX, (I, I); of what is symmetric only one half is computed."""
+    num_items = matrix.shape[1]
+    product = matrix.new_empty(num_items, num_items)
+    for start in range(0, num_items, _ITEMS_OF_A_BLOCK):
+        block, until = slice(start, start + _ITEMS_OF_A_BLOCK), slice(0, start + _ITEMS_OF_A_BLOCK)
+        torch.mm(matrix[:, block].T, matrix[:, until], out=product[block, until])
+        product[:start, block] = product[block, :start].T
+    return product

@@ -66,6 +66,15 @@ def test_few_users_give_the_same_as_many_of_whom_most_buy_nothing(regularization
     assert few.weight.abs().max() > 0
 
 
+def test_common_buyers_are_counted_alike_in_dense_and_sparse_products(monkeypatch):
+    bought = purchases().matrix()
+    dense = bought.toarray()
+    monkeypatch.setattr(ease, "_ITEMS_OF_A_BLOCK", 3)
+    for least in (0, 500):  # never dense, and dense
+        monkeypatch.setattr(ease, "_DENSE_FOR_A_PAIR", least)
+        np.testing.assert_array_equal(ease._common_buyers(bought), dense.T @ dense)
+
+
 def test_a_small_regularization_beside_many_buyers_is_solved_too():
     # 3,000 users buy items 0 and 1, each third of them item 2: regressed on two columns that are
     # the same, both get c / (2 n + λ)
