@@ -313,9 +313,12 @@ def _ids_as_strings(table: pa.Table) -> pa.Table:
 
 def _truth_values(column: pa.ChunkedArray) -> np.ndarray:
     """Bool (N,) of a column of true and false, 1 and 0, or their names, as a CSV has them."""
-    text = column.cast(pa.string()).to_pandas().str.strip().str.lower()
-    values = text.map(
-        {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    written = encoded.dictionary.to_pandas().str.strip().str.lower()
+    values = encoded.indices.to_pandas().map(
+        written.map(
+            {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+        )
     )
     if values.isna().any():
         row = int(np.flatnonzero(values.isna())[0])
