@@ -113,7 +113,8 @@ def _common_buyers(bought: csr_array) -> Tensor:
     """X (U, I) of ones -> XᵀX, float32 (I, I); exact below 2²⁴ users."""
     users, items = bought.shape
     pairs = np.square(np.diff(bought.indptr), dtype=np.float64).sum()
-    if users <= 4 * items and users * items**2 < _DENSE_FOR_A_PAIR * pairs:
+    # X and the product stay within what the fit may take
+    if users <= 3 * items and users * items**2 < _DENSE_FOR_A_PAIR * pairs:
         return _gram(torch.from_numpy(bought.toarray()))
     return torch.from_numpy((bought.T @ bought).toarray())
 

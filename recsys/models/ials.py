@@ -30,7 +30,7 @@ class IALS(nn.Module):
 
     λ_u = λ (|S_u| + α₀ I)^ν and λ_i = λ (|S_i| + α₀ U)^ν. Every epoch solves all users exactly,
     then all items (Cholesky, in blocks of rows of similar length). It starts from the singular
-    vectors of who bought what, from where it takes a third of the epochs.
+    vectors of who bought what, from where half the epochs do, or fewer.
 
     Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM
     2008; both scalings of λ: Rendle et al., Revisiting the Performance of iALS on Item

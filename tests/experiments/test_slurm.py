@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from torch import distributed
 
@@ -20,22 +18,6 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
     not distributed.is_gloo_available(), reason="this torch has no gloo"
 )
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small table, in whose folder we are."""
-    monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    days = np.sort(rng.integers(0, 100, 800))
-    pd.DataFrame(
-        {
-            "user_id": rng.integers(0, 20, 800),
-            "item_id": rng.integers(0, 25, 800),
-            "timestamp": pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D"),
-        }
-    ).to_csv("sales.csv", index=False)
-    return tmp_path
 
 
 def srun(folder: str) -> list[tuple[int, str]]:
