@@ -20,8 +20,8 @@ from benchmarks.peers import PeersArguments, peers
 from benchmarks.scale import ScaleArguments, scale
 from benchmarks.training import TrainingArguments, training
 
+from recsys.arguments import parse_arguments
 from recsys.errors import ConfigError, UserError
-from recsys.inference.arguments import parse_arguments
 
 # the arguments that a measurement reads, and what measures and prints
 MEASUREMENTS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {

@@ -2,7 +2,7 @@
 
 import sys
 
-from recsys.comparing.command_line import compare_command
+from recsys.cli.compare import compare_command
 
 if __name__ == "__main__":
     sys.exit(compare_command(sys.argv[1:], "python scripts/compare.py"))

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from recsys.composition import compose
+from recsys.config.composition import compose
 from recsys.errors import UserError
-from recsys.experiment import export_run, run_experiment
 from recsys.inference import Forecaster, Recommender, verify
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
+from recsys.tasks.lifecycle import export_run, run_experiment
 
 RECOMMENDER = Path("exported/demo-recommender")
 FORECASTER = Path("exported/demo-forecaster")

@@ -4,9 +4,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from recsys.arguments import parse_arguments, setting
 from recsys.errors import ConfigError, UserError
-from recsys.experiment import export_run
-from recsys.inference.arguments import parse_arguments, setting
+from recsys.tasks.lifecycle import export_run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import sys
 
-from recsys.inference.command_line import forecast_command
+from recsys.inference.commands import forecast_command
 
 if __name__ == "__main__":
     sys.exit(forecast_command(sys.argv[1:], "python scripts/forecast.py"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from recsys.inference.command_line import recommend_command
+from recsys.inference.commands import recommend_command
 
 if __name__ == "__main__":
     sys.exit(recommend_command(sys.argv[1:], "python scripts/recommend.py"))

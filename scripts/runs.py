@@ -2,7 +2,7 @@
 
 import sys
 
-from recsys.comparing.listing import runs_command
+from recsys.cli.runs import runs_command
 
 if __name__ == "__main__":
     sys.exit(runs_command(sys.argv[1:], "python scripts/runs.py"))

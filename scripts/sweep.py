@@ -11,7 +11,7 @@ best trial of all anew and tests it once.
 
 import sys
 
-from recsys.sweeps.command_line import sweep_command
+from recsys.cli.sweep import sweep_command
 
 if __name__ == "__main__":
     sys.exit(sweep_command(sys.argv[1:], "python scripts/sweep.py"))

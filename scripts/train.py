@@ -3,7 +3,7 @@
 python scripts/train.py [experiment=NAME] [data=… model=… loss=… evaluation=… key=value …]
 """
 
-from recsys.experiment import main
+from recsys.tasks.lifecycle import main
 
 if __name__ == "__main__":
     main()

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import torch
 
-from recsys.composition import compose
+from recsys.config.composition import compose
 from recsys.errors import ConfigError
-from recsys.experiment import main
+from recsys.tasks.lifecycle import main
 
 SMALL = [
     *["data=transactions", "model=popularity", "evaluation.min_buyers=1"],
@@ -147,7 +147,7 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
     [
         (["data._target_=os.system"], ["_target_=os.system is not allowed", "recsys."]),
         (["model._target_=recsys.nowhere.Model"], ["_target_=recsys.nowhere.Model does not exist"]),
-        (["+model.depth=3"], ["recsys.models.popularity.Popularity", "'depth'"]),
+        (["+model.depth=3"], ["recsys.models.recommenders.popularity.Popularity", "'depth'"]),
         (
             ["model=mf", "loss.name=hinge"],
             ["loss.name='hinge' is unknown", "sampled_softmax", "full_softmax"],

@@ -7,7 +7,8 @@ SLOW = "pytorch_lightning torchmetrics onnx onnxscript statsforecast tensorboard
 
 def test_a_model_that_is_fitted_at_once_waits_for_no_training_framework():
     program = (
-        "import sys, recsys.experiment, recsys.models.ease, recsys.data.datasets\n"
+        "import sys, recsys.tasks.lifecycle, recsys.models.recommenders.ease\n"
+        "import recsys.data.sources.transactions\n"
         f"print([name for name in '{SLOW}'.split() if name in sys.modules])"
     )
     found = subprocess.run(

@@ -14,9 +14,9 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.data.ids import Vocabulary
-from recsys.data.keys import distinct_keys, present_codes, run_starts, stable_order
+from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
 from recsys.data.ragged import Ragged
-from recsys.data.splits import Phase
+from recsys.data.splits.purchases import Phase
 from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
@@ -121,7 +121,7 @@ class PhaseData:
             vocabulary.
         candidates: published or sampled lists, or None.
         counts: what was kept and what left, for the report.
-        folded: what users are asked with, where that is not the fitted part; None else.
+        fold_in: what users are asked with, where that is not the fitted part; None else.
     """
 
     name: str
@@ -130,12 +130,12 @@ class PhaseData:
     truth: Ragged
     candidates: Candidates | None
     counts: dict[str, int]
-    folded: Interactions | None = None
+    fold_in: Interactions | None = None
 
     @property
     def histories(self) -> Interactions:
         """What each user bought before being asked."""
-        return self.interactions if self.folded is None else self.folded
+        return self.interactions if self.fold_in is None else self.fold_in
 
     @cached_property
     def ages(self) -> Tensor | None:
@@ -146,7 +146,7 @@ class PhaseData:
         day = self.histories.day
         if day is None:
             return None
-        if self.folded is None:
+        if self.fold_in is None:
             return (day.max() - day).float()
         lengths, end = self.histories.history.lengths(), self.histories.history.indptr[1:]
         some = lengths > 0
@@ -192,10 +192,10 @@ def index_phase(
     counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
     users = present_codes(transactions.user[rows], len(transactions.user_ids))
     items = present_codes(transactions.item[rows], len(transactions.item_ids))
-    num_fitted, folded = len(users), rows[:0]
-    if phase.folded is not None:
-        folded = phase.folded[np.isin(transactions.item[phase.folded], items)]
-        users = present_codes(np.r_[users, transactions.user[folded]], len(transactions.user_ids))
+    num_fitted, fold_in = len(users), rows[:0]
+    if phase.fold_in is not None:
+        fold_in = phase.fold_in[np.isin(transactions.item[phase.fold_in], items)]
+        users = present_codes(np.r_[users, transactions.user[fold_in]], len(transactions.user_ids))
     in_test = transactions.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
@@ -208,12 +208,12 @@ def index_phase(
     )
     interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
     histories = None
-    if phase.folded is not None:
-        counts["folded_rows"] = len(phase.folded)
-        counts["folded_rows_of_unknown_items"] = len(phase.folded) - len(folded)
+    if phase.fold_in is not None:
+        counts["fold_in_rows"] = len(phase.fold_in)
+        counts["fold_in_rows_of_unknown_items"] = len(phase.fold_in) - len(fold_in)
         counts["users_not_fitted"] = len(users) - num_fitted
         # in phase "known" they are fitted too
-        read = distinct_keys(np.r_[rows, folded])
+        read = distinct_keys(np.r_[rows, fold_in])
         histories = _events(transactions, read, to_user, to_item, len(users), len(items))
     truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None

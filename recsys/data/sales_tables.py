@@ -12,7 +12,7 @@ import pyarrow as pa
 from recsys.data.ids import encode_ids
 from recsys.data.panel import SalesPanel, complete_panel, step_seconds, with_covariates
 from recsys.data.report import PanelReport, RowFilter
-from recsys.data.sales import clock_changes, wall_clock
+from recsys.data.resampling import clock_changes, wall_clock
 from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
 from recsys.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.keys import distinct_keys, present_codes
+from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, RowFilter
 from recsys.data.tables import (
     parse_timestamps,

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import TrainingError
 from recsys.metrics.forecast import (
@@ -27,7 +27,7 @@ from recsys.metrics.forecast import (
     segment_sums,
 )
 from recsys.models.forecaster import Forecaster
-from recsys.models.statistical import Statistical
+from recsys.models.forecasters.statistical import StatsForecastModel
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SLICES = ("intermittent", "short", "new")
@@ -41,7 +41,7 @@ BLOCK = 8_192
 
 @torch.inference_mode()
 def forecast_phase(
-    model: Forecaster | Statistical,
+    model: Forecaster | StatsForecastModel,
     panel: SalesPanel,
     phase: ForecastPhase,
     *,
@@ -64,7 +64,7 @@ def forecast_phase(
     Raises:
         TrainingError: a network answers with what is no number.
     """
-    if isinstance(model, Statistical):
+    if isinstance(model, StatsForecastModel):
         return model.forecast(panel, phase, quantiles)
     assert isinstance(model, nn.Module)
     assert model.horizon == phase.horizon

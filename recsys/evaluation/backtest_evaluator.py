@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.data.loaders import Share
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.shards import Shard
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import DataError
 from recsys.metrics.forecast import ForecastMetrics, Scale, recent_sales, seasonal_scale
@@ -21,9 +21,9 @@ from recsys.metrics.forecast import ForecastMetrics, Scale, recent_sales, season
 class OriginBlocks:
     """Questions 0 … M - 1 in blocks on the device; every process takes every n-th block."""
 
-    def __init__(self, size: int, block: int, device: torch.device, share: Share) -> None:
+    def __init__(self, size: int, block: int, device: torch.device, shard: Shard) -> None:
         self._blocks = torch.arange(size, device=device).split(block)[
-            share.rank :: share.world_size
+            shard.rank :: shard.world_size
         ]
 
     def __len__(self) -> int:
@@ -75,9 +75,9 @@ class BacktestEvaluator:
         self._horizon, self._block, self._device = phase.horizon, block, device
         self._metrics = ForecastMetrics(quantiles, len(phase.origin)).to(device)
 
-    def blocks(self, model: nn.Module, share: Share) -> OriginBlocks:
+    def blocks(self, model: nn.Module, shard: Shard) -> OriginBlocks:
         """What a process asks."""
-        return OriginBlocks(len(self._series), self._block, self._device, share)
+        return OriginBlocks(len(self._series), self._block, self._device, shard)
 
     def reset(self) -> None:
         """Forgets all answers."""

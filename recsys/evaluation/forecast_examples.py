@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.evaluation.backtest import QUANTILES, judge
 
 KINDS = ("best", "median", "worst")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
-from recsys.data.loaders import ALONE, Share
 from recsys.data.ragged import Ragged
+from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError
 from recsys.metrics.ranking import (
     RankingMetrics,
@@ -79,14 +79,14 @@ class UserBlocks:
 
     users: Tensor
     block_size: int
-    share: Share = ALONE
+    shard: Shard = ALONE
 
     def __len__(self) -> int:
-        own = len(self.users[self.share.rank :: self.share.world_size])
+        own = len(self.users[self.shard.rank :: self.shard.world_size])
         return -(-own // self.block_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        own = self.users[self.share.rank :: self.share.world_size]
+        own = self.users[self.shard.rank :: self.shard.world_size]
         yield from torch.split(own, self.block_size) if len(own) else ()
 
 
@@ -163,7 +163,7 @@ class RankingEvaluator:
         }
         self._per_user: list[pd.DataFrame] = []
 
-    def blocks(self, model: Recommender, share: Share = ALONE) -> UserBlocks:
+    def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:
         """Users to ask about, as many at once as the memory budget allows for this model."""
         asked = self._truth.lengths() > 0
         if self._candidates is not None:
@@ -172,7 +172,7 @@ class RankingEvaluator:
         # model's own
         pair_bytes = 4 * (model.floats_per_pair + 4)
         size = max(1, self._bytes // (pair_bytes * self._num_items))
-        return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), share)
+        return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), shard)
 
     def has_questions(self, view: str) -> bool:
         """True where the view has a truth, so that `compute` can say something."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import ExportError
-from recsys.export.assembly import ONNXRUNTIME_MIN_VERSION, GraphValue
-from recsys.export.tracing import IR_VERSION, OPSET
+from recsys.export.onnx.assembly import ONNXRUNTIME_MIN_VERSION, GraphValue
+from recsys.export.onnx.tracing import IR_VERSION, OPSET
 
 
 def manifest_content(

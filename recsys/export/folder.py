@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recsys.bundle.manifest import MANIFEST
 from recsys.errors import ExportError
-from recsys.inference.manifest import MANIFEST
 
 
 def write_json(path: Path, content: object) -> None:

@@ -2,6 +2,6 @@
 
 import sys
 
-from recsys.inference.command_line import main
+from recsys.inference.commands import main
 
 sys.exit(main(sys.argv[1:]))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.bundle.manifest import GRAPH, check_files, read_manifest
 from recsys.errors import BundleError
-from recsys.inference.manifest import GRAPH, check_files, read_manifest
 
 # Set before the import: on Linux the runtime else writes a device id below ~/.cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

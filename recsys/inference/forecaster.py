@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recsys.bundle.ragged import as_list, as_strings
 from recsys.inference.bundle import open_bundle
-from recsys.inference.ragged import as_list, as_strings
 
 # Steps of all series of a block, history and horizon: small enough for what a network of 64 units
 # makes of them to stay near the cores.

@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.errors import BundleError
-from recsys.inference.bundle import open_bundle
-from recsys.inference.ragged import (
+from recsys.bundle.ragged import (
     Ragged,
     RaggedSource,
     as_days,
@@ -26,7 +24,9 @@ from recsys.inference.ragged import (
     as_strings,
     join,
 )
-from recsys.inference.seen import SEEN, Seen, SeenRows
+from recsys.bundle.seen import SEEN, Seen, SeenRows
+from recsys.errors import BundleError
+from recsys.inference.bundle import open_bundle
 
 ITEM_NAMES = "items.json"
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.bundle.agreement import check_same_forecast, check_same_ranking
 from recsys.errors import BundleError
-from recsys.inference.agreement import check_same_forecast, check_same_ranking
 from recsys.inference.bundle import Bundle, open_bundle
 
 SAMPLES = "samples.json"

@@ -41,7 +41,7 @@ class Recommender(Protocol):
     """A network, or a fitted table, that scores items; a higher score is recommended first.
 
     One that reads the age of purchases has the attribute `reads_age`, which is True; one that is
-    trained by losses of its own names them in `learns_with`.
+    trained by losses of its own names them in `supported_losses`.
 
     Attributes:
         num_users, num_items: size of the vocabularies.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from recsys.reports.labels import METRICS, STEPS, per_step
 from recsys.reports.leaderboard import cutoff, forecast_leaderboard, leaderboard, shown_coverage
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from recsys.reports.ranking import customers_section, leaderboard_section, popul
 from recsys.reports.record import data_section, repeat_section, training_section
 from recsys.reports.series import series_section, slices_section
 from recsys.reports.verdict import caution, verdict
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
 
 SECTIONS: tuple[Callable[[RankingFacts], Section | None], ...] = (
     leaderboard_section,

@@ -9,20 +9,20 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from recsys.composition import closest, instantiate, takes
-from recsys.data.origins import ForecastPhase
+from recsys.config.composition import closest, instantiate, takes
 from recsys.data.panel import SalesPanel
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.transactions import fingerprint
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError
 from recsys.evaluation.backtest import BacktestResult, forecast_phase, forecast_table, judge
 from recsys.evaluation.forecast_examples import example_series
 from recsys.export import SampleWindows, write_forecaster_bundle
-from recsys.models.statistical import Statistical
+from recsys.models.forecasters.statistical import StatsForecastModel
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.html import write_report
 from recsys.reports.labels import unit_of
-from recsys.runs import RunFolder, record
+from recsys.runs.folder import RunFolder, record
 from recsys.tasks.setup import (
     add_seconds,
     evaluation_device,
@@ -130,7 +130,7 @@ def load_forecaster(run: RunFolder) -> nn.Module:
 
 
 def export_forecaster(run: RunFolder, bundle: Path) -> Path:
-    """Exports the model of a finished run; see `recsys.experiment.export_run`."""
+    """Exports the model of a finished run; see `recsys.tasks.lifecycle.export_run`."""
     model, data = load_forecaster(run), run.read_json("data_report.json")
     return write_forecaster_bundle(
         bundle,
@@ -179,7 +179,7 @@ def _fit(
     seed, train = config["seed"], config["train"]
     seed_everything(seed)
     model = _build(config, len(panel), len(panel.covariate_names), panel.step_seconds)
-    if isinstance(model, Statistical):
+    if isinstance(model, StatsForecastModel):
         return model, None
     if "units" not in config["loss"]:
         raise ConfigError(
@@ -256,7 +256,7 @@ def _judge_tests(
     run.write_json("examples.json", examples)
 
 
-def _baseline(name: str) -> Statistical:
+def _baseline(name: str) -> StatsForecastModel:
     settings = model_settings()
     known = [stem for stem, plain in settings.items() if takes(plain, "season_length")]
     if name not in known:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import yaml
 
-from recsys.composition import CONF, instantiate
+from recsys.config.composition import CONF, instantiate
 from recsys.errors import ConfigError
 from recsys.reports.console import say
-from recsys.runs import RunFolder, for_others
+from recsys.runs.folder import RunFolder, for_others
 from recsys.tracking.sending import is_tracker
 from recsys.training.optimization import Optimization
 

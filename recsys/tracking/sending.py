@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from recsys.comparing.reading import flat
-from recsys.composition import instantiate
+from recsys.comparison.reading import flat
+from recsys.config.composition import instantiate
 from recsys.errors import ConfigError
 from recsys.reports.console import say
 from recsys.reports.facts import read_curves
-from recsys.runs import RunFolder, for_others
+from recsys.runs.folder import RunFolder, for_others
 
 # what a run leaves that people look at, beside its numbers
 ARTEFACTS = ("report.html", "metrics.json", "data_report.json")

@@ -9,8 +9,8 @@ import torch
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError
 from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.training.fit import FitResult, Validation, fit_module

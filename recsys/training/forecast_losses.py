@@ -6,7 +6,7 @@ Axes: B windows, T steps of history, H steps of the horizon, Q quantiles.
 import torch
 from torch import Tensor
 
-from recsys.models.lstm import STUDENT_T_FREEDOM
+from recsys.models.forecasters.lstm import STUDENT_T_FREEDOM
 
 # a window that repeats its last season exactly does not weigh without end
 SMALLEST_SEASONAL_SHARE = 0.05

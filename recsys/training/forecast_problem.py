@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.loaders import Share
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
-from recsys.data.windows import Window, WindowBatches
+from recsys.data.shards import Shard
+from recsys.data.splits.rolling_origin import ForecastPhase
+from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.models.forecaster import Forecaster
+from recsys.training.batches.windows import WindowBatches
 from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
 from recsys.training.optimization import require_numbers
 
@@ -30,7 +31,7 @@ class ForecastObjective:
         batches: of an epoch.
         min_history: steps before an origin at least, where a series is long enough; None: two
             seasons.
-        evenness: 1: every series is drawn as often; 0: every origin is.
+        series_balance: 1: every series is drawn as often; 0: every origin is.
         units: of `recsys.training.forecast_losses.window_weight`, for "quantile".
     """
 
@@ -38,12 +39,15 @@ class ForecastObjective:
     batch_size: int = 128
     batches: int = 100
     min_history: int | None = None
-    evenness: float = 1.0
+    series_balance: float = 1.0
     units: dict[str, float] = field(default_factory=lambda: {"seasonal": 1.0, "level": 1.0})
 
     def __post_init__(self) -> None:
         require_numbers(
-            "loss", batch_size=self.batch_size, batches=self.batches, evenness=self.evenness
+            "loss",
+            batch_size=self.batch_size,
+            batches=self.batches,
+            series_balance=self.series_balance,
         )
         require_numbers("loss.units", **self.units)
         if self.name not in ("quantile", "student_t"):
@@ -53,8 +57,8 @@ class ForecastObjective:
                 f"loss.batch_size={self.batch_size}, loss.batches={self.batches}: both have to be"
                 " at least 1"
             )
-        if not 0 <= self.evenness <= 1:
-            raise ConfigError(f"loss.evenness={self.evenness}: it lies between 0 and 1")
+        if not 0 <= self.series_balance <= 1:
+            raise ConfigError(f"loss.series_balance={self.series_balance}: it lies between 0 and 1")
         if unknown := sorted(set(self.units) - set(UNITS)):
             raise ConfigError(f"loss.units.{unknown[0]} is unknown; choose from {', '.join(UNITS)}")
         if not sum(self.units.values()) > 0:
@@ -94,7 +98,7 @@ class ForecastProblem:
         self._seasonality, self._seed = seasonality, seed
 
     def batches(
-        self, device: torch.device, epoch: Callable[[], int], share: Share
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
     ) -> WindowBatches:
         """Windows of the fitted part."""
         objective = self._objective
@@ -107,11 +111,11 @@ class ForecastProblem:
             min_history=2 * self._seasonality if least is None else least,
             batch_size=objective.batch_size,
             num_batches=objective.batches,
-            evenness=objective.evenness,
+            series_balance=objective.series_balance,
             seed=self._seed,
             device=device,
             epoch=epoch,
-            share=share,
+            shard=shard,
         )
 
     def loss(self, model: Any, batch: tuple[Window, Tensor]) -> tuple[Tensor, int]:

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys.data.interactions import Interactions
-from recsys.data.loaders import Share
-from recsys.data.sequence_batches import SequenceBatch, SequenceBatches
+from recsys.data.shards import Shard
 from recsys.errors import ConfigError
+from recsys.training.batches.sequences import SequenceBatch, SequenceBatches
 from recsys.training.losses import sampled_softmax
 
 
@@ -79,7 +79,7 @@ class NextItemProblem:
         self._max_length, self._seed = max_length, seed
 
     def batches(
-        self, device: torch.device, epoch: Callable[[], int], share: Share
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
     ) -> SequenceBatches:
         """Batches of stretches."""
         return SequenceBatches(
@@ -90,7 +90,7 @@ class NextItemProblem:
             seed=self._seed,
             device=device,
             epoch=epoch,
-            share=share,
+            shard=shard,
         )
 
     def loss(self, model: LearnsFromSequences, batch: SequenceBatch) -> tuple[Tensor, int]:

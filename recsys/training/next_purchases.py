@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from recsys.data.history_batches import HistoryBatch, HistoryBatches, LearningStep
 from recsys.data.interactions import Interactions
-from recsys.data.loaders import Share
+from recsys.data.shards import Shard
 from recsys.errors import ConfigError
 from recsys.models.recommender import Query
+from recsys.training.batches.histories import HistoryBatch, HistoryBatches, LearningStep
 from recsys.training.losses import full_bce, full_softmax, recency_weight
 from recsys.training.optimization import require_numbers
 
@@ -75,7 +75,7 @@ class NextPurchasesProblem:
         self._interactions, self._objective, self._seed = interactions, objective, seed
 
     def batches(
-        self, device: torch.device, epoch: Callable[[], int], share: Share
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
     ) -> HistoryBatches:
         """Batches of users."""
         half_life, weight = self._objective.half_life_days, None
@@ -90,7 +90,7 @@ class NextPurchasesProblem:
             seed=self._seed,
             device=device,
             epoch=epoch,
-            share=share,
+            shard=shard,
             weight=weight,
         )
 

@@ -31,7 +31,7 @@ def problem_of(
     Raises:
         ConfigError: the loss does not train this model, or not as it is set.
     """
-    suited = getattr(model, "learns_with", (*PAIR_LOSSES, *USER_LOSSES))
+    suited = getattr(model, "supported_losses", (*PAIR_LOSSES, *USER_LOSSES))
     if objective.name not in suited:
         raise ConfigError(
             f"loss={objective.name} does not train {type(model).__name__}; choose"
@@ -41,7 +41,7 @@ def problem_of(
         return NextPurchasesProblem(interactions, objective, seed)
     if isinstance(objective, NextItem):
         return NextItemProblem(interactions, objective, model.max_length, seed)
-    if objective.regularization and not hasattr(model, "squared_lengths"):
+    if objective.regularization and not hasattr(model, "squared_norms"):
         raise ConfigError(
             f"loss.regularization={objective.regularization:g} is for models with factors of users"
             f" and items, and {type(model).__name__} has none of these: set it to 0"

@@ -104,7 +104,7 @@ class Optimization:
         steps_an_epoch: int,
         device: torch.device,
         row_wise: Iterable[nn.Parameter] = (),
-        undecayed: Iterable[nn.Parameter] = (),
+        no_weight_decay: Iterable[nn.Parameter] = (),
     ) -> Any:
         """What Lightning's `configure_optimizers` returns; fused where the device has it.
 
@@ -113,11 +113,11 @@ class Optimization:
             steps_an_epoch: batches.
             device: where they are.
             row_wise: those of which only touched rows move.
-            undecayed: matrices that do not decay either.
+            no_weight_decay: matrices that do not decay either.
         """
         trained = [p for p in parameters if p.requires_grad]
         by_row = {id(p) for p in row_wise}
-        spared = {id(p) for p in undecayed} | {id(p) for p in trained if p.ndim <= 1}
+        spared = {id(p) for p in no_weight_decay} | {id(p) for p in trained if p.ndim <= 1}
         decayed = [p for p in trained if id(p) not in by_row | spared]
         groups: list[dict[str, Any]] = [
             {"params": decayed, "weight_decay": self.weight_decay},

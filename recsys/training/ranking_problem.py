@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.loaders import PairBatch, PairBatches, Share, UserBatch, UserBatches
+from recsys.data.shards import Shard
 from recsys.errors import ConfigError
 from recsys.models.recommender import Query
+from recsys.training.batches.pairs import PairBatch, PairBatches
+from recsys.training.batches.users import UserBatch, UserBatches
 from recsys.training.losses import (
     PAIR_LOSSES,
     USER_LOSSES,
@@ -131,7 +133,7 @@ class RankingProblem:
         self._interactions, self._objective, self._seed = interactions, objective, seed
 
     def batches(
-        self, device: torch.device, epoch: Callable[[], int], share: Share
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
     ) -> PairBatches | UserBatches:
         """Batches of pairs, or of users where the loss is one of users."""
         options: dict[str, Any] = {
@@ -139,7 +141,7 @@ class RankingProblem:
             "seed": self._seed,
             "device": device,
             "epoch": epoch,
-            "share": share,
+            "shard": shard,
             "weight": self._weight(),
         }
         if self._objective.regularization:
@@ -184,7 +186,7 @@ class RankingProblem:
 
     def _penalty(self, model: Any, batch: UserBatch) -> Tensor:
         """Of the batch's users and its share of the items, a purchase of the batch; a scalar."""
-        of_users, of_items = model.squared_lengths(batch.user)  # (B,), (I,)
+        of_users, of_items = model.squared_norms(batch.user)  # (B,), (I,)
         share = len(batch.user) / len(self._user_scale)
         total = (self._user_scale[batch.user] * of_users).sum()
         total = total + share * (self._item_scale * of_items).sum()

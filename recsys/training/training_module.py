@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from recsys.data.loaders import Share, epoch_generator
+from recsys.data.shards import Shard, epoch_generator
 from recsys.training.loss_watch import LossWatch
 from recsys.training.optimization import Optimization
 
@@ -16,7 +16,7 @@ class Problem(Protocol):
     """What a model learns from: data and an objective."""
 
     def batches(
-        self, device: torch.device, epoch: Callable[[], int], share: Share
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
     ) -> Iterable[Any]:
         """Batches of an epoch, with a length, drawn on the device for the process of `share`."""
         ...
@@ -29,7 +29,7 @@ class Problem(Protocol):
 class Evaluator(Protocol):
     """Judges a model block by block, over all processes."""
 
-    def blocks(self, model: Any, share: Share) -> Iterable[Tensor]:
+    def blocks(self, model: Any, shard: Shard) -> Iterable[Tensor]:
         """Blocks of questions, with a length, for the process of `share`."""
         ...
 
@@ -80,13 +80,13 @@ class TrainingModule(pl.LightningModule):
         """Batches of the whole training part, on the device of the model."""
         if self._batches is None:
             self._batches = self._problem.batches(
-                self.device, lambda: self.current_epoch, self._share()
+                self.device, lambda: self.current_epoch, self._shard()
             )
         return self._batches
 
     def val_dataloader(self) -> Any:
         """Blocks of questions."""
-        return () if self._evaluator is None else self._evaluator.blocks(self.model, self._share())
+        return () if self._evaluator is None else self._evaluator.blocks(self.model, self._shard())
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of a batch, a scalar."""
@@ -98,7 +98,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seeds dropout by (seed, epoch, process), so that a resumed epoch repeats it."""
         generator = epoch_generator(
-            self._seed, self.current_epoch, self._share().rank, torch.device("cpu")
+            self._seed, self.current_epoch, self._shard().rank, torch.device("cpu")
         )
         torch.manual_seed(generator.initial_seed())
         self._loss.start(self.device)
@@ -151,9 +151,11 @@ class TrainingModule(pl.LightningModule):
         )
         row_wise = [self.model.get_parameter(name) for name in self._row_wise]
         steps = len(self.train_dataloader())
-        undecayed: Iterable[nn.Parameter] = getattr(self.model, "undecayed", tuple)()
+        no_weight_decay: Iterable[nn.Parameter] = getattr(self.model, "no_weight_decay", tuple)()
         parameters = self.parameters()
-        return self._optimization.configure(parameters, steps, self.device, row_wise, undecayed)
+        return self._optimization.configure(
+            parameters, steps, self.device, row_wise, no_weight_decay
+        )
 
     def _backward_once(self) -> None:
         """The gradients of the first batch, without a trace in the random numbers to come."""
@@ -162,5 +164,5 @@ class TrainingModule(pl.LightningModule):
             loss, _ = self._problem.loss(self.model, next(iter(self.train_dataloader())))
             loss.backward()
 
-    def _share(self) -> Share:
-        return Share(self.global_rank, self.trainer.world_size)
+    def _shard(self) -> Shard:
+        return Shard(self.global_rank, self.trainer.world_size)

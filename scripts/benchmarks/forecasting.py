@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from recsys.data.origins import ForecastPhase
+from recsys.arguments import setting
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
-from recsys.inference.arguments import setting
-from recsys.models.lstm import LSTMForecaster
+from recsys.data.splits.rolling_origin import ForecastPhase
+from recsys.models.forecasters.lstm import LSTMForecaster
 from recsys.training.fit_forecaster import fit_forecaster
 from recsys.training.forecast_losses import quantile_loss
 from recsys.training.forecast_problem import ForecastObjective

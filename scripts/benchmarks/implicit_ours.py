@@ -16,8 +16,8 @@ from benchmarks.prepared import phase_of
 from benchmarks.split import PairSplit
 from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
-from recsys.models.ials import IALS
-from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.recommenders.ials import IALS
+from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.optimization import Optimization
 from recsys.training.ranking_problem import Objective

@@ -14,7 +14,7 @@ from benchmarks.beside_recbole import NeuMFSettings, beside_recbole
 from benchmarks.environments import FOLDER, PEERS, chosen, python_of
 from benchmarks.prepared import asked_phase, pairs_of, phase_of
 from benchmarks.rounds import Setup
-from recsys.inference.arguments import setting
+from recsys.arguments import setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.split import PairSplit
-from recsys.data.datasets import movielens_100k, presplit
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.ragged import Ragged
-from recsys.data.splits import LeaveLastOut, Presplit, Split
+from recsys.data.sources.transactions import movielens_100k, presplit
+from recsys.data.splits.purchases import LeaveLastOut, Presplit, Split
 from recsys.data.transactions import Transactions
 
 SEED = 1

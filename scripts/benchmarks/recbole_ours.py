@@ -12,7 +12,7 @@ from benchmarks.split import PairSplit
 from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import evaluate
-from recsys.models.neumf import NeuMF
+from recsys.models.recommenders.neumf import NeuMF
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.optimization import Optimization
 from recsys.training.ranking_problem import Objective

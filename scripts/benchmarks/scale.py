@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.generated import write_transactions
-from recsys.data.datasets import transactions
+from recsys.arguments import setting
 from recsys.data.interactions import PhaseData, index_phase
-from recsys.data.splits import GlobalTime
+from recsys.data.sources.transactions import transactions
+from recsys.data.splits.purchases import GlobalTime
 from recsys.errors import TrainingError
 from recsys.evaluation.ranking import evaluate
-from recsys.inference.arguments import setting
-from recsys.models.matrix_factorization import MatrixFactorization
+from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.optimization import Optimization
 from recsys.training.ranking_problem import Objective

@@ -12,13 +12,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from recsys.arguments import setting
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData
-from recsys.data.loaders import PairBatches, Share
 from recsys.data.ragged import Ragged
-from recsys.inference.arguments import setting
-from recsys.models.neumf import NeuMF
+from recsys.data.shards import Shard
 from recsys.models.recommender import Query
+from recsys.models.recommenders.neumf import NeuMF
+from recsys.training.batches.pairs import PairBatches
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import bce
 from recsys.training.optimization import Optimization
@@ -87,7 +88,7 @@ def _bare_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
         seed=1,
         device=torch.device("cpu"),
         epoch=lambda: 0,
-        share=Share(),
+        shard=Shard(),
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.001, fused=True)
     model.train()

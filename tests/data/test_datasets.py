@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.data.datasets import movielens_100k, online_retail, transactions
+from recsys.data.sources.transactions import movielens_100k, online_retail, transactions
 from recsys.data.transactions import Transactions
 from recsys.errors import DataError
 

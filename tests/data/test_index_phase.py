@@ -11,7 +11,7 @@ import torch
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.ragged import Ragged
 from recsys.data.report import DataReport
-from recsys.data.splits import FitOnEverything, GlobalTime, Phase, Presplit
+from recsys.data.splits.purchases import FitOnEverything, GlobalTime, Phase, Presplit
 from recsys.data.transactions import (
     CandidateTable,
     Cleaning,
@@ -19,7 +19,7 @@ from recsys.data.transactions import (
     clean_transactions,
 )
 from recsys.errors import ConfigError, DataError
-from recsys.models.popularity import Popularity
+from recsys.models.recommenders.popularity import Popularity
 
 Purchases = Callable[..., Transactions]
 Row = tuple[str, ...]

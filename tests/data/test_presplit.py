@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.data.datasets import presplit
 from recsys.data.interactions import index_phase
-from recsys.data.splits import Presplit
+from recsys.data.sources.transactions import presplit
+from recsys.data.splits.purchases import Presplit
 from recsys.data.transactions import Transactions
 from recsys.errors import DataError
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.data import promotions
 from recsys.data.panel import SalesPanel
-from recsys.data.promotions import COVARIATES, PLACES, PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.report import PanelReport
+from recsys.data.sources import promotions
+from recsys.data.sources.promotions import COVARIATES, PLACES, PRODUCT_COLUMNS, covariates_ahead
 from recsys.errors import ConfigError
 
 DAY = 86_400

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.data import tables
-from recsys.data.datasets import transactions
+from recsys.data.sources.transactions import transactions
 from recsys.data.tables import read_table
 from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError

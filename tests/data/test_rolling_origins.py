@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.data.origins import ForecastPhase, RollingOrigin, ShipForecaster
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import FitAll, ForecastPhase, RollingOrigin
 from recsys.errors import ConfigError, DataError
 
 DAY = 86_400
@@ -88,7 +88,7 @@ def test_steps_with_covariates_only_are_no_part_of_the_test() -> None:
     for align in ("calendar", "end"):
         phases = cut(panel, horizon=2, align=align)
         assert origins(phases) == {"val": [[6]], "test-1": [[8]]}
-    assert ShipForecaster(2)(panel, seed=1)[0].fit_until.tolist() == [10]
+    assert FitAll(2)(panel, seed=1)[0].fit_until.tolist() == [10]
 
 
 def test_series_is_asked_only_when_it_has_begun() -> None:
@@ -262,13 +262,13 @@ def test_series_may_not_end_before_a_forecast_of_it_does() -> None:
 
 def test_shipped_model_reads_everything_and_is_asked_nothing() -> None:
     panel = panel_of((0, [1] * 20), (0, [1] * 3))
-    (phase,) = ShipForecaster(horizon=4, min_steps=5)(panel, seed=1)
+    (phase,) = FitAll(horizon=4, min_steps=5)(panel, seed=1)
     assert (phase.name, phase.horizon) == ("ship", 4)
     assert phase.fit_until.tolist() == [20, 0]
     assert (phase.fit_until > 0).tolist() == [True, False]
     assert phase.origin.shape == (0, 2)
     assert panel.report.phases["ship"] == {"series_fitted": 1, "steps_fitted": 20}
     with pytest.raises(DataError, match="has 20 steps, fewer than evaluation.split.min_steps=21"):
-        ShipForecaster(4, 21)(panel, seed=1)
+        FitAll(4, 21)(panel, seed=1)
     with pytest.raises(ConfigError, match=r"split\.horizon=0"):
-        ShipForecaster(0)
+        FitAll(0)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.data import promotions
 from recsys.data.panel import SalesPanel
-from recsys.data.sales_datasets import (
+from recsys.data.sources import promotions
+from recsys.data.sources.sales import (
     complete_journey_sales,
     m4_hourly,
     online_retail_sales,

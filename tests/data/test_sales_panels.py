@@ -10,7 +10,7 @@ import pytest
 
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
-from recsys.data.sales import Resampling, panel_from_transactions
+from recsys.data.resampling import Resampling, panel_from_transactions
 from recsys.data.sales_tables import SalesTable, panel_from_sales
 from recsys.errors import ConfigError, DataError
 

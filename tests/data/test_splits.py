@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.data.splits import FitOnEverything, GlobalTime, LeaveLastOut, Phase, Presplit
+from recsys.data.splits.purchases import FitOnEverything, GlobalTime, LeaveLastOut, Phase, Presplit
 from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 

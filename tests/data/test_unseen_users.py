@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recsys.data.interactions import index_phase
-from recsys.data.splits import Phase, UnseenUsers
+from recsys.data.splits.purchases import Phase, UnseenUsers
 from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError
 
@@ -50,24 +50,24 @@ def test_users_are_fitted_or_asked_and_never_both(read: Transactions) -> None:
 def test_the_first_purchases_are_read_and_the_last_asked_about(read: Transactions) -> None:
     time = read.timestamp
     assert time is not None
-    for phase in split(read, folded_share=0.7).values():
-        assert phase.folded is not None
+    for phase in split(read, fold_in_share=0.7).values():
+        assert phase.fold_in is not None
         for user in users(read, phase.truth):
-            folded, truth = (
-                time[rows[read.user[rows] == user]] for rows in (phase.folded, phase.truth)
+            fold_in, truth = (
+                time[rows[read.user[rows] == user]] for rows in (phase.fold_in, phase.truth)
             )
-            assert (len(folded), len(truth)) == (7, 3)
-            assert folded.max() < truth.min()
+            assert (len(fold_in), len(truth)) == (7, 3)
+            assert fold_in.max() < truth.min()
 
 
 def test_known_puts_the_same_questions_with_the_first_part_fitted(read: Transactions) -> None:
     phases = split(read)
     known, test = phases["known"], phases["test"]
-    assert known.folded is not None
-    assert test.folded is not None
+    assert known.fold_in is not None
+    assert test.fold_in is not None
     assert known.truth.tolist() == test.truth.tolist()
-    assert known.folded.tolist() == test.folded.tolist()
-    assert known.fit.tolist() == sorted([*test.fit, *test.folded])
+    assert known.fold_in.tolist() == test.fold_in.tolist()
+    assert known.fit.tolist() == sorted([*test.fit, *test.fold_in])
     assert list(split(read, known=False)) == ["val", "test"]
 
 
@@ -97,7 +97,7 @@ def test_what_is_read_is_not_learned_from(read: Transactions) -> None:
     assert known.interactions.history.lengths()[asked].tolist() == [8] * 4
     assert test.counts["users_not_fitted"] == 4
     assert known.counts["users_not_fitted"] == 0
-    assert test.counts["folded_rows"] == 32
+    assert test.counts["fold_in_rows"] == 32
     assert test.interactions.buyers.sum() == 16 * NUM_LINES
 
 
@@ -120,9 +120,9 @@ def test_folded_items_that_nobody_fitted_bought_are_counted(
 ) -> None:
     rows = [(user, item, "2024-01-01") for user in ("a", "b", "c") for item in ("x", "y")]
     table = purchases([*rows, ("d", "new", "2024-01-01"), ("d", "x", "2024-01-02")])
-    phase = Phase(np.arange(6), np.array([7]), folded=np.array([6]))
+    phase = Phase(np.arange(6), np.array([7]), fold_in=np.array([6]))
     data = index_phase(table, "test", phase)
-    assert data.counts["folded_rows_of_unknown_items"] == 1
+    assert data.counts["fold_in_rows_of_unknown_items"] == 1
     # nothing is left to ask with, and nobody else is there to know "d"
     assert data.vocabulary.user_ids.tolist() == ["a", "b", "c"]
     assert data.counts["truth_users_unknown"] == 1
@@ -136,8 +136,8 @@ def test_a_seed_draws_the_same_users_and_another_seed_others(read: Transactions)
 def test_without_timestamps_the_first_part_is_drawn(read: Transactions) -> None:
     timeless = replace(read, timestamp=None, day=None)
     phase = split(timeless)["test"]
-    assert phase.folded is not None
-    assert len(phase.folded) == 4 * len(phase.truth)
+    assert phase.fold_in is not None
+    assert len(phase.fold_in) == 4 * len(phase.truth)
     assert index_phase(timeless, "test", phase).ages is None
 
 
@@ -146,7 +146,7 @@ def test_a_user_with_one_purchase_is_not_asked(purchases: Callable[..., Transact
     assert not len(split(read)["test"].truth)
 
 
-@pytest.mark.parametrize("name", ["test_share", "validation_share", "folded_share"])
+@pytest.mark.parametrize("name", ["test_share", "validation_share", "fold_in_share"])
 @pytest.mark.parametrize("value", [0.0, 1.0, float("nan")])
 def test_impossible_shares_are_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"evaluation\.split\.{name}={value}: it has to be"):

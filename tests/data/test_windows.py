@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.data.loaders import Share
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
-from recsys.data.windows import PanelTensors, WindowBatches
+from recsys.data.shards import Shard
+from recsys.data.splits.rolling_origin import ForecastPhase
+from recsys.data.windows import PanelTensors
 from recsys.errors import DataError
+from recsys.training.batches.windows import WindowBatches
 
 DAY = 86_400
 
@@ -37,11 +38,11 @@ def batches(panel, until, horizon=3, **options):
         "min_history": 2,
         "batch_size": 16,
         "num_batches": 4,
-        "evenness": 1.0,
+        "series_balance": 1.0,
         "seed": 1,
         "device": torch.device("cpu"),
         "epoch": lambda: 0,
-        "share": Share(),
+        "shard": Shard(),
     }
     phase = ForecastPhase("val", np.array(until), origin, horizon)
     return WindowBatches(panel, phase, **settings | options)
@@ -103,11 +104,16 @@ def test_a_series_shorter_than_a_horizon_is_asked_for_what_it_has():
 def test_long_series_do_not_drown_short_ones_unless_asked_to():
     panel = panel_of(1000, 10)
     shares = {}
-    for evenness in (1.0, 0.0):
+    for series_balance in (1.0, 0.0):
         drawn = torch.cat(
-            [w.series for w, _ in batches(panel, [1000, 10], evenness=evenness, num_batches=100)]
+            [
+                w.series
+                for w, _ in batches(
+                    panel, [1000, 10], series_balance=series_balance, num_batches=100
+                )
+            ]
         )
-        shares[evenness] = (drawn == 1).float().mean().item()
+        shares[series_balance] = (drawn == 1).float().mean().item()
     assert shares[1.0] == pytest.approx(0.5, abs=0.05)
     assert shares[0.0] == pytest.approx(6 / (996 + 6), abs=0.01)
 
@@ -121,13 +127,13 @@ def test_series_left_out_are_never_drawn():
 def test_an_epoch_repeats_itself_and_differs_from_the_next_and_from_another_process():
     panel = panel_of(50)
 
-    def drawn(epoch, share=None):
-        loader = batches(panel, [50], epoch=lambda: epoch, share=share or Share())
+    def drawn(epoch, shard=None):
+        loader = batches(panel, [50], epoch=lambda: epoch, shard=shard or Shard())
         return torch.cat([target for _, target in loader])
 
     assert torch.equal(drawn(0), drawn(0))
     assert not torch.equal(drawn(0), drawn(1))
-    half = drawn(0, Share(1, 2))
+    half = drawn(0, Shard(1, 2))
     assert len(half) == len(drawn(0)) // 2
     assert not torch.equal(half, drawn(0)[: len(half)])
 

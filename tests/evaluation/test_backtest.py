@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import TrainingError
 from recsys.evaluation import backtest
 from recsys.evaluation.backtest import forecast_phase, forecast_table, judge
 from recsys.models.forecaster import Window
-from recsys.models.statistical import Statistical
+from recsys.models.forecasters.statistical import StatsForecastModel
 
 POINT = (0.5,)
 THREE = (0.1, 0.5, 0.9)
@@ -91,7 +91,7 @@ def test_statistical_method_is_asked_as_it_is(
     tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path))
-    forecast = forecast_phase(Statistical("Naive"), PANEL, PHASE, quantiles=THREE)
+    forecast = forecast_phase(StatsForecastModel("Naive"), PANEL, PHASE, quantiles=THREE)
     assert forecast.shape == (2, 2, 2, 3)
     assert forecast[:, :, 0, 1].tolist() == [[3, 5], [4, 0]]
 

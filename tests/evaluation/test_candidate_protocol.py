@@ -9,7 +9,7 @@ from scored_phases import ScoreTable, phase_of
 
 from recsys.data.interactions import Candidates, PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits import Phase
+from recsys.data.splits.purchases import Phase
 from recsys.data.transactions import CandidateTable, Transactions
 from recsys.evaluation.ranking import evaluate
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.evaluation.forecast_examples import example_series
 
 DAY = 86_400

@@ -8,7 +8,7 @@ from scored_phases import ScoreTable, made_up_phase, phase_of
 
 from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, UserBlocks, evaluate
-from recsys.models.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_frequency import PersonalFrequency
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from scored_phases import ScoreTable, made_up_phase
 from torch import distributed, multiprocessing
 
 from recsys.data.interactions import PhaseData
-from recsys.data.loaders import Share
+from recsys.data.shards import Shard
 from recsys.evaluation.ranking import RankingEvaluator, evaluate
 
 KS = (1, 5)
@@ -30,7 +30,7 @@ def judge_a_share(rank: int, port: int, folder: str) -> None:
         phase, views=VIEWS, ks=KS, device=torch.device("cpu"), keep_users=True, block_mb=0
     )
     asked = []
-    for users in evaluator.blocks(model, Share(rank, 2)):
+    for users in evaluator.blocks(model, Shard(rank, 2)):
         evaluator.update(model, users)
         asked += users.tolist()
     found = {"metrics": evaluator.compute(), "asked": asked, "rows": len(evaluator.per_user())}

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from recsys.export import SampleWindows, write_forecaster_bundle
-from recsys.export.graph import build_graph
-from recsys.export.parity import Vocabulary
+from recsys.export.recommender.graph import build_graph
+from recsys.export.recommender.parity import Vocabulary
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
 from recsys.models.recommender import Query

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import ExportError
-from recsys.export.graph import build_graph
-from recsys.export.parity import Vocabulary
+from recsys.export.recommender.graph import build_graph
+from recsys.export.recommender.parity import Vocabulary
 from recsys.models.recommender import Query
 
 ITEMS_BY_POPULARITY = ["0012", "12", "a,b", 'say "hi"', "crème brûlée", "NA", " milk", "milk"]

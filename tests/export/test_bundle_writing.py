@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.bundle.manifest import sha256
 from recsys.errors import ExportError
-from recsys.export import bundle as bundle_module
 from recsys.export import write_recommender_bundle
-from recsys.export.graph import build_graph
+from recsys.export.recommender import bundle as bundle_module
+from recsys.export.recommender.graph import build_graph
 from recsys.inference import verify
-from recsys.inference.manifest import sha256
 
 
 @pytest.fixture(autouse=True)

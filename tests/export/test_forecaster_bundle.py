@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import ConfigError, ExportError
-from recsys.export import forecaster_bundle, forecaster_graph, write_forecaster_bundle
-from recsys.export.forecaster_graph import FromHistory
-from recsys.export.tracing import trace, translate
-from recsys.export.translation import translate_in_fresh_process
+from recsys.export import write_forecaster_bundle
+from recsys.export.forecaster import bundle as forecaster_bundle
+from recsys.export.forecaster import graph as forecaster_graph
+from recsys.export.forecaster.graph import FromHistory
+from recsys.export.onnx.tracing import trace, translate
+from recsys.export.onnx.translation import translate_in_fresh_process
 from recsys.inference import Forecaster, verify
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window

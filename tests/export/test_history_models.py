@@ -13,15 +13,15 @@ from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.errors import ExportError
 from recsys.export import write_recommender_bundle
-from recsys.export.graph import build_graph
-from recsys.export.histories import Histories
-from recsys.export.parity import Vocabulary, check_parity
+from recsys.export.recommender.graph import build_graph
+from recsys.export.recommender.histories import Histories
+from recsys.export.recommender.parity import Vocabulary, check_parity
 from recsys.inference import verify
 from recsys.inference.bundle import open_session
-from recsys.models.autoencoder import Autoencoder
-from recsys.models.next_purchase import NextPurchase
-from recsys.models.personal_frequency import PersonalFrequency
-from recsys.models.sasrec import SASRec
+from recsys.models.recommenders.autoencoder import Autoencoder
+from recsys.models.recommenders.next_purchase import NextPurchase
+from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.sasrec import SASRec
 
 INDPTR = np.array([0, 3, 3, 5, 6, 7, 8, 10])
 BOUGHT = np.array([3, 3, 8, 4, 9, 1, 2, 0, 5, 5])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from recsys.errors import ExportError
-from recsys.export.histories import Histories
-from recsys.export.parity import Vocabulary, check_parity
+from recsys.export.recommender.histories import Histories
+from recsys.export.recommender.parity import Vocabulary, check_parity
 
 HISTORIES = Histories(np.array([0, 3, 3, 5, 6, 7, 8, 10]), np.array([3, 3, 8, 4, 9, 1, 2, 0, 5, 5]))
 

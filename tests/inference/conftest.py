@@ -11,13 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.export import (
-    SampleWindows,
-    forecaster_graph,
-    write_forecaster_bundle,
-    write_recommender_bundle,
-)
-from recsys.export.tracing import translate
+from recsys.export import SampleWindows, write_forecaster_bundle, write_recommender_bundle
+from recsys.export.forecaster import graph as forecaster_graph
+from recsys.export.onnx.tracing import translate
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
 from recsys.models.recommender import Query

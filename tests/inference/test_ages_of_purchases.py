@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.bundle.seen import Seen, write_seen
 from recsys.errors import BundleError, DataError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender, verify
-from recsys.inference.batch import recommend_file
-from recsys.inference.seen import Seen, write_seen
-from recsys.models.personal_frequency import PersonalFrequency
+from recsys.inference.batch.recommend import recommend_file
+from recsys.models.recommenders.personal_frequency import PersonalFrequency
 
 USERS, ITEMS = ["a", "b", "c"], ["milk", "tea", "mug", "pen"]
 # a: milk twice, long ago and in between, tea now; b: mug; c: nothing

@@ -12,7 +12,7 @@ import pytest
 
 from recsys.errors import DataError
 from recsys.inference import Recommender, batch
-from recsys.inference.batch import recommend_file
+from recsys.inference.batch.recommend import recommend_file
 
 USERS = ["007", "NA", "nobody", "Zoë Müller", "名前", 'a,"b"', " 7"]
 
@@ -234,7 +234,7 @@ def test_without_pyarrow_csv_works_and_parquet_says_what_to_install(
 ) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "recsys.inference.parquet_tables", raising=False)
+    monkeypatch.delitem(sys.modules, "recsys.inference.batch.parquet_tables", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
     assert recommend_file(by_user, users, tmp_path / "output.csv").rows == 10

@@ -15,7 +15,7 @@ import pytest
 
 from recsys.errors import DataError
 from recsys.inference import Forecaster, batch_forecasts, history_blocks
-from recsys.inference.batch_forecasts import ForecastResult, forecast_file
+from recsys.inference.batch.forecast import ForecastResult, forecast_file
 
 HEAD = "series_id,timestamp,y\n"
 

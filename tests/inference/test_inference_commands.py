@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.inference.command_line import forecast_command, main, recommend_command
+from recsys.inference.commands import forecast_command, main, recommend_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_inference_loads_nothing_but_numpy_and_onnxruntime() -> None:
     code = (
-        "import sys, os, recsys.inference, recsys.inference.command_line as c\n"
+        "import sys, os, recsys.inference, recsys.inference.commands as c\n"
         "heavy = {'torch', 'lightning', 'pytorch_lightning', 'hydra', 'omegaconf', 'pandas', "
         "'pyarrow', 'onnx', 'onnxscript'}\n"
         "print(sorted(heavy & set(sys.modules)), os.environ['ORT_DISABLE_TELEMETRY'])"

@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from recsys.bundle.agreement import check_same_forecast, check_same_ranking
+from recsys.bundle.manifest import sha256
 from recsys.errors import BundleError
 from recsys.inference import Forecaster, Recommender, verify
-from recsys.inference.agreement import check_same_forecast, check_same_ranking
-from recsys.inference.command_line import main
-from recsys.inference.manifest import sha256
+from recsys.inference.commands import main
 
 
 def edit(bundle: Path, **changes: object) -> None:

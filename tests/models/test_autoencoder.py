@@ -2,8 +2,8 @@
 
 import torch
 
-from recsys.models.autoencoder import Autoencoder
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders.autoencoder import Autoencoder
 
 ITEMS = 7
 HISTORIES = torch.tensor([[2, 5, 2, ITEMS], [1, ITEMS, ITEMS, ITEMS], [ITEMS] * 4])

@@ -9,9 +9,9 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
-from recsys.models import ease
-from recsys.models.ease import EASE
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders import ease
+from recsys.models.recommenders.ease import EASE
 
 ROWS = [[2, 2, 5], [5, 1], [5], [0, 3, 2], [2, 1], [3], [7, 1, 5, 0]]  # item 2 twice by user 0
 USERS, ITEMS = len(ROWS), 8  # items 4 and 6 have no buyer

@@ -8,8 +8,8 @@ import torch
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.models.forecaster import Forecaster
-from recsys.models.forecaster_ensemble import ForecasterEnsemble
-from recsys.models.lstm import LSTMForecaster
+from recsys.models.forecasters.ensemble import ForecasterEnsemble
+from recsys.models.forecasters.lstm import LSTMForecaster
 
 DAY, HORIZON, QUANTILES = 86_400, 9, (0.1, 0.5, 0.9)
 

@@ -9,9 +9,9 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
-from recsys.models import ials
-from recsys.models.ials import IALS, _item_vectors
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders import ials
+from recsys.models.recommenders.ials import IALS, _item_vectors
 
 # two tastes, {0 … 4} and {5 … 9}; nobody bought item 10
 ROWS = [[0, 1, 2, 2], [1, 2, 3, 4], [0, 2, 3], [0, 4], [5, 6, 7], [6, 7, 8, 9], [5, 9], [7]]

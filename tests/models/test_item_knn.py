@@ -11,9 +11,9 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
-from recsys.models import neighbours
-from recsys.models.item_knn import ItemKNN
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders import neighbours
+from recsys.models.recommenders.item_knn import ItemKNN
 
 ROWS = [[0, 1], [0, 1, 1, 2], [0, 3], [2, 3], [0]]  # item 1 twice by user 1
 USERS, ITEMS = len(ROWS), 5  # item 4 has no buyer

@@ -9,7 +9,7 @@ from scipy import stats
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.models.forecaster import Forecaster
-from recsys.models.lstm import LSTMForecaster, Scaling, student_t_quantiles
+from recsys.models.forecasters.lstm import LSTMForecaster, Scaling, student_t_quantiles
 
 DAY = 86_400
 HORIZON = 9

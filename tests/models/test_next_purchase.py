@@ -7,8 +7,8 @@ import torch
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
-from recsys.models.next_purchase import NextPurchase
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders.next_purchase import NextPurchase
 
 USERS, ITEMS = 3, 7
 HISTORIES = torch.tensor([[2, 2, 5, 2], [1, 5, ITEMS, ITEMS], [ITEMS] * 4])

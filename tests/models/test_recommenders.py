@@ -6,15 +6,15 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
-from recsys.models import mlp
-from recsys.models.dot_products import dot_products
-from recsys.models.gmf import GMF
-from recsys.models.matrix_factorization import MatrixFactorization
-from recsys.models.mlp import MLP
-from recsys.models.neumf import NeuMF
-from recsys.models.personal_frequency import PersonalFrequency
-from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query, Recommender
+from recsys.models.recommenders import mlp
+from recsys.models.recommenders.dot_products import dot_products
+from recsys.models.recommenders.gmf import GMF
+from recsys.models.recommenders.matrix_factorization import MatrixFactorization
+from recsys.models.recommenders.mlp import MLP
+from recsys.models.recommenders.neumf import NeuMF
+from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.popularity import Popularity
 
 USERS, ITEMS = 7, 11
 LEARNED = {

@@ -5,7 +5,7 @@ import torch
 
 from recsys.errors import ConfigError
 from recsys.models.recommender import Query, Recommender
-from recsys.models.sasrec import SASRec, latest
+from recsys.models.recommenders.sasrec import SASRec, latest
 
 ITEMS = 9
 LENGTH = 4

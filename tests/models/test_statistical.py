@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError
-from recsys.models.statistical import METHODS, Statistical
+from recsys.models.forecasters.statistical import METHODS, StatsForecastModel
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 POINT = QUANTILES.index(0.5)
@@ -51,7 +51,7 @@ def settings_of(method: str) -> dict[str, int]:
 
 def test_seasonal_naive_repeats_the_last_season_before_each_origin() -> None:
     y = np.arange(40.0)
-    forecast = Statistical("SeasonalNaive").forecast(
+    forecast = StatsForecastModel("SeasonalNaive").forecast(
         panel_of(y, y + 100), phase_of([14, 30], [21, -1], horizon=9), QUANTILES
     )
     assert forecast.shape == (2, 2, 9, 5)
@@ -64,14 +64,14 @@ def test_seasonal_naive_repeats_the_last_season_before_each_origin() -> None:
 
 def test_weekday_mean_is_the_mean_of_the_same_weekday() -> None:
     y = np.concatenate([np.full(7, 1000.0), np.arange(7.0), np.arange(7.0) + 10])
-    model = Statistical("SeasonalWindowAverage", season_length=7, window_size=2)
+    model = StatsForecastModel("SeasonalWindowAverage", season_length=7, window_size=2)
     forecast = model.forecast(panel_of(y), phase_of([21]), QUANTILES)
     assert forecast[0, 0, :, POINT].tolist() == [5, 6, 7]
     assert model.counts["shorter_window"] == 0
 
 
 def test_window_longer_than_the_history_takes_what_there_is() -> None:
-    model = Statistical("SeasonalWindowAverage", season_length=2, window_size=8)
+    model = StatsForecastModel("SeasonalWindowAverage", season_length=2, window_size=8)
     forecast = model.forecast(
         panel_of([1.0, 2.0, 3.0, 4.0, 5.0], [1.0]), phase_of([5, 1], horizon=2), QUANTILES
     )
@@ -80,14 +80,14 @@ def test_window_longer_than_the_history_takes_what_there_is() -> None:
     assert forecast[0, 1, :, POINT].tolist() == [1, 1]
     assert model.counts["shorter_window"] == 1
     assert model.counts["fallback"] == 1
-    model = Statistical("WindowAverage", window_size=8)
+    model = StatsForecastModel("WindowAverage", window_size=8)
     forecast = model.forecast(panel_of([1.0, 2.0, 6.0]), phase_of([3]), QUANTILES)
     assert forecast[0, 0, :, POINT].tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("method", INTERVALS)
 def test_quantiles_ascend_around_the_point(method: str) -> None:
-    model = Statistical(method)
+    model = StatsForecastModel(method)
     y = weekly(8)
     forecast = model.forecast(panel_of(y), phase_of([len(y)], horizon=7), QUANTILES)[0, 0]
     assert np.isfinite(forecast).all()
@@ -97,7 +97,7 @@ def test_quantiles_ascend_around_the_point(method: str) -> None:
 
 @pytest.mark.parametrize("method", OTHERS)
 def test_method_without_intervals_gives_the_point_alone(method: str) -> None:
-    model = Statistical(method, **settings_of(method))
+    model = StatsForecastModel(method, **settings_of(method))
     forecast = model.forecast(panel_of(weekly(8)), phase_of([56], horizon=7), QUANTILES)[0, 0]
     assert np.isfinite(forecast[:, POINT]).all()
     assert np.isnan(np.delete(forecast, POINT, axis=1)).all()
@@ -107,7 +107,7 @@ def test_method_without_intervals_gives_the_point_alone(method: str) -> None:
 def test_quantile_is_the_end_of_its_interval() -> None:
     rng = np.random.default_rng(0)
     walk = rng.normal(0, 1, 4_000).cumsum()
-    forecast = Statistical("Naive").forecast(
+    forecast = StatsForecastModel("Naive").forecast(
         panel_of(walk), phase_of([4_000], horizon=1), (0.05, 0.5, 0.7)
     )[0, 0, 0]
     # steps of a normal walk with deviation 1: quantiles of the normal distribution
@@ -117,7 +117,7 @@ def test_quantile_is_the_end_of_its_interval() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_short_and_constant_series_get_a_number(method: str) -> None:
     series = [[3.0], [3.0, 4.0], [1.0] * 6, [0.0] * 9, list(range(10)), [0.0] * 30, [2.0] * 30]
-    model = Statistical(method, **settings_of(method))
+    model = StatsForecastModel(method, **settings_of(method))
     origin = [len(values) for values in series]
     forecast = model.forecast(panel_of(*series), phase_of(origin), QUANTILES)
     asked = forecast if METHODS[method].intervals else forecast[..., POINT]
@@ -126,7 +126,7 @@ def test_short_and_constant_series_get_a_number(method: str) -> None:
 
 
 def test_series_too_short_for_the_method_falls_back_and_is_counted() -> None:
-    model = Statistical("AutoETS", season_length=2)
+    model = StatsForecastModel("AutoETS", season_length=2)
     forecast = model.forecast(
         panel_of(weekly(8), [1, 2, 5, 4], [7], []), phase_of([56, 4, 1, 0]), QUANTILES
     )
@@ -142,7 +142,7 @@ def test_series_too_short_for_the_method_falls_back_and_is_counted() -> None:
 
 def test_missing_steps_are_filled_and_counted() -> None:
     gaps = [NAN, NAN, 1.0, NAN, 3.0, NAN, NAN]
-    model = Statistical("HistoricAverage")
+    model = StatsForecastModel("HistoricAverage")
     forecast = model.forecast(panel_of(gaps, [NAN] * 7), phase_of([7, 7]), QUANTILES)
     # from the first known step: 1, 2, 3, 3, 3
     assert forecast[0, 0, :, POINT] == pytest.approx(12 / 5)
@@ -152,7 +152,7 @@ def test_missing_steps_are_filled_and_counted() -> None:
 
 
 def test_history_is_cut_to_its_maximum() -> None:
-    model = Statistical("HistoricAverage", max_history=2)
+    model = StatsForecastModel("HistoricAverage", max_history=2)
     forecast = model.forecast(panel_of([9.0, 1.0, 3.0, 7.0], [5.0]), phase_of([3, 1]), QUANTILES)
     assert forecast[0, :, 0, POINT].tolist() == [2, 5]
 
@@ -160,7 +160,7 @@ def test_history_is_cut_to_its_maximum() -> None:
 def test_what_comes_after_the_origin_is_not_read() -> None:
     y, other = weekly(9), weekly(9)
     other[56:] = -1000
-    model = Statistical("AutoTheta")
+    model = StatsForecastModel("AutoTheta")
     one, two = (model.forecast(panel_of(z), phase_of([56]), QUANTILES) for z in (y, other))
     np.testing.assert_array_equal(one, two)
 
@@ -169,7 +169,7 @@ def test_season_is_that_of_the_step() -> None:
     y = np.arange(60.0)
     for step, first in {"hour": 36, "day": 53, "week": 8}.items():
         panel = panel_of(y, step=step)
-        forecast = Statistical("SeasonalNaive").forecast(panel, phase_of([60]), QUANTILES)
+        forecast = StatsForecastModel("SeasonalNaive").forecast(panel, phase_of([60]), QUANTILES)
         assert forecast[0, 0, 0, POINT] == first
 
 
@@ -179,7 +179,7 @@ def test_processes_change_no_number() -> None:
     made = []
     for jobs in (1, 2):
         os.environ["RECSYS_CACHE"] += str(jobs)  # the fixture puts it back
-        made.append(Statistical("AutoTheta", jobs=jobs).forecast(panel, phase, QUANTILES))
+        made.append(StatsForecastModel("AutoTheta", jobs=jobs).forecast(panel, phase, QUANTILES))
     np.testing.assert_array_equal(*made)
     assert np.isnan(made[0][1, 8]).all()
 
@@ -192,18 +192,20 @@ def test_nothing_is_printed_or_warned(
     panel = panel_of(*([[0.0] * 30, [1.0], [1.0, 2.0], [2.0] * 40] * 3))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        Statistical(method, jobs=jobs).forecast(panel, phase_of([30, 1, 2, 40] * 3), QUANTILES)
+        StatsForecastModel(method, jobs=jobs).forecast(
+            panel, phase_of([30, 1, 2, 40] * 3), QUANTILES
+        )
     assert [str(warning.message) for warning in warned] == []
     assert capfd.readouterr() == ("", "")
 
 
 def test_forecast_is_kept_and_read_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     panel, phase = panel_of(weekly(8), [1.0]), phase_of([56, 1])
-    first = Statistical("SeasonalNaive")
+    first = StatsForecastModel("SeasonalNaive")
     made = first.forecast(panel, phase, QUANTILES)
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(Statistical, "_compute", None)
-    again = Statistical("SeasonalNaive")
+    monkeypatch.setattr(StatsForecastModel, "_compute", None)
+    again = StatsForecastModel("SeasonalNaive")
     np.testing.assert_array_equal(again.forecast(panel, phase, QUANTILES), made)
     assert again.counts == first.counts
     assert again.counts["fallback"] == 1
@@ -215,17 +217,37 @@ def test_every_setting_and_value_makes_a_forecast_of_its_own(cache: Path) -> Non
     changed = y.copy()
     changed[3] += 1
     cases = [
-        (Statistical("SeasonalNaive"), panel_of(y), phase_of([40]), QUANTILES),
-        (Statistical("SeasonalNaive", season_length=6), panel_of(y), phase_of([40]), QUANTILES),
-        (Statistical("SeasonalNaive", max_history=20), panel_of(y), phase_of([40]), QUANTILES),
-        (Statistical("SeasonalNaive"), panel_of(y, step="hour"), phase_of([40]), QUANTILES),
-        (Statistical("SeasonalNaive"), panel_of(changed), phase_of([40]), QUANTILES),
-        (Statistical("SeasonalNaive"), panel_of(y), phase_of([41]), QUANTILES),
-        (Statistical("SeasonalNaive"), panel_of(y), phase_of([40], horizon=4), QUANTILES),
-        (Statistical("SeasonalNaive"), panel_of(y), phase_of([40]), (0.1, 0.5, 0.9)),
-        (Statistical("Naive"), panel_of(y), phase_of([40]), QUANTILES),
-        (Statistical("WindowAverage", window_size=2), panel_of(y), phase_of([40]), QUANTILES),
-        (Statistical("WindowAverage", window_size=3), panel_of(y), phase_of([40]), QUANTILES),
+        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40]), QUANTILES),
+        (
+            StatsForecastModel("SeasonalNaive", season_length=6),
+            panel_of(y),
+            phase_of([40]),
+            QUANTILES,
+        ),
+        (
+            StatsForecastModel("SeasonalNaive", max_history=20),
+            panel_of(y),
+            phase_of([40]),
+            QUANTILES,
+        ),
+        (StatsForecastModel("SeasonalNaive"), panel_of(y, step="hour"), phase_of([40]), QUANTILES),
+        (StatsForecastModel("SeasonalNaive"), panel_of(changed), phase_of([40]), QUANTILES),
+        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([41]), QUANTILES),
+        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40], horizon=4), QUANTILES),
+        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40]), (0.1, 0.5, 0.9)),
+        (StatsForecastModel("Naive"), panel_of(y), phase_of([40]), QUANTILES),
+        (
+            StatsForecastModel("WindowAverage", window_size=2),
+            panel_of(y),
+            phase_of([40]),
+            QUANTILES,
+        ),
+        (
+            StatsForecastModel("WindowAverage", window_size=3),
+            panel_of(y),
+            phase_of([40]),
+            QUANTILES,
+        ),
     ]
     for count, (model, panel, phase, quantiles) in enumerate(cases, 1):
         model.forecast(panel, phase, quantiles)
@@ -235,11 +257,11 @@ def test_every_setting_and_value_makes_a_forecast_of_its_own(cache: Path) -> Non
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"no archive at all"])
 def test_damaged_cache_is_written_anew(cache: Path, damage: bytes) -> None:
     panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     (file,) = cache.iterdir()
     whole = file.stat().st_size
     file.write_bytes(damage)
-    again = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     np.testing.assert_array_equal(again, made)
     assert list(cache.iterdir()) == [file]
     assert abs(file.stat().st_size - whole) < 20
@@ -247,23 +269,23 @@ def test_damaged_cache_is_written_anew(cache: Path, damage: bytes) -> None:
 
 def test_torn_cache_is_written_anew(cache: Path) -> None:
     panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     (file,) = cache.iterdir()
     kept = bytearray(file.read_bytes())
     kept[len(kept) // 3] ^= 0xFF  # a flipped bit inside the archive
     file.write_bytes(kept)
-    again = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     np.testing.assert_array_equal(again, made)
 
 
 def test_cache_of_another_shape_is_written_anew(cache: Path) -> None:
     panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     (file,) = cache.iterdir()
     with np.load(file) as kept:
         told = kept["told"]
     np.savez(file, forecast=np.zeros((1, 1, 5), dtype=np.float32), told=told)
-    again = Statistical("SeasonalNaive").forecast(panel, phase, QUANTILES)
+    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
     np.testing.assert_array_equal(again, made)
 
 
@@ -275,7 +297,7 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="no space left"):
-        Statistical("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
+        StatsForecastModel("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
     assert list(cache.iterdir()) == []
 
 
@@ -283,12 +305,12 @@ def test_cache_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").touch()
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="set RECSYS_CACHE to a folder"):
-        Statistical("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
+        StatsForecastModel("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
 
 
 def test_phase_that_asks_nothing_is_empty() -> None:
     nothing = phase_of([-1])
-    forecast = Statistical("AutoETS").forecast(panel_of([1.0, 2.0]), nothing, QUANTILES)
+    forecast = StatsForecastModel("AutoETS").forecast(panel_of([1.0, 2.0]), nothing, QUANTILES)
     assert forecast.shape == (1, 1, 3, 5)
     assert np.isnan(forecast).all()
 
@@ -306,4 +328,4 @@ def test_phase_that_asks_nothing_is_empty() -> None:
 )
 def test_settings_that_do_not_fit_are_told(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Statistical(**settings)
+        StatsForecastModel(**settings)

@@ -13,7 +13,7 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError, ExportError
 from recsys.export import write_recommender_bundle
 from recsys.models.recommender import Query, Recommender
-from recsys.models.user_knn import UserKNN
+from recsys.models.recommenders.user_knn import UserKNN
 
 ROWS = [[0, 1], [0, 1, 1, 2], [0, 3], [2, 3, 4], [5]]  # item 1 twice by user 1
 USERS, ITEMS = len(ROWS), 6

@@ -1,5 +1,5 @@
 // Replays samples.json of bundles in Node.js: node replay.mjs BUNDLE [BUNDLE …]
-// The bounds are those of recsys/inference/agreement.py.
+// The bounds are those of recsys/bundle/agreement.py.
 
 import { readFile } from "node:fs/promises";
 import path from "node:path";

@@ -12,18 +12,18 @@ import torch
 import yaml
 
 from recsys.data.ids import Vocabulary
-from recsys.data.origins import RollingOrigin
 from recsys.data.panel import SEASONALITY, SalesPanel
 from recsys.data.ragged import Ragged
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import RollingOrigin
 from recsys.evaluation.backtest import QUANTILES, forecast_table, judge
 from recsys.evaluation.forecast_examples import example_series
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
 
 CONFIG = {
     "seed": 7,
     "evaluation": {
-        "split": {"_target_": "recsys.data.splits.GlobalTime", "test_days": 14},
+        "split": {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 14},
         "ks": [5, 10],
     },
 }

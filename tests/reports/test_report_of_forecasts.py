@@ -17,7 +17,7 @@ from recsys.reports.forecast_verdict import forecast_caution, forecast_verdict
 from recsys.reports.html import FORECAST_SECTIONS, write_report
 from recsys.reports.intervals import half_width
 from recsys.reports.leaderboard import best_of, forecast_leaderboard
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 

@@ -4,7 +4,7 @@ import pytest
 
 from recsys.reports.facts import read_curves, read_facts
 from recsys.reports.html import SECTIONS, write_report
-from recsys.runs import RunFolder
+from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
@@ -155,7 +155,10 @@ def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
 
 
 def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
-    config["evaluation"] = {"split": {"_target_": "recsys.data.splits.FitOnEverything"}, "ks": [10]}
+    config["evaluation"] = {
+        "split": {"_target_": "recsys.data.splits.purchases.FitOnEverything"},
+        "ks": [10],
+    }
     data = {"rows_in": 5, "phases": {"ship": {"fit_rows": 5, "truth_rows": 0}}}
     run = make_run(config=config, metrics={"train/seconds": 1}, data_report=data, examples=None)
     (run.path / "per_user.parquet").unlink()
@@ -177,10 +180,13 @@ def test_empty_run_folder_has_a_report(tmp_path):
     ("split", "words"),
     [
         (
-            {"_target_": "recsys.data.splits.GlobalTime", "test_days": 14},
+            {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 14},
             "tested on the last 14 days",
         ),
-        ({"_target_": "recsys.data.splits.LeaveLastOut"}, "the last purchase of each customer"),
+        (
+            {"_target_": "recsys.data.splits.purchases.LeaveLastOut"},
+            "the last purchase of each customer",
+        ),
     ],
 )
 def test_header_names_the_protocol(make_run, config, split, words):

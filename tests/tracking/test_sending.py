@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from recsys.composition import compose
+from recsys.cli.sweep import sweep_command
+from recsys.config.composition import compose
 from recsys.errors import ConfigError
-from recsys.experiment import run_experiment
-from recsys.runs import RunFolder
-from recsys.sweeps.command_line import sweep_command
+from recsys.runs.folder import RunFolder
+from recsys.tasks.lifecycle import run_experiment
 from recsys.tracking import sending
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tastes import two_tastes, validation_part
 
-from recsys.models.gmf import GMF
+from recsys.models.recommenders.gmf import GMF
 from recsys.training.fit import Validation
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.optimization import Optimization
@@ -20,7 +20,7 @@ from recsys.training.ranking_problem import Objective
 def process(target: Callable[..., None], *arguments: Any) -> multiprocessing.Process:
     """A started process, without what the tests have running; imports are made once for all."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["recsys.experiment", "recsys.training.fit_recommender"])
+    context.set_forkserver_preload(["recsys.tasks.lifecycle", "recsys.training.fit_recommender"])
     started = context.Process(target=target, args=arguments)
     started.start()
     return started  # type: ignore[return-value]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from recsys.data.origins import ForecastPhase
 from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
+from recsys.data.splits.rolling_origin import ForecastPhase
 
 MONDAY = 1_483_315_200  # 2017-01-02
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits import LeaveLastOut
+from recsys.data.splits.purchases import LeaveLastOut
 from recsys.data.transactions import Transactions
 
 

@@ -13,11 +13,11 @@ import torch
 
 from recsys.errors import ConfigError, TrainingError
 from recsys.evaluation.ranking import evaluate
-from recsys.models.gmf import GMF
-from recsys.models.matrix_factorization import MatrixFactorization
-from recsys.models.neumf import NeuMF
-from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
+from recsys.models.recommenders.gmf import GMF
+from recsys.models.recommenders.matrix_factorization import MatrixFactorization
+from recsys.models.recommenders.neumf import NeuMF
+from recsys.models.recommenders.popularity import Popularity
 from recsys.training import optimization
 from recsys.training.checkpoints import load_checkpoint
 from recsys.training.fit import Validation

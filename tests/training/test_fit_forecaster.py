@@ -12,10 +12,10 @@ import torch
 from panels import last_steps, make_panel
 from scipy import stats
 
-from recsys.data.origins import ForecastPhase
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError, DataError, TrainingError
 from recsys.evaluation.backtest import forecast_phase, judge
-from recsys.models.lstm import LSTMForecaster, student_t_quantiles
+from recsys.models.forecasters.lstm import LSTMForecaster, student_t_quantiles
 from recsys.training.fit import Validation
 from recsys.training.fit_forecaster import covariate_scale, fit_forecaster
 from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
@@ -172,7 +172,7 @@ def test_nobody_to_ask_is_said(tmp_path):
     [
         ({"name": "mse"}, "has quantile or student_t"),
         ({"name": "quantile", "batches": 0}, "at least 1"),
-        ({"name": "quantile", "evenness": 1.5}, "between 0 and 1"),
+        ({"name": "quantile", "series_balance": 1.5}, "between 0 and 1"),
         ({"name": "quantile", "units": {"sales": 1.0}}, "units.sales is unknown"),
         ({"name": "quantile", "units": {"level": 0.0}}, "at least one has to be above 0"),
         ({"name": "quantile", "batch_size": "many"}, "loss.batch_size='many' is not a number"),

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.data.history_batches import HistoryBatch, LearningStep
 from recsys.data.interactions import PhaseData
-from recsys.data.loaders import ALONE
-from recsys.data.sequence_batches import SequenceBatch
+from recsys.data.shards import ALONE
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import evaluate
-from recsys.models.autoencoder import Autoencoder
-from recsys.models.next_purchase import NextPurchase
-from recsys.models.popularity import Popularity
 from recsys.models.recommender import Query
-from recsys.models.sasrec import SASRec
+from recsys.models.recommenders.autoencoder import Autoencoder
+from recsys.models.recommenders.next_purchase import NextPurchase
+from recsys.models.recommenders.popularity import Popularity
+from recsys.models.recommenders.sasrec import SASRec
+from recsys.training.batches.histories import HistoryBatch, LearningStep
+from recsys.training.batches.sequences import SequenceBatch
 from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import full_bce
 from recsys.training.next_item import NextItem, NextItemProblem

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from recsys.data.interactions import Interactions
-from recsys.data.loaders import ALONE
 from recsys.data.ragged import Ragged
+from recsys.data.shards import ALONE
 from recsys.errors import ConfigError
-from recsys.models.autoencoder import Autoencoder
-from recsys.models.gmf import GMF
-from recsys.models.ials import IALS
-from recsys.models.matrix_factorization import MatrixFactorization
-from recsys.models.neumf import NeuMF
 from recsys.models.recommender import Query
+from recsys.models.recommenders.autoencoder import Autoencoder
+from recsys.models.recommenders.gmf import GMF
+from recsys.models.recommenders.ials import IALS
+from recsys.models.recommenders.matrix_factorization import MatrixFactorization
+from recsys.models.recommenders.neumf import NeuMF
 from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
 from recsys.training.objectives import problem_of
 from recsys.training.ranking_problem import Objective, RankingProblem
@@ -192,7 +192,7 @@ def test_weighted_squares_have_their_least_where_ials_puts_the_users():
 @pytest.mark.parametrize("build", [GMF, NeuMF, MatrixFactorization])
 def test_models_tell_the_length_of_their_factors(build):
     model = build(3, 5) if build is MatrixFactorization else build(3, 5, output_init=1.0)
-    users, items = model.squared_lengths(torch.tensor([2, 0]))
+    users, items = model.squared_norms(torch.tensor([2, 0]))
     tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
     for found, rows, size in ((users, [2, 0], 3), (items, list(range(5)), 5)):
         parts = [t.weight[rows].square().sum(dim=1) for t in tables if t.num_embeddings == size]
@@ -208,7 +208,7 @@ def test_what_the_output_weights_take_over_from_gmf_factors_is_regularised_as_be
     torch.testing.assert_close(
         moved.score_all(query) - moved.output.bias, plain.score_all(query) - plain.output.bias
     )
-    torch.testing.assert_close(moved.squared_lengths(user), plain.squared_lengths(user))
+    torch.testing.assert_close(moved.squared_norms(user), plain.squared_norms(user))
 
 
 def test_a_model_without_such_factors_is_not_regularised():

@@ -1,0 +1,1 @@
+"""The bundle folder, for writer and readers alike: manifest, checksums, agreement; numpy only."""

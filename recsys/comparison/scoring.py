@@ -1,0 +1,347 @@
+"""What each row of the leaderboard reached, question by question, and what that proves.
+
+Axes: N questions (a customer, or a series in a window), G units (customers or series), M rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recsys.arguments import unknown
+from recsys.comparison.reading import Entry, Run
+from recsys.errors import ConfigError
+from recsys.evaluation.significance import compare, holm, purchase_groups
+from recsys.metrics.ranking import RANKING_METRICS
+from recsys.reports.labels import SLICES
+
+SPREAD = ("seed_sd", "seed_low", "seed_high")
+
+
+class _Ratio(NamedTuple):
+    """Columns that make a forecast metric: Σ value * weight / Σ size, over the series of a window;
+    no weight: each series counts once, where the metric is defined.
+    """
+
+    value: str
+    weight: str | None = None
+    size: str | None = None
+    factor: float = 1.0
+
+
+# as recsys.metrics.forecast pools them; the root of a pooled mean (rmse) is no such ratio, bias and
+# coverage have no better direction
+FORECAST_RATIOS = {
+    "wape": _Ratio("mae", "num_steps", "sum_y"),
+    "mae": _Ratio("mae", "num_steps", "num_steps"),
+    "pinball": _Ratio("pinball", "num_steps", "num_steps"),
+    "pinball_scaled": _Ratio("pinball", "num_steps", "sum_y", 2.0),
+    "smape": _Ratio("smape"),
+    "mase": _Ratio("mase"),
+    "rmsse": _Ratio("rmsse"),
+}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of the questions.
+
+    Attributes:
+        name: light customers, tail items, …
+        meaning: who belongs to it.
+        members: bool (N,), None for all.
+        part: "head" or "tail" where only such items count.
+    """
+
+    name: str
+    meaning: str
+    members: np.ndarray | None
+    part: str = ""
+
+
+_ALL = Slice("all", "", None)
+_ITEMS = {
+    "head": "most bought items, which make up 80 % of the customer-item pairs",
+    "tail": "all other items",
+}
+_SERIES = {name: words.meaning for name, words in SLICES.items() if words.meaning}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is shown and written.
+
+    Attributes:
+        metric: "new/ndcg@10", "wape".
+        higher_is_better: which end of the leaderboard is the good one.
+        unit: what was drawn independently, in the singular: customer or series.
+        num_units: how many of them.
+        left_out: questions without a value, which count for nobody.
+        entries: in the order of the leaderboard.
+        reference: name of a row.
+        confidence: of the intervals.
+        seed: of resamples and coins.
+        board: a row an entry, best first; columns of `recsys.evaluation.significance.compare`, and
+            seed_sd, seed_low, seed_high (NaN for one seed).
+        slices: columns slice, meaning, units, name and those of `compare`; p_holm is corrected for
+            the whole table.
+        notes: what was left out, and what to bear in mind.
+    """
+
+    metric: str
+    higher_is_better: bool
+    unit: str
+    num_units: int
+    left_out: int
+    entries: list[Entry]
+    reference: str
+    confidence: float
+    seed: int
+    board: pd.DataFrame
+    slices: pd.DataFrame
+    notes: list[str]
+
+    def row(self, name: str) -> dict[str, float]:
+        """Numbers of one entry, by column of the board."""
+        return self.board.loc[[name]].to_dict("records")[0]  # type: ignore[return-value]
+
+
+def default_metric(entries: Sequence[Entry]) -> str:
+    """What the runs were selected by, where the test has it; else their first metric."""
+    run = entries[0].runs[0]
+    known = known_metrics(run)
+    monitored = str(run.record.get("monitor") or "").partition("/")[2]
+    return monitored if monitored in known else known[0]
+
+
+def known_metrics(run: Run) -> list[str]:
+    """Metrics that a run can be compared by."""
+    if run.task == "forecaster":
+        return [
+            name
+            for name, ratio in FORECAST_RATIOS.items()
+            if {column for column in ratio[:3] if column} <= set(run.table.columns)
+        ]
+    views = run.table["view"].unique()
+    columns = map(str, run.table.columns)
+    wanted = [column for column in columns if column.partition("@")[0] in RANKING_METRICS]
+    return [f"{view}/{column}" for view in views for column in wanted]
+
+
+def compare_entries(
+    entries: Sequence[Entry],
+    *,
+    metric: str,
+    reference: str,
+    confidence: float = 0.95,
+    seed: int = 1,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """Compares rows by a metric.
+
+    A row of several seeds is worth, question by question, its mean over the seeds; what the seeds
+    make of the metric stands beside it.
+
+    Args:
+        entries: comparable (`require_comparable`).
+        metric: one of `known_metrics`.
+        reference: name of one of the entries.
+        confidence, seed: see `recsys.evaluation.significance.compare`.
+        notes: passed on.
+
+    Raises:
+        ConfigError: no such metric, or the runs asked different questions after all.
+    """
+    runs = [run for entry in entries for run in entry.runs]
+    known = known_metrics(runs[0])
+    if metric not in known:
+        raise ConfigError(f"metric={unknown(metric, known, 'metric of these runs')}")
+    tables = _aligned(runs, metric)
+    slices, reminders = _slices(runs, tables, metric)
+    found = _units(tables, metric, _ALL)
+    if not found.sizes.sum() > 0:
+        raise ConfigError(f"metric={metric} is undefined for everything that these runs were asked")
+    by_seed = found.totals.sum(axis=0) / found.sizes.sum()  # a run each
+    pooled = _mean_over_seeds(found.totals, entries)
+    board = compare(pooled, found.sizes, reference, confidence=confidence, seed=seed)
+    spread = pd.DataFrame(index=board.index, columns=list(SPREAD), dtype=float)
+    first = 0
+    for entry in entries:
+        values = by_seed[first : first + len(entry.runs)]
+        first += len(entry.runs)
+        if len(values) > 1:
+            spread.loc[entry.name] = values.std(ddof=1), values.min(), values.max()
+    higher = runs[0].task == "recommender"
+    board = board.join(spread).sort_values("value", ascending=not higher, kind="stable")
+    by_name = {entry.name: entry for entry in entries}
+    return Comparison(
+        metric=metric,
+        higher_is_better=higher,
+        unit="customer" if runs[0].task == "recommender" else "series",
+        num_units=len(found.sizes),
+        left_out=found.left_out,
+        entries=[by_name[str(name)] for name in board.index],
+        reference=reference,
+        confidence=confidence,
+        seed=seed,
+        board=board,
+        slices=_compare_slices(tables, metric, slices, entries, reference, confidence, seed),
+        notes=[*notes, *reminders, *_versions(runs)],
+    )
+
+
+def _compare_slices(
+    tables: Sequence[pd.DataFrame],
+    metric: str,
+    slices: Sequence[Slice],
+    entries: Sequence[Entry],
+    reference: str,
+    confidence: float,
+    seed: int,
+) -> pd.DataFrame:
+    parts = []
+    for part in slices:
+        found = _units(tables, metric, part)
+        if not found.sizes.sum() > 0:
+            continue
+        pooled = _mean_over_seeds(found.totals, entries)
+        rows = compare(pooled, found.sizes, reference, confidence=confidence, seed=seed)
+        rows = rows.rename_axis("name").reset_index()
+        rows.insert(0, "slice", part.name)
+        rows.insert(1, "meaning", part.meaning)
+        rows.insert(2, "units", len(found.sizes))
+        parts.append(rows)
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    tested = table["p"].notna()
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].to_numpy())
+    return table
+
+
+class _Units(NamedTuple):
+    """Totals (G, runs) and sizes (G,), as `compare` takes them, and questions without a value."""
+
+    totals: np.ndarray
+    sizes: np.ndarray
+    left_out: int
+
+
+def _units(tables: Sequence[pd.DataFrame], metric: str, part: Slice) -> _Units:
+    """Sums up by unit, so that Σ totals / Σ sizes is the mean over windows of the metric.
+
+    A metric that one run lacks for a question is left out of all.
+    """
+    parts = [_contributions(table, metric, part.part) for table in tables]
+    totals = np.stack([total for total, _ in parts], axis=1)  # (N, runs)
+    sizes = parts[0][1]
+    members = np.ones(len(sizes), dtype=bool) if part.members is None else part.members
+    valid = members & np.isfinite(totals).all(axis=1) & np.isfinite(sizes)
+    window = tables[0]["window"].to_numpy()
+    in_window = np.bincount(window[valid], sizes[valid], minlength=int(window.max()) + 1)
+    # a window of nothing but zeros has no ratio
+    valid &= in_window[window] > 0
+    share = 1.0 / (in_window[window[valid]] * (in_window > 0).sum())
+    unit, _ = pd.factorize(tables[0]["unit"][valid])  # ascending, as the rows are sorted by it
+    columns = np.column_stack([totals[valid], sizes[valid]]) * share[:, None]
+    summed = np.add.reduceat(columns, np.flatnonzero(np.diff(unit, prepend=-1)))
+    return _Units(summed[:, :-1], summed[:, -1], int((members & ~valid).sum()))
+
+
+def _contributions(table: pd.DataFrame, metric: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """What each question adds to the two sums of the metric, (N,) each."""
+    if metric in FORECAST_RATIOS:
+        ratio = FORECAST_RATIOS[metric]
+        value = ratio.factor * table[ratio.value].to_numpy(dtype=float)
+        if ratio.weight is None or ratio.size is None:
+            return value, np.where(np.isnan(value), np.nan, 1.0)
+        weight, size = (table[name].to_numpy(dtype=float) for name in (ratio.weight, ratio.size))
+        return value * weight, size
+    return table[_column(metric, part)].to_numpy(dtype=float), np.ones(len(table))
+
+
+def _column(metric: str, part: str) -> str:
+    """ndcg@10 of "new/ndcg@10", ndcg_tail@10 of its tail."""
+    name, at, k = metric.partition("/")[2].partition("@")
+    return f"{name}_{part}{at}{k}" if part else f"{name}{at}{k}"
+
+
+def _mean_over_seeds(totals: np.ndarray, entries: Sequence[Entry]) -> pd.DataFrame:
+    """(G, runs), in the order of the entries' runs -> (G, M)."""
+    sizes = [len(entry.runs) for entry in entries]
+    starts = np.cumsum([0, *sizes[:-1]])
+    means = np.add.reduceat(totals, starts, axis=1) / sizes
+    return pd.DataFrame(means, columns=[entry.name for entry in entries])
+
+
+def _aligned(runs: Sequence[Run], metric: str) -> list[pd.DataFrame]:
+    """Tables whose rows are the same questions in the same order, with columns unit and window.
+
+    Raises:
+        ConfigError: one run answered other questions than the first.
+    """
+    tables = [_questions(run, metric) for run in runs]
+    keys = [key for key in ("unit", "window", "num_truth", "num_steps") if key in tables[0]]
+    first = tables[0][keys]
+    for run, table in zip(runs, tables, strict=True):
+        if not set(keys) <= set(table) or not first.equals(table[keys]):
+            raise ConfigError(
+                f"{runs[0].folder} and {run.folder} cannot be compared: their tests asked different"
+                " questions, though data and split have the same fingerprints; train both again"
+                " with one version"
+            )
+    return tables
+
+
+def _questions(run: Run, metric: str) -> pd.DataFrame:
+    if run.task == "recommender":
+        view = metric.partition("/")[0]
+        table = run.table[run.table["view"] == view].rename(columns={"user_id": "unit"})
+        table = table.assign(window=0)
+    else:
+        table = run.table.rename(columns={"series_id": "unit"})
+    table = table.astype({"unit": str, "window": "int64"})
+    return table.sort_values(["unit", "window"], kind="stable", ignore_index=True)
+
+
+def _slices(
+    runs: Sequence[Run], tables: Sequence[pd.DataFrame], metric: str
+) -> tuple[list[Slice], list[str]]:
+    """Parts of the questions, and a sentence where some cannot be told."""
+    table = tables[0]
+    if runs[0].task == "forecaster":
+        return [
+            Slice(f"{name} series", _SERIES[name], table[name].to_numpy(dtype=bool))
+            for name in _SERIES
+            if name in table and table[name].any()
+        ], []
+    bought = runs[0].purchases.reindex(table["unit"]).fillna(0).to_numpy(dtype=int)
+    slices = [
+        Slice(f"{name} customers", _range(bought[members]), members)
+        for name, members in purchase_groups(bought).items()
+    ]
+    lacking = [
+        run.folder
+        for run, own in zip(runs, tables, strict=True)
+        if not {_column(metric, part) for part in _ITEMS} <= set(own)
+    ]
+    if not lacking:
+        return [*slices, *(Slice(f"{part} items", _ITEMS[part], None, part) for part in _ITEMS)], []
+    return slices, [
+        f"no slices of head and tail items: {lacking[0]} does not hold {_column(metric, 'tail')}"
+    ]
+
+
+def _range(bought: np.ndarray) -> str:
+    low, high = int(bought.min()), int(bought.max())
+    words = f"{low:,} to {high:,}" if low < high else f"{low:,}"
+    return f"{words} purchases before"
+
+
+def _versions(runs: Sequence[Run]) -> list[str]:
+    commits = {str(run.record.get("git_commit") or "unknown")[:7] for run in runs}
+    if len(commits) == 1:
+        return []
+    return [f"the runs come from {len(commits)} versions of the code: {', '.join(sorted(commits))}"]

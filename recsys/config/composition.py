@@ -1,0 +1,274 @@
+"""From a command line to a plain configuration and to objects; the only module that knows Hydra."""
+
+import difflib
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from recsys.config.multirun import (
+    begin_again,
+    cut_short,
+    fail,
+    failures,
+    require_launcher,
+    threads_of_a_run,
+)
+from recsys.environment import limit_threads, threads_of_all
+from recsys.errors import ConfigError, UserError
+
+ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
+_PACKAGE = Path(__file__).parents[1]
+# beside the package in a checkout, inside it in a wheel
+CONF = next(
+    folder
+    for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
+    if (folder / "config.yaml").exists()
+)
+
+
+class Multirun(Callback):
+    """Remembers, in the process that was called, the folder of a multirun; its runs may be in other
+    processes, or on other machines.
+    """
+
+    folder: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called before the first run."""
+        Multirun.folder = Path(config.hydra.sweep.dir).absolute()
+
+
+def command_line(
+    arguments: list[str],
+    run: Callable[[dict[str, Any], Path], Path],
+    runs_again: Mapping[str, Callable[[str, list[str]], Path]],
+) -> None:
+    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2. A run
+    of many that fails leaves the others alone, and is named when it fails and at the end.
+
+    Args:
+        arguments: overrides in Hydra's grammar, or KEY=FOLDER with a key of `runs_again`.
+        run: from a plain configuration and an empty folder to the folder, which is printed.
+        runs_again: what a key does with the folder of a run, from that and the other arguments to a
+            folder.
+    """
+    again = [argument for argument in arguments if argument.partition("=")[0] in runs_again]
+    key, _, folder = again[0].partition("=") if again else ("", "", "RUN_FOLDER")
+    # so that errors reach us and not a traceback printer
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    Multirun.folder = None
+    choices, threads = _choices(arguments), threads_of_all()
+
+    def job(config: DictConfig) -> None:
+        nonlocal folder
+        hydra_config = HydraConfig.get()
+        folder = hydra_config.runtime.output_dir
+        many = hydra_config.mode == RunMode.MULTIRUN
+        chosen = [each for each in hydra_config.overrides.task if each.partition("=")[0] in choices]
+        if many:
+            begin_again(Path(folder))
+            limit_threads(threads_of_a_run(hydra_config.launcher, threads))
+        try:
+            plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            print(run(plain, Path(folder)))
+        except Exception as error:
+            # Hydra would first repeat the whole command line, with whatever password stands in it
+            if many:
+                _name_failure(error, Path(folder), chosen)
+            elif isinstance(error, explained()):
+                _leave(explain(error))
+            else:
+                raise
+
+    try:
+        if again:
+            others = [argument for argument in arguments if argument != again[0]]
+            print(runs_again[key](folder, others))
+        else:
+            require_launcher(arguments)
+            sys.argv[1:] = arguments
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+            if Multirun.folder is not None and (failed := failures(Multirun.folder)):
+                _leave(failed)
+    except explained() as error:
+        _leave(explain(error))
+    except KeyboardInterrupt as stop:
+        # a run that began in another folder than the one named says in which
+        folder = stop.args[0] if stop.args else folder
+        _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
+    except Exception as error:
+        # of a launcher, one of whose processes has gone
+        if Multirun.folder is None:
+            raise
+        text = " ".join(str(error).split()).partition(". ")[0][:300]
+        _leave(f"{type(error).__name__}: {text}; {cut_short(Multirun.folder)}")
+
+
+def _name_failure(error: Exception, folder: Path, chosen: Sequence[str]) -> None:
+    """Says which of many runs has failed, and why."""
+    if isinstance(error, explained()):
+        reason = explain(error)
+    else:
+        traceback.print_exception(error)
+        reason = f"{type(error).__name__}: {error}"
+    print(f"error: {fail(folder, chosen, reason)}", file=sys.stderr, flush=True)
+
+
+def _choices(arguments: Sequence[str]) -> set[str]:
+    """Keys that a multirun gives several values."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(
+            [argument for argument in arguments if "=" in argument]
+        )
+    except HydraException:
+        return set()  # Hydra will say it
+    return {each.get_key_element() for each in overrides if each.is_sweep_override()}
+
+
+def explained() -> tuple[type[Exception], ...]:
+    """Errors that a sentence explains; any other is the code's fault and shows where."""
+    return UserError, HydraException, OmegaConfBaseException, *_misconfiguration()
+
+
+def _misconfiguration() -> tuple[type[Exception], ...]:
+    """Lightning's error where Lightning is loaded: a model that is fitted at once never waits for
+    it.
+    """
+    module = sys.modules.get("pytorch_lightning.utilities.exceptions")
+    return () if module is None else (module.MisconfigurationException,)
+
+
+def _leave(sentence: str, code: int = 2) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """The plain configuration that a command line of these overrides would run.
+
+    Raises:
+        ConfigError: an override names what does not exist.
+    """
+    with hydra.initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        try:
+            config = hydra.compose("config", overrides, return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            OmegaConf.set_struct(config, False)
+            del config["hydra"]
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """One sentence for an error of ours, Hydra, OmegaConf or Lightning, with the closest name that
+    exists.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, _misconfiguration()):
+        return f"trainer: {text}"
+    if (
+        isinstance(error, MissingConfigException)
+        and error.options is not None
+        and error.missing_cfg_file
+    ):
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name} does not exist; {closest(name, error.options)}"
+    cause = error.__cause__
+    if (
+        isinstance(error, ConfigCompositionException)
+        and cause is not None
+        and "is not in struct" in str(cause)
+    ):
+        key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
+        section, _, name = key.rpartition(".")
+        known = getattr(cause, "parent_node", None)
+        return (
+            f"{key} is not a setting;"
+            f" {closest(name, [str(k) for k in known] if known is not None else [])}"
+        )
+    if isinstance(error, OverrideParseException):
+        text = text.partition(" See https://")[0]
+        return (
+            f"{text}; write key=value, and a value with spaces, brackets or other special"
+            " characters needs quotes: 'data.path=\"data (1).csv\"'"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
+    return text
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """What to say after a name that does not exist: the closest one that does, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? It" if close else "it"
+    ) + f" is one of: {', '.join(sorted(known))}"
+
+
+def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
+    """Builds what a `_target_` names, if it comes from where our configurations may point.
+
+    Raises:
+        ConfigError: another target, or arguments that it does not take.
+    """
+    for target in _targets(config):
+        if not target.startswith(ALLOWED_TARGETS):
+            raise ConfigError(
+                f"_target_={target} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}"
+            )
+    try:
+        return hydra.utils.instantiate(config, **arguments, _convert_="all")
+    except hydra.errors.InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, TypeError):
+            raise ConfigError(f"{config['_target_']}: {error.__cause__}") from error
+        if str(error).startswith("Error locating target"):
+            raise ConfigError(
+                f"_target_={config['_target_']} does not exist: correct the module or the name"
+                " in it"
+            ) from error
+        raise error.__cause__ or error from None
+
+
+def takes(config: dict[str, Any], argument: str) -> bool:
+    """Whether what a `_target_` names has an argument of this name; False where it does not
+    exist.
+    """
+    try:
+        target = hydra.utils.get_object(config["_target_"])
+    except Exception:  # whatever the import of a misspelt module raises: `instantiate` will say it
+        return False
+    return argument in inspect.signature(target).parameters
+
+
+def _targets(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield str(config["_target_"])
+        for value in config.values():
+            yield from _targets(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _targets(value)

@@ -1,0 +1,1 @@
+"""Where tables come from: packaged and public data, a user's own files and databases."""

@@ -1,0 +1,1 @@
+"""What a model is fitted on and what it is evaluated on afterwards."""

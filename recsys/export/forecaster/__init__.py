@@ -1,0 +1,1 @@
+"""Forecaster bundles: graph, parity with torch, samples, model card."""

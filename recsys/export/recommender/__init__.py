@@ -1,0 +1,1 @@
+"""Recommender bundles: graph, parity with torch, samples, model card."""

@@ -1,0 +1,139 @@
+"""Writes a recommender bundle: the folder appears when everything in it is complete and proven.
+
+Axes: U users and I items in the vocabularies, N purchases of all users.
+"""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from recsys.bundle.manifest import GRAPH, write_manifest
+from recsys.bundle.seen import SEEN, write_seen
+from recsys.errors import ExportError
+from recsys.export.content import checked_ids, manifest_content
+from recsys.export.folder import appearing, check_replaceable, write_json
+from recsys.export.recommender.card import recommender_card
+from recsys.export.recommender.graph import OUTPUTS, build_graph, graph_inputs
+from recsys.export.recommender.histories import Histories
+from recsys.export.recommender.parity import Vocabulary, check_parity
+from recsys.export.recommender.samples import golden_samples
+from recsys.inference.bundle import open_session
+from recsys.inference.recommender import ITEM_NAMES
+from recsys.inference.verification import SAMPLES, verify
+from recsys.models.recommender import Recommender, reads_age
+
+
+def write_recommender_bundle(
+    folder: Path,
+    *,
+    model: Recommender,
+    user_ids: NDArray[Any],
+    item_ids: NDArray[Any],
+    popularity: NDArray[Any],
+    history_indptr: NDArray[Any],
+    history_items: NDArray[Any],
+    history_age: NDArray[Any] | None = None,
+    include_seen: bool,
+    item_names: Mapping[str, str] | None,
+    provenance: Mapping[str, Any],
+) -> Path:
+    """Exports a model to a bundle; the folder appears when it is proven to answer as torch does.
+
+    An existing bundle of this name is replaced, and only then; the model given stays as it is.
+
+    Args:
+        folder: of the bundle; its name is the name of the bundle.
+        model: an nn.Module that scores; on any device, in any mode.
+        user_ids: ids by user index, str (U,).
+        item_ids: ids by item index, str (I,).
+        popularity: buyers of each item in the part that was fitted (I,).
+        history_indptr: user u bought `history_items[history_indptr[u]:history_indptr[u + 1]]`, int
+            (U + 1,).
+        history_items: item indices in the order of time, repeats included, int (N,).
+        history_age: days since each of those purchases (N,), for models that read ages.
+        include_seen: whether the bundle holds what each user bought, so that it can be excluded.
+        item_names: names of items for people, by item id, or None.
+        provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
+            config, versions, git_commit, model (class name), split, seed.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportError: if the model has no graph or one that disagrees with torch, ids cannot be used,
+            or the folder is something else than a bundle.
+    """
+    if not isinstance(model, nn.Module):
+        raise ExportError(
+            f"{type(model).__name__} is no torch module, so it has no graph to export"
+        )
+    check_replaceable(folder)
+    users = checked_ids(user_ids, model.num_users, "user", "users")
+    items = checked_ids(item_ids, model.num_items, "item", "items")
+    vocabulary = Vocabulary(users, items, np.asarray(popularity, dtype=np.float32))
+    histories = Histories(
+        np.asarray(history_indptr, dtype=np.int64),
+        np.asarray(history_items, dtype=np.int64),
+        np.asarray(history_age, dtype=np.float32) if reads_age(model) else None,
+    )
+    _check_arrays(vocabulary, histories)
+    model = copy.deepcopy(model).cpu().eval()
+    content = _manifest(model, provenance)
+    graph = build_graph(model, users, items, vocabulary.popularity).SerializeToString()
+    session = open_session(graph)
+    content["parity"] = {"largest_difference": check_parity(session, model, vocabulary, histories)}
+
+    with appearing(folder) as partial:
+        (partial / GRAPH).write_bytes(graph)
+        write_json(partial / SAMPLES, golden_samples(session, users, items, model))
+        if include_seen:
+            write_seen(
+                partial / SEEN,
+                users.astype(np.str_),
+                items.astype(np.str_),
+                histories.indptr,
+                histories.items,
+                histories.age,
+            )
+        if item_names is not None:
+            known = {item: item_names[item] for item in items.tolist() if item in item_names}
+            write_json(partial / ITEM_NAMES, known)
+        card = recommender_card(folder.name, content, include_seen)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        write_manifest(partial, content)
+        verify(partial)
+    return folder
+
+
+def _check_arrays(vocabulary: Vocabulary, histories: Histories) -> None:
+    num_users, num_items = len(vocabulary.user_ids), len(vocabulary.item_ids)
+    if vocabulary.popularity.shape != (num_items,) or not np.isfinite(vocabulary.popularity).all():
+        raise ExportError(f"popularity is not a finite number for each of {num_items} items")
+    indptr, items, age = histories
+    if indptr.shape != (num_users + 1,) or indptr[-1] != len(items) or (np.diff(indptr) < 0).any():
+        raise ExportError(f"history_indptr does not cut history_items into {num_users} histories")
+    if len(items) and not 0 <= items.min() <= items.max() < num_items:
+        raise ExportError(f"history_items holds an index outside of 0 … {num_items - 1}")
+    # written so that NaN fails
+    if age is not None and not (age.shape == items.shape and (age >= 0).all()):
+        raise ExportError(
+            f"the model reads the age of purchases, and history_age is not a number of days, 0 or"
+            f" more, for each of {len(items)} purchases"
+        )
+
+
+def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {
+        "num_users": model.num_users,
+        "num_items": model.num_items,
+        "reads_history": model.reads_history,
+        "reads_age": reads_age(model),
+        "fallback": "history" if model.reads_history else "popularity",
+        "floats_per_pair": model.floats_per_pair,
+    }
+    return manifest_content("recommender", graph_inputs(model), OUTPUTS, facts, provenance)

@@ -1,0 +1,1 @@
+"""Features of items and customers as of a date; none reads a row after it."""

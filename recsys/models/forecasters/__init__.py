@@ -1,0 +1,1 @@
+"""Forecasters, one a file: learned networks and statsforecast's methods."""

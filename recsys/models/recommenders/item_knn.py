@@ -1,0 +1,71 @@
+"""Item k-NN. Axes: B users, C candidates, I items, L length of a history, K neighbours."""
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Interactions
+from recsys.errors import ConfigError
+from recsys.models.recommender import Query
+from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.models.recommenders.neighbours import cosine_neighbours
+
+
+class ItemKNN(nn.Module):
+    """score(u, i) = Σ of the similarities of i to those of its K nearest items that u bought.
+
+    Source: Sarwar et al., Item-Based Collaborative Filtering Recommendation Algorithms, WWW 2001,
+    for purchases: cosine of the sets of buyers, shrunk, and no division by the sum of similarities.
+
+    Args:
+        num_users, num_items: size of the vocabularies.
+        num_neighbours: K.
+        shrinkage: the higher, the less similarities count that rest on few common buyers.
+
+    Raises:
+        ConfigError: K is below 1, or the shrinkage below 0.
+    """
+
+    neighbours: Tensor
+    similarity: Tensor
+    reads_history = True
+
+    def __init__(
+        self, num_users: int, num_items: int, num_neighbours: int = 100, shrinkage: float = 10.0
+    ) -> None:
+        super().__init__()
+        if num_neighbours < 1 or not shrinkage >= 0:
+            raise ConfigError(
+                f"model.num_neighbours={num_neighbours}, model.shrinkage={shrinkage}: item_knn"
+                " needs at least one neighbour, and a shrinkage of 0 or more"
+            )
+        self.num_users, self.num_items = num_users, num_items
+        self.shrinkage = shrinkage
+        size = (num_items, min(num_neighbours, num_items - 1))
+        # what a graph materialises; torch gets along without
+        self.floats_per_pair = size[1]
+        self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("similarity", torch.zeros(size))
+
+    def fit(self, interactions: Interactions) -> None:
+        """Compares the buyers of every two items that have one in common."""
+        bought = interactions.matrix().T.tocsr()
+        nearest = cosine_neighbours(bought, self.neighbours.shape[1], self.shrinkage)
+        self.neighbours.copy_(nearest.row)
+        self.similarity.copy_(nearest.similarity)
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        """(B, C) -> (B, C)."""
+        bag = bag_of_items(query.history, self.num_items)
+        near = self.neighbours[items]  # (B, C, K)
+        bought = bag.gather(1, near.flatten(1)).view(near.shape)
+        return (bought * self.similarity[items]).sum(dim=2)
+
+    def score_all(self, query: Query) -> Tensor:
+        """-> (B, I)."""
+        bag = bag_of_items(query.history, self.num_items)
+        if torch.compiler.is_exporting():
+            # embedding_bag would become a loop over items
+            return (bag[:, self.neighbours] * self.similarity).sum(dim=2)
+        return nn.functional.embedding_bag(
+            self.neighbours, bag.T.contiguous(), per_sample_weights=self.similarity, mode="sum"
+        ).T

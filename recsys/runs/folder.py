@@ -1,0 +1,236 @@
+"""The run folder: what a training leaves behind, and how others read it.
+
+config.yaml          the composed configuration, plain
+metrics.json         flat, full precision
+data_report.json     rows in, dropped and why, per phase
+run.json             task, model, seed, fingerprints, versions, commit, hardware, threads, memory
+examples.json        a few customers or series to look at
+logs/                CSV and TensorBoard, a folder a phase
+checkpoints/PHASE/   last.ckpt, best.ckpt, model.safetensors; the last phase is the model
+report.html          pictures
+failed.txt           why a run of a multirun has ended early
+
+of a recommender:
+per_user.parquet     user_id, view, num_truth and a column a metric (test)
+vocabulary.npz       user_ids, item_ids
+history.npz          indptr, items: what each user bought before being asked, in order of time; age:
+                     days from each purchase to then, where the source has timestamps
+items.json           item id to a name for people, where the source has names
+
+of a forecaster:
+per_series.parquet   series_id, window, slices and a column a metric (test)
+forecasts.parquet    series_id, window, timestamp, y and a column a quantile (test)
+horizon.json         metrics by step of the horizon, of the model and its baselines
+series.json          series ids in the order of their indices
+windows.npz          a few windows, which an export compares torch and graph on
+"""
+
+import json
+import os
+import re
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from recsys.data.ids import Vocabulary
+from recsys.data.ragged import Ragged
+from recsys.environment import environment, peak_memory
+from recsys.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes the files of one run; every file is written beside and renamed.
+
+    Attributes:
+        path: of the folder.
+        writes: False in all processes of a training but the first.
+    """
+
+    path: Path
+    writes: bool = True
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """A folder that a training has written.
+
+        Raises:
+            ConfigError: it is no run folder.
+        """
+        folder = cls(Path(path))
+        if not (folder.path / "config.yaml").is_file():
+            raise ConfigError(
+                f"{path} is not a run folder: it has no config.yaml; scripts/train.py prints the"
+                " folder it wrote"
+            )
+        return folder
+
+    def require_finished(self) -> None:
+        """Raises ConfigError where the training has not ended."""
+        if not (self.path / "metrics.json").is_file():
+            raise ConfigError(
+                f"{self.path} has not finished training; continue it with train.resume={self.path}"
+            )
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Writes plain values."""
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        self._replace(name, lambda file: file.write_text(text + "\n", encoding="utf-8"))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file."""
+        self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def read_json(self, name: str, default: Any = None) -> Any:
+        """Reads plain values; `default` where there is no such file."""
+        file = self.path / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
+
+    def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
+        """Writes config.yaml, or under another name what is no run."""
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def read_config(self) -> dict[str, Any]:
+        """Reads config.yaml."""
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Writes a Parquet file."""
+        self._replace(name, lambda file: table.to_parquet(file, index=False))
+
+    def write_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Writes vocabulary.npz."""
+        self._replace("vocabulary.npz", vocabulary.save)
+
+    def read_vocabulary(self) -> Vocabulary:
+        """Reads vocabulary.npz."""
+        return Vocabulary.load(self.path / "vocabulary.npz")
+
+    def write_history(self, history: Ragged, ages: torch.Tensor | None = None) -> None:
+        """Writes history.npz."""
+        arrays = {
+            "indptr": history.indptr.numpy(),
+            "items": history.values.numpy().astype(np.int32),
+        }
+        if ages is not None:
+            arrays["age"] = ages.numpy()
+        self.write_arrays("history.npz", arrays)
+
+    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Writes an .npz file."""
+        self._replace(name, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Reads an .npz file."""
+        with np.load(self.path / name, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def read_history(self) -> Ragged:
+        """Reads history.npz."""
+        arrays = self.read_arrays("history.npz")
+        return Ragged(
+            torch.from_numpy(arrays["indptr"]), torch.from_numpy(arrays["items"].astype(np.int64))
+        )
+
+    def read_ages(self) -> np.ndarray | None:
+        """Days since each purchase in history.npz, float32 (N,); None without time."""
+        return self.read_arrays("history.npz").get("age")
+
+    def write_weights(self, phase: str, model: nn.Module) -> None:
+        """Writes checkpoints/PHASE/model.safetensors."""
+        state = {
+            name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+        }
+        (self.path / "checkpoints" / phase).mkdir(parents=True, exist_ok=True)
+        self._replace(f"checkpoints/{phase}/model.safetensors", lambda file: save_file(state, file))
+
+    def read_weights(self, phase: str | None = None) -> dict[str, torch.Tensor]:
+        """Weights of a phase; of the last one by default."""
+        windows = [path.name for path in (self.path / "checkpoints").glob("test-*")]
+        windows.sort(key=lambda name: int(name.partition("-")[2]), reverse=True)
+        for name in [phase] if phase else ["ship", "test", *windows]:
+            file = self.path / "checkpoints" / name / "model.safetensors"
+            if file.is_file():
+                return load_file(file)
+        raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
+
+    def _replace(self, name: str, write: Any) -> None:
+        if not self.writes:
+            return
+        # keeps the suffix, which decides what numpy and Parquet write
+        beside = (self.path / name).with_name(f".partial-{Path(name).name}")
+        write(beside)
+        os.replace(beside, self.path / name)
+
+
+def begin(config: dict[str, Any], earlier: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What run.json says from the first moment on: what is run, by which code, on what.
+
+    Args:
+        config: plain.
+        earlier: run.json of the attempt that is resumed; its start stays.
+    """
+    begun = {
+        "model": config["choices"]["model"],
+        "data": config["choices"]["data"],
+        "split": config["choices"]["evaluation"],
+        "seed": config["seed"],
+        "monitor": config["train"]["monitor"],
+        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
+        "started": now(),
+    } | environment()
+    if earlier:
+        begun["resumed"] = [*earlier.get("resumed", []), begun["started"]]
+        begun["started"] = earlier.get("started", begun["started"])
+        begun |= {key: earlier[key] for key in ("rerun_of",) if key in earlier}
+    return begun
+
+
+def record(
+    run: RunFolder, task: str, config: dict[str, Any], data_print: str, split_print: str
+) -> dict[str, Any]:
+    """What run.json says at the end: enough to tell whether two runs may be compared, and to repeat
+    one.
+
+    Args:
+        run: folder, whose run.json `begin` has written.
+        task: recommender or forecaster.
+        config: plain.
+        data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
+    """
+    return {
+        "task": task,
+        **(run.read_json("run.json") or begin(config)),
+        "data_fingerprint": data_print,
+        "split_fingerprint": split_print,
+        "finished": now(),
+        **peak_memory(),
+    }
+
+
+def now() -> str:
+    """2026-03-01T12:30:59Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def for_others(config: Any) -> Any:
+    """The configuration without what only this machine should know: passwords in URLs, folders in
+    paths.
+    """
+    if isinstance(config, dict):
+        return {key: for_others(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [for_others(value) for value in config]
+    if not isinstance(config, str):
+        return config
+    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)

@@ -1,0 +1,1 @@
+"""Batches, cut on the device from tensors that already lie there."""

@@ -1,0 +1,167 @@
+"""A run repeats itself from its folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recsys.runs.folder import RunFolder
+from recsys.tasks.lifecycle import main, metrics_that_differ
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small table and a run on it."""
+    folder = tmp_path_factory.mktemp("trained")
+    rng = np.random.default_rng(0)
+    size = 800
+    days = np.sort(rng.integers(0, 100, size))
+    table = pd.DataFrame(
+        {
+            "user_id": rng.integers(0, 20, size),
+            "item_id": rng.integers(0, 25, size),
+            "timestamp": pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D"),
+        }
+    )
+    table.to_csv(folder / "sales.csv", index=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        main(
+            [
+                "data=transactions",
+                "data.path=sales.csv",
+                "evaluation.min_buyers=1",
+                "model=gmf",
+                "seed=7",
+                "train.max_epochs=2",
+                "logger=none",
+                "+trainer.enable_progress_bar=false",
+                "hydra.run.dir=first",
+            ]
+        )
+    return folder
+
+
+@pytest.fixture
+def finished(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """That run, in a copy of the folder, which is where we are."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return RunFolder.open("first")
+
+
+def edit_record(run: RunFolder, **changes: object) -> None:
+    run.write_json("run.json", run.read_json("run.json") | changes)
+
+
+def test_run_json_holds_what_repeats_a_run(finished):
+    record = finished.read_json("run.json")
+    assert {"versions", "git_commit", "git_dirty", "hardware", "threads", "command"} <= set(record)
+    assert record["seed"] == 7
+    assert record["peak_memory_mb"] > 50
+    assert record["started"] <= record["finished"]
+    page = (finished.path / "report.html").read_text()
+    assert "Threads of torch" in page
+    assert "Highest memory of the process" in page
+
+
+def test_a_rerun_gives_the_same_metrics_bit_for_bit(finished, capsys):
+    main([f"rerun={finished.path}", "hydra.run.dir=second"])
+    captured = capsys.readouterr()
+    assert captured.out.strip().splitlines()[-1] == "second"
+    assert "the same metrics as first, bit for bit" in captured.err
+    second = RunFolder.open("second")
+    assert metrics_that_differ(finished, second) == []
+    assert second.read_config() == finished.read_config()
+    assert second.read_json("run.json")["rerun_of"] == "first"
+    weights = [run.read_weights() for run in (finished, second)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_a_rerun_stands_beside_the_runs_of_its_kind_and_takes_their_threads(finished, capsys):
+    threads = torch.get_num_threads()
+    try:
+        edit_record(finished, threads=threads + 1)
+        main([f"rerun={finished.path}"])
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    (again,) = Path("runs/transactions/gmf").iterdir()
+    assert capsys.readouterr().out.strip().endswith(str(again))
+
+
+def test_a_metric_that_differs_is_named(finished, capsys):
+    metrics = finished.read_json("metrics.json")
+    metrics["test/new/ndcg@10"] = np.nextafter(metrics["test/new/ndcg@10"], 1)
+    finished.write_json("metrics.json", metrics | {"train/seconds": 1e9})
+    main([f"rerun={finished.path}", "hydra.run.dir=second"])
+    assert (
+        f"1 of {len(metrics)} metrics differ from first: test/new/ndcg@10"
+        in capsys.readouterr().err
+    )
+
+
+def test_what_is_undefined_in_both_is_the_same_and_what_one_lacks_is_not(tmp_path):
+    one, other = (RunFolder(tmp_path / name) for name in ("one", "other"))
+    for run, metrics in (
+        (one, {"undefined": np.nan, "number": 1.0, "mine": 1.0, "train/seconds": 1.0}),
+        (other, {"undefined": np.nan, "number": np.nan, "its": 1.0, "train/seconds": 2.0}),
+    ):
+        run.path.mkdir()
+        run.write_json("metrics.json", metrics)
+    assert metrics_that_differ(one, one) == []
+    assert metrics_that_differ(one, other) == ["number", "mine", "its"]
+
+
+def test_other_versions_are_said(finished, capsys):
+    versions = finished.read_json("run.json")["versions"]
+    edit_record(finished, versions=versions | {"torch": "1.0"})
+    main([f"rerun={finished.path}", "hydra.run.dir=second"])
+    said = capsys.readouterr().err
+    assert "numbers may differ, because the run was made with other: torch" in said
+    assert "(then 1.0)" in said
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_other_data_are_refused(finished, capsys):
+    table = pd.read_csv("sales.csv")
+    table.iloc[:-1].to_csv("sales.csv", index=False)
+    said = refused([f"rerun={finished.path}", "hydra.run.dir=second"], capsys)
+    assert "first was trained on other data (fingerprint" in said
+    assert not Path("second/metrics.json").exists()
+
+
+def test_other_settings_and_unfinished_runs_are_refused(finished, capsys):
+    assert "takes no other setting" in refused([f"rerun={finished.path}", "seed=2"], capsys)
+    (finished.path / "metrics.json").unlink()
+    assert "has not finished training" in refused([f"rerun={finished.path}"], capsys)
+
+
+def test_a_resumed_run_keeps_its_start_and_says_when_it_went_on(finished):
+    started, resumed = "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"
+    edit_record(finished, started=started, resumed=[resumed])
+    (finished.path / "metrics.json").unlink()
+    main([f"train.resume={finished.path}"])
+    record = finished.read_json("run.json")
+    assert record["started"] == started
+    assert record["resumed"][0] == resumed
+    assert len(record["resumed"]) == 2
+
+
+def test_a_run_that_died_before_its_report_gets_one(finished, capsys):
+    (finished.path / "report.html").unlink()
+    before = json.loads((finished.path / "metrics.json").read_text())
+    main([f"train.resume={finished.path}"])
+    assert (finished.path / "report.html").is_file()
+    assert finished.read_json("metrics.json") == before
+    assert "nothing to resume" in refused([f"train.resume={finished.path}"], capsys)

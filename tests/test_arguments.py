@@ -1,0 +1,81 @@
+"""Command lines of the form key=value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from recsys.arguments import parse_arguments, setting, usage
+from recsys.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Counts the rows of a table."""
+
+    table: Path = setting("CSV file")
+    limit: int = setting("rows to count", default=10, minimum=1)
+    share: float = setting("part that is counted", default=1.0)
+    order: Literal["first", "last"] = setting("which rows", default="first")
+    header: bool = setting("whether there is a header", default=True)
+    note: str | None = setting("free text", default=None)
+
+
+def parse(*arguments: str) -> Arguments:
+    return parse_arguments(Arguments, arguments, "count")
+
+
+def test_values_take_the_declared_types() -> None:
+    assert parse("table=a b.csv") == Arguments(table=Path("a b.csv"))
+    found = parse("order=LAST", "table=x=1.csv", "limit=3", "share=.5", "header=false", "note=a=b")
+    assert found == Arguments(
+        table=Path("x=1.csv"), limit=3, share=0.5, order="last", header=False, note="a=b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("tabel=x",),
+            r"'tabel' is not a known setting: did you mean 'table'\? \(known: table, li",
+        ),
+        (("--table=x",), "'--table' is not a known setting: did you mean 'table'"),
+        (("xyz",), r"'xyz' is not a known setting: \(known"),
+        ((), r"table= is missing; usage: count table=… \[limit=10\]"),
+        (("table",), "'table' has no value: write table=…"),
+        (("table=",), "table='' is not a path: CSV file"),
+        (("table=x", "table=y"), "table= is given twice"),
+        (("table=x", "limit=ten"), "limit='ten' is not a whole number: rows to count"),
+        (("table=x", "limit=0"), "limit=0 is too small: it is at least 1"),
+        (("table=x", "order=middle"), "order='middle' is not known: it is first or last"),
+        (("table=x", "header=yes"), "header='yes' is not known: it is true or false"),
+    ],
+)
+def test_mistakes_are_named_in_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        parse(*arguments)
+
+
+@pytest.mark.parametrize("word", ["help", "--help", "-h"])
+def test_help_prints_what_is_declared(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse("table=x", word)
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.rstrip("\n") == usage(Arguments, "count")
+
+
+def test_usage_shows_types_and_defaults() -> None:
+    assert usage(Arguments, "count").splitlines() == [
+        "usage: count table=… [limit=10] [share=1.0] [order=first] [header=true] [note=…]",
+        "",
+        "Counts the rows of a table.",
+        "",
+        "  table   CSV file (path, required)",
+        "  limit   rows to count (whole number, default 10)",
+        "  share   part that is counted (number, default 1.0)",
+        "  order   which rows (first or last, default first)",
+        "  header  whether there is a header (true or false, default true)",
+        "  note    free text (text, optional)",
+    ]
