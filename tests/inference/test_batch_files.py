@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.errors import DataError
-from recsys.inference import Recommender, batch
+from recsys.inference import Recommender
+from recsys.inference.batch import recommend as batch
 from recsys.inference.batch.recommend import recommend_file
 
 USERS = ["007", "NA", "nobody", "Zoë Müller", "名前", 'a,"b"', " 7"]

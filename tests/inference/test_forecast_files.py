@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.errors import DataError
-from recsys.inference import Forecaster, batch_forecasts, history_blocks
+from recsys.inference import Forecaster
+from recsys.inference.batch import forecast as batch_forecasts
+from recsys.inference.batch import history_blocks
 from recsys.inference.batch.forecast import ForecastResult, forecast_file
 
 HEAD = "series_id,timestamp,y\n"
