@@ -1,4 +1,4 @@
-"""Ranges of settings, stated in annotations: a constructor says `dropout: Half = 0.0`, and the
+"""Ranges of settings, stated in annotations: a constructor says `dropout: BelowOne = 0.0`, and the
 configuration is checked against it before anything is read.
 """
 
@@ -43,4 +43,4 @@ Positive = Annotated[float, Range(low=0, open_low=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Share = Annotated[float, Range(low=0, high=1)]
 OpenShare = Annotated[float, Range(low=0, high=1, open_low=True, open_high=True)]
-Half = Annotated[float, Range(low=0, high=1, open_high=True)]
+BelowOne = Annotated[float, Range(low=0, high=1, open_high=True)]
