@@ -3,9 +3,12 @@
 Axes: B users in a block, C candidates, I items in the catalogue, L length of a history.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from recsys.data.interactions import Interactions
 
 
 class Query(NamedTuple):
@@ -64,6 +67,35 @@ class Recommender(Protocol):
         """Scores of the whole catalogue -> (B, I): the numbers of `forward` over every item,
         factorised.
         """
+        ...
+
+
+@runtime_checkable
+class FitsInteractions(Protocol):
+    """A closed-form model."""
+
+    def fit(self, interactions: Interactions) -> None:
+        """Fits at once."""
+        ...
+
+
+@runtime_checkable
+class ObservesInteractions(Protocol):
+    """A trained model that first reads what is fitted."""
+
+    def observe(self, interactions: Interactions) -> None:
+        """Reads it."""
+        ...
+
+
+@runtime_checkable
+class LoadsPretrained(Protocol):
+    """A model that starts from the states of two others."""
+
+    def load_pretrained(
+        self, gmf: Mapping[str, Tensor], mlp: Mapping[str, Tensor], alpha: float
+    ) -> None:
+        """Takes the weights; `alpha` weighs the output of the first."""
         ...
 
 
