@@ -166,7 +166,7 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
             ["model=mf", "train.monitor=val/candidates/ndcg@10"],
             ["nobody can be asked", "val/candidates/ndcg@10"],
         ),
-        (["evaluation.views=[old]"], ["no view 'old'", "evaluation.views"]),
+        (["evaluation.views=[old]"], ["evaluation.views=['old']", "new, all or candidates"]),
         (["evaluation.ks=[]"], ["evaluation.ks=[]"]),
         (
             ["evaluation.baselines=[popular]"],
@@ -184,7 +184,10 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
         (["evaluation.split.test_days=0"], ["evaluation.split.test_days=0"]),
         (["seed=abc"], ["seed='abc': it has to be a whole number"]),
         (["train.lr=abc", "model=mf"], ["train.lr=abc: it has to be a number above 0"]),
-        (["loss.batch_size=many", "model=mf"], ["loss.batch_size=many: it has to be a whole number"]),
+        (
+            ["loss.batch_size=many", "model=mf"],
+            ["loss.batch_size=many: it has to be a whole number"],
+        ),
         (["trainer.acelerator=cpu", "model=mf"], ["trainer: ", "acelerator"]),
         (["data.on_bad_rows=ignore"], ["data.on_bad_rows='ignore'", "drop", "error"]),
         (["data.timezone=Mars/Base"], ["data.timezone='Mars/Base'", "Europe/Paris"]),
