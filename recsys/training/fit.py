@@ -76,9 +76,7 @@ def fit(
         model.load_state_dict(_weights(chosen))
         return FitResult(**json.loads(finished.read_text()))
     keep = KeepBestAndLast(folder, validation)
-    trainer = make_trainer(
-        settings, validation, loggers=loggers, callbacks=[keep, *callbacks]
-    )
+    trainer = make_trainer(settings, validation, loggers=loggers, callbacks=[keep, *callbacks])
     evaluator = None if validation is None else _evaluator(validation, trainer)
     module = TrainingModule(model, objective, settings, evaluator)
     seconds = _train(trainer, module, last, keep, settings.epochs)

@@ -63,6 +63,8 @@ class FullSoftmax:
         weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
         return UserObjective(data, self.score_loss, self.batch_size, seed, weight, penalty)
 
-    def score_loss(self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None) -> Tensor:
+    def score_loss(
+        self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None
+    ) -> Tensor:
         """`full_softmax` at the temperature."""
         return full_softmax(tempered(scores, self.temperature), row, item, weight)

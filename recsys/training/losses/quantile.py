@@ -98,9 +98,7 @@ class Quantile:
         if not sum(self.units.values()) > 0:
             raise ConfigError("loss.units: at least one has to be above 0")
 
-    def objective(
-        self, model: Forecaster, data: FittedPanel, *, seed: int
-    ) -> "WindowObjective":
+    def objective(self, model: Forecaster, data: FittedPanel, *, seed: int) -> "WindowObjective":
         """See `recsys.training.objective.Loss`."""
         sampling = WindowSampling(
             self.batch_size, self.batches, self.min_history, self.series_balance
