@@ -26,7 +26,7 @@ SUPPLIED = {
         "quantiles",
     },
     "optimizer": {"params"},
-    "schedule": {"optimizer", "total_steps", "epochs", "steps_per_epoch"},
+    "schedule": {"optimizer", "total_steps", "T_max", "epochs", "steps_per_epoch"},
 }
 # groups whose targets take long to import: any key is accepted here, and checked before training
 OPEN = ("trainer", "logger", "callbacks")

@@ -3,10 +3,10 @@
 Axes: B users in a block, C candidates, I items in the catalogue, L length of a history.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 
@@ -46,18 +46,11 @@ class Recommender(Protocol):
     One that reads the age of purchases has the attribute `reads_age`, which is True; one that is
     trained by losses of its own names them in `supported_losses`.
 
-    Attributes:
-        num_users, num_items: size of the vocabularies.
-        reads_history: True where scores come from `Query.history` and `Query.user` is ignored, else
-            the reverse.
-        floats_per_pair: width of the widest intermediate of `score_all` per (user, item) pair:
-            blocks are sized by it.
+    Every recommender also has the attributes `num_users` and `num_items`, sizes of the vocabularies;
+    `reads_history`, True where scores come from `Query.history` and `Query.user` is ignored, else
+    the reverse; and `floats_per_pair`, width of the widest intermediate of `score_all` per (user,
+    item) pair, by which blocks are sized. (Attributes in the Protocol would rule out `issubclass`.)
     """
-
-    num_users: int
-    num_items: int
-    reads_history: bool
-    floats_per_pair: int
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """Scores of candidates `items` (B, C) -> (B, C)."""
@@ -96,6 +89,24 @@ class LoadsPretrained(Protocol):
         self, gmf: Mapping[str, Tensor], mlp: Mapping[str, Tensor], alpha: float
     ) -> None:
         """Takes the weights; `alpha` weighs the output of the first."""
+        ...
+
+
+@runtime_checkable
+class HasSquaredNorms(Protocol):
+    """A model with factors of users and items that can be regularised by frequency."""
+
+    def squared_norms(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared norms of the factors of `user` (B,), and of all items -> (B,), (I,)."""
+        ...
+
+
+@runtime_checkable
+class ExemptsFromWeightDecay(Protocol):
+    """A model with matrices that do not decay."""
+
+    def no_weight_decay(self) -> Iterable[nn.Parameter]:
+        """These."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +18,17 @@ from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.transactions import fingerprint
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
+from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.evaluation.settings import BacktestEvaluation
 from recsys.models.forecasters.statistical import StatsForecastModel as ForecastsPanel
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.labels import unit_of
 from recsys.runs.folder import RunFolder
-from recsys.tasks.fitting import (
-    evaluation_device,
-    make_loggers,
-    optimization,
-    seed_everything,
-    trainer_options,
-)
+from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
+from recsys.training.forecaster_data import FittedPanel, covariate_scale
+from recsys.training.objective import require_trains
 
 if TYPE_CHECKING:
     # Lightning, which only a training loads
@@ -53,6 +51,9 @@ class Forecasting:
     def check(self, settings: Settings) -> None:
         """Refuses what no forecaster is trained or judged with."""
         _require_forecaster(settings)
+        model = settings.model.resolve()
+        if not issubclass(model, ForecastsPanel):
+            require_trains(settings.loss.resolve(), model, settings.choices.model)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -166,28 +167,26 @@ class PreparedForecasting:
         epochs: int | None,
         callbacks: "Sequence[pl.Callback]",
     ) -> "FitResult":
-        from recsys.training.fit import Validation
-        from recsys.training.fit_forecaster import fit_forecaster
-
-        settings, validation = self._settings, None
-        train = settings.train
-        if phase == "val":
-            validation = Validation(train.monitor, train.patience, train.validate_every, "min")
-        return fit_forecaster(
+        settings, cut = self._settings, self._phases[phase]
+        model.scale_covariates(torch.from_numpy(covariate_scale(self._panel, cut)))
+        data = FittedPanel(self._panel, cut, self._evaluation.seasonality)
+        return fit_network(
             model,
-            self._panel,
-            self._phases[phase],
-            objective=settings.loss.build(),
-            optimization=optimization(settings),
-            seed=settings.seed,
-            folder=self._run.path / "checkpoints" / phase,
-            trainer_options=trainer_options(settings),
-            seasonality=self._evaluation.seasonality,
-            validation=validation,
-            stop_after=epochs,
-            loggers=make_loggers(settings, self._run, phase),
-            callbacks=list(callbacks),
+            settings,
+            self._run,
+            phase,
+            objective=settings.loss.build().objective(model, data, seed=settings.seed),
+            evaluator=partial(self._evaluator, cut, model.quantiles) if phase == "val" else None,
+            mode="min",
+            epochs=epochs,
+            callbacks=callbacks,
         )
+
+    def _evaluator(
+        self, cut: ForecastPhase, quantiles: tuple[float, ...], device: torch.device
+    ) -> BacktestEvaluator:
+        """Of the validation windows, while training."""
+        return BacktestEvaluator(self._panel, cut, quantiles, self._evaluation.seasonality, device)
 
     def judge(self, phase: str, model: Any) -> dict[str, float]:
         """Validation at once; tests are judged together, in `finish`."""

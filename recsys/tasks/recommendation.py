@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from recsys.config.composition import model_targets
@@ -16,9 +18,9 @@ from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits.purchases import Phase
 from recsys.data.transactions import Transactions as Dataset
 from recsys.data.transactions import fingerprint
-from recsys.errors import ConfigError, closest
+from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
-from recsys.evaluation.ranking import RankingResult, evaluate
+from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
 from recsys.models.recommender import (
     FitsInteractions,
@@ -28,15 +30,10 @@ from recsys.models.recommender import (
 from recsys.models.recommenders.popularity import Popularity
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.runs.folder import RunFolder
-from recsys.tasks.fitting import (
-    evaluation_device,
-    make_loggers,
-    optimization,
-    seed_everything,
-    trainer_options,
-)
+from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
+from recsys.training.objective import require_trains
 
 if TYPE_CHECKING:
     # Lightning, which only a training loads
@@ -55,6 +52,9 @@ class Recommendation:
     def check(self, settings: Settings) -> None:
         """Refuses what no recommender is trained or judged with."""
         _require_recommender(settings.model, f"model={settings.choices.model}")
+        model = settings.model.resolve()
+        if not issubclass(model, FitsInteractions):
+            require_trains(settings.loss.resolve(), model, settings.choices.model)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -149,27 +149,39 @@ class PreparedRecommendation:
             model.observe(data.interactions)
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
             _load_pretrained(model, settings, data)
-        from recsys.training.fit import Validation
-        from recsys.training.fit_recommender import fit_recommender
-
-        train, validation = settings.train, None
-        if phase == "val":
-            validation = Validation(train.monitor, train.patience, train.validate_every)
-        return model, fit_recommender(
+        objective = settings.loss.build().objective(model, data.interactions, seed=settings.seed)
+        return model, fit_network(
             model,
-            data,
-            objective=settings.loss.build(),
-            optimization=optimization(settings),
-            seed=settings.seed,
-            folder=self._run.path / "checkpoints" / phase,
-            trainer_options=trainer_options(settings),
-            validation=validation,
-            ks=tuple(self._evaluation.ks),
-            block_mb=self._evaluation.block_mb,
-            stop_after=epochs,
-            loggers=make_loggers(settings, self._run, phase),
-            callbacks=list(callbacks),
+            settings,
+            self._run,
+            phase,
+            objective=objective,
+            evaluator=partial(self._evaluator, data) if phase == "val" else None,
+            mode="max",
+            epochs=epochs,
+            callbacks=callbacks,
         )
+
+    def _evaluator(self, data: PhaseData, device: torch.device) -> RankingEvaluator:
+        """Of the monitored view, while training."""
+        monitor, ks = self._settings.train.monitor, tuple(self._evaluation.ks)
+        if monitor.count("/") != 2:
+            raise ConfigError(
+                f"train.monitor={monitor!r}: write val/VIEW/METRIC@K, for instance val/new/ndcg@10"
+            )
+        view = monitor.split("/")[1]
+        evaluator = RankingEvaluator(
+            data, views=(view,), ks=ks, device=device, block_mb=self._evaluation.block_mb
+        )
+        if not evaluator.has_questions(view):
+            raise DataError(
+                f"nobody can be asked in the validation part: no truth for {monitor}"
+                " (train.monitor) is left, because its users or items are unknown to the part that"
+                " is fitted, or there are no candidates; data_report.json has the counts; hold out"
+                " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
+                " another view"
+            )
+        return evaluator
 
     def judge(self, phase: str, model: Any) -> dict[str, float]:
         """Ranks for every user with truth; the test also beside baselines and by user."""
