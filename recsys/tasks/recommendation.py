@@ -15,7 +15,8 @@ from recsys.data.transactions import Transactions, fingerprint
 from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
-from recsys.models.recommenders.popularity import Popularity
+from recsys.models.inputs import USER, InputVocabulary
+from recsys.models.recommender import FitsInteractions, LoadsPretrained, ObservesInteractions
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.html import write_report
 from recsys.runs.folder import RunFolder, record
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from recsys.training.fit import FitResult
+
+
+# categories of the model's inputs, in the folder of the run
+INPUTS = "inputs.npz"
 
 
 def run_recommender(
@@ -181,7 +186,8 @@ def _finish(
 
 def load_recommender(run: RunFolder) -> nn.Module:
     """The trained model of a finished run, on the CPU and in evaluation mode."""
-    model = _build(run.read_config()["model"], run.read_vocabulary())
+    inputs = InputVocabulary.load(run.path / INPUTS)
+    model = _build(run.read_config()["model"], run.read_vocabulary(), inputs)
     model.load_state_dict(run.read_weights())
     return model.eval()
 
@@ -196,6 +202,7 @@ def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path
         model=load_recommender(run),  # type: ignore[arg-type]
         user_ids=vocabulary.user_ids,
         item_ids=vocabulary.item_ids,
+        inputs=InputVocabulary.load(run.path / INPUTS),
         popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
         history_indptr=history.indptr.numpy(),
         history_items=history.values.numpy(),
@@ -206,13 +213,21 @@ def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path
     )
 
 
-def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
+def _build(
+    config: dict[str, Any], vocabulary: Vocabulary, inputs: InputVocabulary
+) -> nn.Module:
     if takes(config, "num_series") or takes(config, "season_length"):
         raise ConfigError(
             f"{config['_target_'].rpartition('.')[2]} forecasts sales, and the data are"
             " transactions of customers: choose a recommender, such as model=gmf, or data=…_sales"
         )
-    return instantiate(config, num_users=vocabulary.num_users, num_items=vocabulary.num_items)
+    sizes: dict[str, Any] = {
+        "num_users": vocabulary.num_users,
+        "num_items": vocabulary.num_items,
+    }
+    if takes(config, "num_categories"):
+        sizes["num_categories"] = inputs
+    return instantiate(config, **sizes)
 
 
 def _fit(
@@ -227,12 +242,15 @@ def _fit(
     """
     seed, train, evaluation = config["seed"], config["train"], config["evaluation"]
     seed_everything(seed)
-    model: Any = _build(config["model"], data.vocabulary)
+    inputs = InputVocabulary(columns=data.columns)
+    model: Any = _build(config["model"], data.vocabulary, inputs)
+    if run.writes:
+        inputs.save(run.path / INPUTS, model)
     _require_known_users(model, data)
-    if hasattr(model, "fit"):
+    if isinstance(model, FitsInteractions):
         model.fit(data.interactions)
         return model, None
-    if hasattr(model, "observe"):
+    if isinstance(model, ObservesInteractions):
         model.observe(data.interactions)
     if any(train["pretrained"][half] for half in ("gmf", "mlp")):
         _load_pretrained(model, train["pretrained"], data)
@@ -264,7 +282,7 @@ def _fit(
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    if unknown and not model.reads_history and not isinstance(model, Popularity):
+    if unknown and USER in model.inputs:
         raise ConfigError(
             f"{type(model).__name__} knows users by their ids, and evaluation=unseen_users asks"
             f" about {unknown:,} whom it was not fitted on; choose a model that reads histories,"
@@ -273,7 +291,7 @@ def _require_known_users(model: Any, data: PhaseData) -> None:
 
 
 def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:
-    if not hasattr(model, "load_pretrained"):
+    if not isinstance(model, LoadsPretrained):
         raise ConfigError("train.pretrained is for model=neumf only")
     states = {}
     for half in ("gmf", "mlp"):
@@ -322,8 +340,8 @@ def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
             raise ConfigError(
                 f"evaluation.baselines: {name} does not exist; {closest(name, list(settings))}"
             )
-        model: Any = _build(settings[name], data.vocabulary)
-        if not hasattr(model, "fit"):
+        model: Any = _build(settings[name], data.vocabulary, InputVocabulary(columns=data.columns))
+        if not isinstance(model, FitsInteractions):
             raise ConfigError(
                 f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
             )

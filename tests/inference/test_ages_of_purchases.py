@@ -15,7 +15,7 @@ from recsys.errors import BundleError, DataError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender, verify
 from recsys.inference.batch.recommend import recommend_file
-from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_top_frequency import PersonalTopFrequency
 
 USERS, ITEMS = ["a", "b", "c"], ["milk", "tea", "mug", "pen"]
 # a: milk twice, long ago and in between, tea now; b: mug; c: nothing
@@ -27,7 +27,7 @@ AGES = np.array([60, 30, 0, 15], dtype=np.float32)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recommender_bundle(
         tmp_path_factory.mktemp("exported") / "by_age",
-        model=PersonalFrequency(len(USERS), len(ITEMS), half_life_days=30),
+        model=PersonalTopFrequency(len(USERS), len(ITEMS), half_life_days=30),
         user_ids=np.array(USERS),
         item_ids=np.array(ITEMS),
         popularity=np.array([1.0, 1, 1, 0]),
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         history_age=AGES,
         include_seen=True,
         item_names=None,
-        provenance={"model": "PersonalFrequency"},
+        provenance={"model": "PersonalTopFrequency"},
     )
 
 
