@@ -1,5 +1,8 @@
 """Errors that a user reads: one sentence of what was found, where, and what to do."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class UserError(ValueError):
     """Base of every error that is the input's fault, not the code's; command lines print it without
@@ -25,3 +28,11 @@ class ExportError(UserError):
 
 class BundleError(UserError):
     """A bundle that is incomplete, altered, too new, or asked for what it does not hold."""
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """What to say after a name that does not exist: the closest one that does, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? It" if close else "it"
+    ) + f" is one of: {', '.join(sorted(known))}"

@@ -16,20 +16,14 @@ __all__ = ["Forecaster", "Window"]
 class Forecaster(Protocol):
     """A network that reads windows in units of y and answers in units of y.
 
-    Attributes:
+    Every forecaster also has these attributes, which stand here only because Protocols with
+    attributes rule out `issubclass`:
         num_series, num_covariates, horizon: S, F and H.
         quantiles: levels of the outputs, ascending, 0.5 among them, which is the point forecast.
         history_length: steps of history that make a difference; longer ones are cut, shorter ones
             count as missing before their start.
         step_seconds: length of a step.
     """
-
-    num_series: int
-    num_covariates: int
-    horizon: int
-    quantiles: tuple[float, ...]
-    history_length: int
-    step_seconds: int
 
     def scale_covariates(self, scale: Tensor) -> None:
         """Takes how much each covariate usually moves, (F,), before training."""

@@ -28,8 +28,6 @@ windows.npz          a few windows, which an export compares torch and graph on
 import json
 import os
 import re
-import shlex
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +41,6 @@ from torch import nn
 
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
-from recsys.environment import environment, peak_memory
 from recsys.errors import ConfigError
 
 
@@ -171,56 +168,6 @@ class RunFolder:
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)
         os.replace(beside, self.path / name)
-
-
-def begin(config: dict[str, Any], earlier: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What run.json says from the first moment on: what is run, by which code, on what.
-
-    Args:
-        config: plain.
-        earlier: run.json of the attempt that is resumed; its start stays.
-    """
-    begun = {
-        "model": config["choices"]["model"],
-        "data": config["choices"]["data"],
-        "split": config["choices"]["evaluation"],
-        "seed": config["seed"],
-        "monitor": config["train"]["monitor"],
-        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
-        "started": now(),
-    } | environment()
-    if earlier:
-        begun["resumed"] = [*earlier.get("resumed", []), begun["started"]]
-        begun["started"] = earlier.get("started", begun["started"])
-        begun |= {key: earlier[key] for key in ("rerun_of",) if key in earlier}
-    return begun
-
-
-def record(
-    run: RunFolder, task: str, config: dict[str, Any], data_print: str, split_print: str
-) -> dict[str, Any]:
-    """What run.json says at the end: enough to tell whether two runs may be compared, and to repeat
-    one.
-
-    Args:
-        run: folder, whose run.json `begin` has written.
-        task: recommender or forecaster.
-        config: plain.
-        data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
-    """
-    return {
-        "task": task,
-        **(run.read_json("run.json") or begin(config)),
-        "data_fingerprint": data_print,
-        "split_fingerprint": split_print,
-        "finished": now(),
-        **peak_memory(),
-    }
-
-
-def now() -> str:
-    """2026-03-01T12:30:59Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def for_others(config: Any) -> Any:

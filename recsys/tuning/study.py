@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from recsys.config.settings import Settings
 from recsys.errors import ConfigError
 from recsys.reports.formats import without_passwords
 from recsys.tuning.settings import SweepSettings
@@ -69,7 +70,8 @@ class SweepStudy:
 
     Args:
         settings: of the sweep; a storage that holds another sweep of that name is refused.
-        config: what every trial changes, plain.
+        base: what every trial changes.
+        direction: of the monitored metric.
         storage: URL that SQLAlchemy understands.
         name: of the study in the storage.
 
@@ -78,25 +80,29 @@ class SweepStudy:
     """
 
     def __init__(
-        self, settings: SweepSettings, config: dict[str, Any], storage: str, name: str
+        self,
+        settings: SweepSettings,
+        base: Settings,
+        direction: Literal["minimize", "maximize"],
+        storage: str,
+        name: str,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space: Space = settings.read_space()
-        self.metric = str(config["train"]["monitor"])
+        self.metric = base.train.monitor
         self._distributions = {key: part.distribution() for key, part in self.space.items()}
-        forecasts = "quantiles" in config["evaluation"]
-        self.direction: Literal["minimize", "maximize"] = "minimize" if forecasts else "maximize"
+        self.direction = direction
         self._study = optuna.create_study(
             storage=_open(storage),
             study_name=name,
-            sampler=_sampler(settings.sampler, config["seed"]),
-            pruner=_pruner(settings.pruner, config["train"]["max_epochs"]),
+            sampler=_sampler(settings.sampler, base.seed),
+            pruner=_pruner(settings.pruner, base.train.max_epochs),
             direction=self.direction,
             load_if_exists=True,
         )
         self._require_same(settings, name)
         if not self._study.user_attrs.get("begun"):
-            self._enqueue_first(settings, config)
+            self._enqueue_first(settings, base)
             self._study.set_user_attr("begun", True)
 
     def trials(self) -> list[FrozenTrial]:
@@ -203,13 +209,13 @@ class SweepStudy:
                 f" not {mine[key]}; give this one another name= or output="
             )
 
-    def _enqueue_first(self, settings: SweepSettings, config: dict[str, Any]) -> None:
+    def _enqueue_first(self, settings: SweepSettings, base: Settings) -> None:
         """Every point of a grid; else the configuration as it is, if the space holds it."""
         if settings.sampler == "grid":
             for params in grid(self.space):
                 self._study.enqueue_trial(params, skip_if_exists=True)
             return
-        params = current_values(self.space, config)
+        params = current_values(self.space, base.plain)
         if holds(self.space, params):
             attrs = {"as_configured": True}
             self._study.enqueue_trial(params, user_attrs=attrs, skip_if_exists=True)

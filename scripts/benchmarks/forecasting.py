@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from recsys.training.fit_forecaster import fit_forecaster
+from recsys.training.forecast_losses import quantile_loss
+from recsys.training.forecast_problem import ForecastObjective
+from recsys.training.optimization import Optimization
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -17,10 +21,6 @@ from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.models.forecasters.lstm import LSTMForecaster
-from recsys.training.fit_forecaster import fit_forecaster
-from recsys.training.forecast_losses import quantile_loss
-from recsys.training.forecast_problem import ForecastObjective
-from recsys.training.optimization import Optimization
 
 DAY = 86_400
 

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 from torch import Tensor
 
 from benchmarks.prepared import phase_of
@@ -18,9 +21,6 @@ from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
 from recsys.models.recommenders.ials import IALS
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:

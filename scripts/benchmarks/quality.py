@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import evaluate
-from recsys.models.inputs import Query, USER
+from recsys.models.inputs import USER, Query
 
 
 class Factors(nn.Module):

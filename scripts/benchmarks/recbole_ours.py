@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 
 from benchmarks.prepared import phase_of
 from benchmarks.split import PairSplit
@@ -13,9 +16,6 @@ from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import evaluate
 from recsys.models.recommenders.neumf import NeuMF
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:

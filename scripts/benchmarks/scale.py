@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 from rich.console import Console
 from rich.table import Table
 
@@ -25,9 +28,6 @@ from recsys.data.splits.purchases import GlobalTime
 from recsys.errors import TrainingError
 from recsys.evaluation.ranking import evaluate
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 COLUMNS = {name: name for name in ("user_id", "item_id", "timestamp", "quantity")}
 STAGES = ("data preparation", "one epoch", "evaluation")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 from rich.console import Console
 from rich.table import Table
 
@@ -20,10 +23,7 @@ from recsys.data.shards import Shard
 from recsys.models.recommender import Query
 from recsys.models.recommenders.neumf import NeuMF
 from recsys.training.batches.pairs import PairBatches
-from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import bce
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

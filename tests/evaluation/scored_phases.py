@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Candidates, Interactions, PhaseData
 from recsys.data.ragged import Ragged
-from recsys.models.inputs import Query, USER
+from recsys.models.inputs import USER, Query
 
 
 def ragged(rows: list[list[int]]) -> Ragged:

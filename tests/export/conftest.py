@@ -20,7 +20,7 @@ from recsys.export.recommender.graph import build_graph
 from recsys.export.recommender.parity import Vocabulary
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
-from recsys.models.inputs import HISTORY, Query, USER
+from recsys.models.inputs import HISTORY, USER, Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5", "u6"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]

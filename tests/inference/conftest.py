@@ -16,7 +16,7 @@ from recsys.export.forecaster import graph as forecaster_graph
 from recsys.export.onnx.tracing import translate
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
-from recsys.models.inputs import HISTORY, Query, USER
+from recsys.models.inputs import HISTORY, USER, Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 from tastes import two_tastes, validation_part
 
 from recsys.models.recommenders.gmf import GMF
 from recsys.training.fit import Validation
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 
 def process(target: Callable[..., None], *arguments: Any) -> multiprocessing.Process:

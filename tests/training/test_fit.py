@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective
 
 from recsys.errors import ConfigError, TrainingError
 from recsys.evaluation.ranking import evaluate
@@ -21,9 +24,6 @@ from recsys.models.recommenders.popularity import Popularity
 from recsys.training import optimization
 from recsys.training.checkpoints import load_checkpoint
 from recsys.training.fit import Validation
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 MODELS = {

@@ -10,6 +10,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from panels import last_steps, make_panel
+from recsys.training.fit_forecaster import covariate_scale, fit_forecaster
+from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
+from recsys.training.forecast_problem import ForecastObjective
+from recsys.training.optimization import Optimization
 from scipy import stats
 
 from recsys.data.splits.rolling_origin import ForecastPhase
@@ -17,10 +21,6 @@ from recsys.errors import ConfigError, DataError, TrainingError
 from recsys.evaluation.backtest import forecast_phase, judge
 from recsys.models.forecasters.lstm import LSTMForecaster, student_t_quantiles
 from recsys.training.fit import Validation
-from recsys.training.fit_forecaster import covariate_scale, fit_forecaster
-from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
-from recsys.training.forecast_problem import ForecastObjective
-from recsys.training.optimization import Optimization
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "gradient_clip_val": 1.0}
 HORIZON = 7

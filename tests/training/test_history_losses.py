@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from recsys.training.fit_recommender import fit_recommender
+from recsys.training.next_item import NextItem, NextItemProblem
+from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem
+from recsys.training.optimization import Optimization
+from recsys.training.ranking_problem import Objective, RankingProblem
 from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
@@ -20,13 +25,8 @@ from recsys.models.recommenders.popularity import Popularity
 from recsys.models.recommenders.sasrec import SASRec
 from recsys.training.batches.histories import HistoryBatch, LearningStep
 from recsys.training.batches.sequences import SequenceBatch
-from recsys.training.fit_recommender import fit_recommender
 from recsys.training.losses import full_bce
-from recsys.training.next_item import NextItem, NextItemProblem
-from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem
 from recsys.training.objectives import AnyObjective, objective_of, problem_of
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective, RankingProblem
 
 ITEMS = 3
 NEXT_PURCHASES = NextPurchases("next_purchases", 16)

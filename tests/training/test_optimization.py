@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from recsys.training.optimization import Optimization, RowWiseAdamW
 from torch import nn
 from torch.nn import functional
 
 from recsys.errors import ConfigError
 from recsys.training import optimization
-from recsys.training.optimization import Optimization, RowWiseAdamW
 
 CPU = torch.device("cpu")
 STEPS = 12

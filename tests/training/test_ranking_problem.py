@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from recsys.training.ranking_problem import Objective, RankingProblem
 from torch import nn
 
 from recsys.data.interactions import Interactions
@@ -18,7 +19,6 @@ from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.models.recommenders.neumf import NeuMF
 from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
 from recsys.training.objectives import problem_of
-from recsys.training.ranking_problem import Objective, RankingProblem
 
 CPU = torch.device("cpu")
 INTERACTIONS = Interactions(
