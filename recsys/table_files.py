@@ -12,18 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from recsys.errors import DataError
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
 
-try:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.csv
-    import pyarrow.parquet
-except ImportError as error:
-    raise DataError(
-        "CSV and Parquet files are read with pyarrow, which is not installed: pip install"
-        " '.[tables]'"
-    ) from error
+from recsys.errors import DataError
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
 # Bytes of CSV parsed at once; no row may be longer.
@@ -70,7 +64,7 @@ class TableFile:
                         yield block.slice(start, max_rows)
 
     def place(self, row: int) -> str:
-        """The file and the line (of CSV) or row (of Parquet) of a row counted from 0, for errors."""
+        """Where a row, counted from 0, stands: the file and the line of CSV or row of Parquet."""
         if _is_parquet(self.path):
             return f"{self.path}, row {row + 1}"
         return f"{self.path}, line {_line_number(self.path, row + 2)}"
@@ -243,7 +237,7 @@ def _line_number(path: Path, record: int) -> int:
 def _times_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Timestamps as ISO 8601, to the second."""
     columns = [
-        pc.strftime(column, format="%Y-%m-%dT%H:%M:%S")
+        pc.strftime(column.cast(pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%S")
         if pa.types.is_timestamp(column.type)
         else column
         for column in batch.columns

@@ -116,7 +116,7 @@ def write_seen(
     age: NDArray[np.float32] | None = None,
     weight: NDArray[np.float32] | None = None,
 ) -> None:
-    """Writes the purchases of each user, sorted by user id, in the smallest integers that hold them.
+    """Writes the purchases of each user, sorted by user id, in the smallest integer types.
 
     Args:
         path: file to write.

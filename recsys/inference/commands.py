@@ -61,7 +61,7 @@ class RecommendArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastArguments:
-    """Writes forecasts for each series of a table: series_id, timestamp, a column for each quantile.
+    """Writes forecasts for each series of a table: series_id, timestamp, a column a quantile.
 
     A step without a row is missing, not zero. Timestamps without an offset are local time of the
     bundle's zone, others are converted to it; rows after the last y hold the covariates ahead.

@@ -127,7 +127,8 @@ def as_values(values: Iterable[Any], name: str, kind: str, num_users: int) -> ND
         return numbers
     texts = np.empty(num_users, dtype=object)
     texts[:] = rows
-    texts[np.equal(texts, None) | (texts != texts)] = ""
+    missing = np.frompyfunc(lambda value: value is None or value != value, 1, 1)
+    texts[missing(texts).astype(bool)] = ""
     as_strings(texts, name)
     return texts
 
@@ -167,7 +168,7 @@ def local_times(at: Any, timezone: str, num_users: int) -> NDArray[np.datetime64
 
 
 def clock_value(source: str, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
-    """Hour of the day (0 to 23) for "time.hour", day of the week (Monday is 0) for "time.weekday"."""
+    """Hour (0 to 23) for "time.hour", day of the week (Monday is 0) for "time.weekday", (B,)."""
     if source == "time.hour":
         hours = times.astype("datetime64[h]").astype(np.int64)
         return (hours % 24).astype(np.float32)

@@ -110,7 +110,9 @@ class _Exclusion:
                 "exclude mixes item ids and lists: give ids for all users, or a list for each user"
             )
         if are_strings == {False}:
-            return cls(rows=as_id_lists(as_rows(values, "exclude", num_users), "exclude"))
+            rows = as_id_lists(values, "exclude")
+            as_rows(values, "exclude", num_users)
+            return cls(rows=rows)
         return cls(everyone=values)
 
 

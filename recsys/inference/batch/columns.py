@@ -89,14 +89,10 @@ def lists(column: pa.Array, name: str, kind: str) -> list[list[Any] | None]:
         parsed = column.cast(pa.list_(item)).to_pylist()
     else:
         parsed = column.to_pylist()
-    try:
-        values = pa.array(parsed, pa.list_(item))
-        if not values.flatten().null_count:
-            return values.to_pylist()  # type: ignore[no-any-return]
-    except (pa.ArrowException, TypeError):
-        pass
-    row = next(row for row, value in enumerate(parsed) if not _is_list(value, item))
-    raise RowError(row, f"the {name} is not {wanted}")
+    if not _are_lists(parsed, item):
+        row = next(row for row, value in enumerate(parsed) if not _are_lists([value], item))
+        raise RowError(row, f"the {name} is not {wanted}")
+    return parsed
 
 
 def numbers(column: pa.Array, name: str) -> NDArray[np.float64]:
@@ -201,12 +197,15 @@ def _json_or_text(cell: str) -> Any:
         return cell
 
 
-def _is_list(value: Any, item: pa.DataType) -> bool:
+def _are_lists(values: list[Any], item: pa.DataType) -> bool:
+    """Whether all are lists of the type, or None."""
+    # A string would be taken for a list of its letters.
+    if not set(map(type, values)) <= {list, type(None)}:
+        return False
     try:
-        array = pa.array([value], pa.list_(item))
+        return not pa.array(values, pa.list_(item)).flatten().null_count
     except (pa.ArrowException, TypeError):
         return False
-    return not array.flatten().null_count
 
 
 def _is_text(kind: pa.DataType) -> bool:
