@@ -22,7 +22,7 @@ from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
-from recsys.models.inputs import USER, InputVocabulary
+from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
     FitsInteractions,
     LoadsPretrained,
@@ -103,6 +103,7 @@ class Recommendation:
             history_indptr=history.indptr.numpy(),
             history_items=history.values.numpy(),
             history_age=run.read_ages(),
+            history_quantity=run.read_quantities(),
             include_seen=seen,
             item_names=run.read_json("items.json") or None,
             provenance=provenance(run),
@@ -215,7 +216,8 @@ class PreparedRecommendation:
         data, report, run = self._index(self.phases[-1]), self._dataset.report, self._run
         run.write_json("data_report.json", report.to_json())
         run.write_vocabulary(data.vocabulary)
-        run.write_history(data.histories.history, data.ages)
+        quantity = data.histories.quantity if HISTORY_QUANTITY in model.inputs else None
+        run.write_history(data.histories.history, data.ages, quantity)
         known = set(data.vocabulary.item_ids)
         names = {item: n for item, n in self._dataset.item_names.items() if item in known}
         run.write_json("items.json", names)

@@ -37,9 +37,7 @@ class Scores(nn.Module):
     def forward(self, *values: Tensor) -> Tensor:
         """Values of `core_inputs`, (B,) or (B, L) -> scores (B, I)."""
         model = self.model
-        columns = {
-            each.name: value for each, value in zip(core_inputs(model), values, strict=True)
-        }
+        columns = {each.name: value for each, value in zip(core_inputs(model), values, strict=True)}
         user = columns.pop(USER.name, None)
         history, age = columns.pop("history", None), columns.pop("history_age", None)
         fallback = None

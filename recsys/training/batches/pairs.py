@@ -93,6 +93,9 @@ class PairBatches:
             ]
             if self._columns:
                 inputs = [values[rows].split(size) for values in self._columns.values()]
-                named = (dict(zip(self._columns, each, strict=True)) for each in zip(*inputs, strict=True))
+                named = (
+                    dict(zip(self._columns, each, strict=True))
+                    for each in zip(*inputs, strict=True)
+                )
                 split.append(named)
             yield from map(PairBatch, *split)
