@@ -4,8 +4,8 @@ their answers.
 Axes: U users and I items of the vocabulary, N events, R users who are asked about, C candidates.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
+from recsys.data.phase_columns import PhaseColumns
 from recsys.data.ragged import Ragged
 from recsys.data.splits.purchases import Phase
 from recsys.data.transactions import Transactions
@@ -33,12 +34,15 @@ class Interactions:
         day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source
             has no timestamps.
         quantity: units bought in every event, float32 (N,); None where the source has none.
+        columns: attributes and context of the phase that is fitted; None where the interactions do
+            not come from a dataset.
     """
 
     history: Ragged
     num_items: int
     day: Tensor | None = None
     quantity: Tensor | None = None
+    columns: PhaseColumns | None = field(default=None, compare=False, repr=False)
 
     @property
     def num_users(self) -> int:
@@ -133,6 +137,11 @@ class PhaseData:
     fold_in: Interactions | None = None
 
     @property
+    def columns(self) -> PhaseColumns | None:
+        """Attributes of users, context of events and the clock; read when asked for."""
+        return self.interactions.columns
+
+    @property
     def histories(self) -> Interactions:
         """What each user bought before being asked."""
         return self.interactions if self.fold_in is None else self.fold_in
@@ -180,16 +189,8 @@ def index_phase(
     Raises:
         DataError: fewer than two users or items are left.
     """
-    if phase.catalogue is None:
-        keep = _filter(
-            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
-        )
-    else:
-        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
-        known = item[_filter(user, item, min_buyers, k_core)]
-        keep = np.isin(transactions.item[phase.fit], known)
-    rows = phase.fit[keep]
-    counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
+    rows = _fitted_rows(transactions, phase, min_buyers, k_core)
+    counts = {"fit_rows": len(phase.fit), "fit_rows_dropped_by_filters": len(phase.fit) - len(rows)}
     users = present_codes(transactions.user[rows], len(transactions.user_ids))
     items = present_codes(transactions.item[rows], len(transactions.item_ids))
     num_fitted, fold_in = len(users), rows[:0]
@@ -206,7 +207,19 @@ def index_phase(
         _inverse(users, len(transactions.user_ids)),
         _inverse(items, len(transactions.item_ids)),
     )
-    interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
+    columns = PhaseColumns(
+        transactions,
+        # computed again where a model asks: no row numbers are kept for those that do not
+        partial(_fitted_rows, transactions, phase, min_buyers, k_core),
+        phase.truth,
+        users,
+        to_user,
+        to_item,
+        len(items),
+    )
+    interactions = replace(
+        _events(transactions, rows, to_user, to_item, len(users), len(items)), columns=columns
+    )
     histories = None
     if phase.fold_in is not None:
         counts["fold_in_rows"] = len(phase.fold_in)
@@ -229,6 +242,21 @@ def index_phase(
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
     return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories)
+
+
+def _fitted_rows(
+    transactions: Transactions, phase: Phase, min_buyers: int, k_core: int
+) -> np.ndarray:
+    """Rows of the fitted part that survive the filters."""
+    if phase.catalogue is None:
+        keep = _filter(
+            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
+        )
+    else:
+        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
+        known = item[_filter(user, item, min_buyers, k_core)]
+        keep = np.isin(transactions.item[phase.fit], known)
+    return phase.fit[keep]
 
 
 def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) -> np.ndarray:

@@ -1,23 +1,26 @@
-"""What every learned forecaster offers.
+"""What every forecaster offers: learned networks, and methods that forecast a whole panel.
 
-Axes: B windows, T steps of history, H steps of the horizon, F covariates, Q quantiles, S series.
+Axes: B windows, W origins, T steps of history, H steps of the horizon, F covariates, Q quantiles,
+S series.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
+from recsys.data.panel import SalesPanel
+from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import Window
 
-__all__ = ["Forecaster", "Window"]
+__all__ = ["Forecaster", "ForecastsPanel", "Window"]
 
 
 @runtime_checkable
 class Forecaster(Protocol):
     """A network that reads windows in units of y and answers in units of y.
 
-    Every forecaster also has these attributes, which stand here only because Protocols with
-    attributes rule out `issubclass`:
+    Attributes:
         num_series, num_covariates, horizon: S, F and H.
         quantiles: levels of the outputs, ascending, 0.5 among them, which is the point forecast.
         history_length: steps of history that make a difference; longer ones are cut, shorter ones
@@ -25,10 +28,38 @@ class Forecaster(Protocol):
         step_seconds: length of a step.
     """
 
+    if TYPE_CHECKING:  # issubclass takes protocols of methods alone
+        num_series: int
+        num_covariates: int
+        horizon: int
+        quantiles: tuple[float, ...]
+        history_length: int
+        step_seconds: int
+
     def scale_covariates(self, scale: Tensor) -> None:
         """Takes how much each covariate usually moves, (F,), before training."""
         ...
 
     def forward(self, window: Window) -> Tensor:
         """Quantiles (B, H, Q), ascending along Q, in units of y."""
+        ...
+
+
+@runtime_checkable
+class ForecastsPanel(Protocol):
+    """A statistical method: forecasts a panel without training; it has no graph to export.
+
+    Attributes:
+        counts: of the last forecast, what was filled or replaced by a fallback.
+        seconds: that the last forecast took to compute.
+    """
+
+    if TYPE_CHECKING:
+        counts: dict[str, int]
+        seconds: float
+
+    def forecast(
+        self, panel: SalesPanel, phase: ForecastPhase, quantiles: tuple[float, ...]
+    ) -> np.ndarray:
+        """float32 (W, S, H, Q), in units of y; NaN where a series has no origin."""
         ...

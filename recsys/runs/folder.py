@@ -113,7 +113,12 @@ class RunFolder:
         """Reads vocabulary.npz."""
         return Vocabulary.load(self.path / "vocabulary.npz")
 
-    def write_history(self, history: Ragged, ages: torch.Tensor | None = None) -> None:
+    def write_history(
+        self,
+        history: Ragged,
+        ages: torch.Tensor | None = None,
+        quantity: torch.Tensor | None = None,
+    ) -> None:
         """Writes history.npz."""
         arrays = {
             "indptr": history.indptr.numpy(),
@@ -121,6 +126,8 @@ class RunFolder:
         }
         if ages is not None:
             arrays["age"] = ages.numpy()
+        if quantity is not None:
+            arrays["quantity"] = quantity.numpy()
         self.write_arrays("history.npz", arrays)
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -142,6 +149,10 @@ class RunFolder:
     def read_ages(self) -> np.ndarray | None:
         """Days since each purchase in history.npz, float32 (N,); None without time."""
         return self.read_arrays("history.npz").get("age")
+
+    def read_quantities(self) -> np.ndarray | None:
+        """Units of each purchase in history.npz, float32 (N,); None where no model reads them."""
+        return self.read_arrays("history.npz").get("quantity")
 
     def write_weights(self, phase: str, model: nn.Module) -> None:
         """Writes checkpoints/PHASE/model.safetensors."""

@@ -22,12 +22,12 @@ from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
+from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
     FitsInteractions,
     LoadsPretrained,
     ObservesInteractions,
 )
-from recsys.models.recommenders.popularity import Popularity
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from recsys.training.fit import FitResult
+
+# categories of the model's inputs, in the folder of a run
+INPUTS = "inputs.npz"
 
 
 class Recommendation:
@@ -80,7 +83,8 @@ class Recommendation:
 
     def load(self, run: RunFolder) -> nn.Module:
         """The recommender of the last phase."""
-        model = _build(_stored_model(run), run.read_vocabulary())
+        inputs = InputVocabulary.load(run.path / INPUTS)
+        model = _build(_stored_model(run), run.read_vocabulary(), inputs)
         model.load_state_dict(run.read_weights())
         return model.eval()
 
@@ -94,10 +98,12 @@ class Recommendation:
             model=self.load(run),  # type: ignore[arg-type]
             user_ids=vocabulary.user_ids,
             item_ids=vocabulary.item_ids,
+            inputs=InputVocabulary.load(run.path / INPUTS),
             popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
             history_indptr=history.indptr.numpy(),
             history_items=history.values.numpy(),
             history_age=run.read_ages(),
+            history_quantity=run.read_quantities(),
             include_seen=seen,
             item_names=run.read_json("items.json") or None,
             provenance=provenance(run),
@@ -139,7 +145,10 @@ class PreparedRecommendation:
             self._run.write_json("data_report.json", self._dataset.report.to_json())
         start = time.perf_counter()
         seed_everything(settings.seed)
-        model = _build(settings.model, data.vocabulary)
+        inputs = InputVocabulary(columns=data.columns)
+        model = _build(settings.model, data.vocabulary, inputs)
+        if self._run.writes:
+            inputs.save(self._run.path / INPUTS, model)
         _require_known_users(model, data)
         if isinstance(model, FitsInteractions):
             model.fit(data.interactions)
@@ -207,7 +216,8 @@ class PreparedRecommendation:
         data, report, run = self._index(self.phases[-1]), self._dataset.report, self._run
         run.write_json("data_report.json", report.to_json())
         run.write_vocabulary(data.vocabulary)
-        run.write_history(data.histories.history, data.ages)
+        quantity = data.histories.quantity if HISTORY_QUANTITY in model.inputs else None
+        run.write_history(data.histories.history, data.ages, quantity)
         known = set(data.vocabulary.item_ids)
         names = {item: n for item, n in self._dataset.item_names.items() if item in known}
         run.write_json("items.json", names)
@@ -248,7 +258,8 @@ class PreparedRecommendation:
         """Closed-form models beside the model, fitted and judged on the same phase."""
         metrics: dict[str, float] = {}
         for name in self._evaluation.baselines:
-            model = _build(_baseline(name), data.vocabulary)
+            inputs = InputVocabulary(columns=data.columns)
+            model = _build(_baseline(name), data.vocabulary, inputs)
             _require_known_users(model, data)
             model.fit(data.interactions)
             found = self._evaluate(model, data).metrics
@@ -279,8 +290,11 @@ def _require_recommender(model: Target, named: str) -> None:
         )
 
 
-def _build(model: Target, vocabulary: Vocabulary) -> Any:
-    return model.build(num_users=vocabulary.num_users, num_items=vocabulary.num_items)
+def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> Any:
+    sizes: dict[str, Any] = {"num_users": vocabulary.num_users, "num_items": vocabulary.num_items}
+    if model.takes("num_categories"):
+        sizes["num_categories"] = inputs
+    return model.build(**sizes)
 
 
 def _stored_model(run: RunFolder) -> Target:
@@ -290,7 +304,7 @@ def _stored_model(run: RunFolder) -> Target:
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    if unknown and not model.reads_history and not isinstance(model, Popularity):
+    if unknown and USER in model.inputs:
         raise ConfigError(
             f"{type(model).__name__} knows users by their ids, and {unknown:,} of those to evaluate"
             " (evaluation=unseen_users) were not fitted; choose a model that reads histories, such"

@@ -20,7 +20,7 @@ from recsys.export.recommender.graph import build_graph
 from recsys.export.recommender.parity import Vocabulary
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, USER, Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5", "u6"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
@@ -31,7 +31,7 @@ POPULARITY = [1.0, 2, 9, 9, 3, 4, 5, 6, 0, 0]
 class Factors(nn.Module):
     """Knows users by their ids; dropout would show if it were exported in training mode."""
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Factors(nn.Module):
 class Counts(nn.Module):
     """Reads histories: how often an item stands there, which leaves many exact ties."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recsys.errors import ExportError
 from recsys.export.recommender.graph import build_graph
 from recsys.export.recommender.parity import Vocabulary
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, Query
 
 ITEMS_BY_POPULARITY = ["0012", "12", "a,b", 'say "hi"', "crème brûlée", "NA", " milk", "milk"]
 
@@ -168,7 +168,7 @@ def test_graph_is_the_same_each_time(
 class Branching(nn.Module):
     """Decides by the data, which no graph can follow."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
     num_users, num_items = 7, 10
 
@@ -181,7 +181,7 @@ class Branching(nn.Module):
 class FixedLength(nn.Module):
     """Takes the length of the traced history for the length of every history."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
     num_users, num_items = 7, 10
 

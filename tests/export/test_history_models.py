@@ -20,7 +20,7 @@ from recsys.inference import verify
 from recsys.inference.bundle import open_session
 from recsys.models.recommenders.autoencoder import Autoencoder
 from recsys.models.recommenders.next_purchase import NextPurchase
-from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_top_frequency import PersonalTopFrequency
 from recsys.models.recommenders.sasrec import SASRec
 
 INDPTR = np.array([0, 3, 3, 5, 6, 7, 8, 10])
@@ -43,8 +43,8 @@ def next_purchase() -> nn.Module:
     return randomised(model)
 
 
-def recency(half_life_days: float = 30) -> PersonalFrequency:
-    model = PersonalFrequency(USERS, ITEMS, half_life_days)
+def recency(half_life_days: float = 30) -> PersonalTopFrequency:
+    model = PersonalTopFrequency(USERS, ITEMS, half_life_days)
     return model.eval()
 
 

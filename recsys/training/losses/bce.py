@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys.data.interactions import Interactions
+from recsys.models.inputs import pair_columns
 from recsys.models.recommender import Recommender
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.pairs import PairObjective
@@ -66,4 +67,5 @@ class BCE:
             seed,
             weight=purchase_weight(data, self.half_life_days, self.quantity_alpha),
             popularity_power=self.popularity_power,
+            columns=pair_columns(model, data.columns),
         )

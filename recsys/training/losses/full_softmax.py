@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from recsys.models.inputs import user_columns
 from recsys.models.recommender import Recommender
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.scores import tempered
@@ -61,7 +62,8 @@ class FullSoftmax:
         if self.regularization:
             penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
         weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
-        return UserObjective(data, self.score_loss, self.batch_size, seed, weight, penalty)
+        columns = user_columns(model, data.columns)
+        return UserObjective(data, self.score_loss, self.batch_size, seed, weight, penalty, columns)
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None

@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from recsys.models.inputs import pair_columns
 from recsys.models.recommender import Recommender
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.pairs import PairObjective
@@ -65,6 +66,7 @@ class SampledSoftmax:
             seed,
             weight=purchase_weight(data, self.half_life_days, self.quantity_alpha),
             popularity_power=self.popularity_power,
+            columns=pair_columns(model, data.columns),
             temperature=self.temperature,
             log_q=self.log_q,
         )

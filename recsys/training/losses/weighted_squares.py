@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from recsys.models.inputs import user_columns
 from recsys.models.recommender import Recommender
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.users import FrequencyPenalty, UserObjective
@@ -71,4 +72,5 @@ class WeightedSquares:
             penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
         weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
         loss = partial(weighted_squares, unobserved_weight=self.unobserved_weight)
-        return UserObjective(data, loss, self.batch_size, seed, weight, penalty)
+        columns = user_columns(model, data.columns)
+        return UserObjective(data, loss, self.batch_size, seed, weight, penalty, columns)

@@ -3,15 +3,16 @@
 Axes: B rows of a batch, N negatives a row.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.shards import Shard
-from recsys.models.recommender import Query, Recommender
+from recsys.models.inputs import query_of
+from recsys.models.recommender import Recommender
 from recsys.training.batches.pairs import PairBatch, PairBatches
 from recsys.training.objectives.scores import log_q_correction, tempered
 
@@ -31,6 +32,7 @@ class PairObjective:
         popularity_power: of `NegativeSampler`.
         temperature: scores are divided by it.
         log_q: whether negatives are corrected for their sampling probability.
+        columns: further inputs of the model, see `pair_columns`.
     """
 
     interactions: Interactions
@@ -42,6 +44,7 @@ class PairObjective:
     popularity_power: float = 0.0
     temperature: float = 1.0
     log_q: bool = False
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
 
     def batches(self, device: torch.device, epoch: Callable[[], int], shard: Shard) -> PairBatches:
         """Every purchase once an epoch."""
@@ -56,11 +59,12 @@ class PairObjective:
             weight=self.weight,
             popularity_power=self.popularity_power,
             log_q=self.log_q,
+            columns=self.columns,
         )
 
     def loss(self, model: Recommender, batch: PairBatch) -> tuple[Tensor, int]:
         """Loss of a batch, a scalar, and its number of scored pairs."""
-        query = Query(batch.user, batch.user.new_zeros(len(batch.user), 0))
+        query = query_of(model, batch.user, batch.columns)
         scores = tempered(model(query, batch.items), self.temperature)  # type: ignore[operator]
         if batch.log_q is not None:
             scores = log_q_correction(scores, batch.log_q)

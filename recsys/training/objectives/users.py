@@ -3,8 +3,8 @@
 Axes: B users of a batch, U users, I items, P purchases of the batch.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.shards import Shard
 from recsys.errors import ConfigError
-from recsys.models.recommender import HasSquaredNorms, Query
+from recsys.models.inputs import query_of, reads_history
+from recsys.models.recommender import HasSquaredNorms
 from recsys.training.batches.users import UserBatch, UserBatches
 
 
@@ -83,6 +84,7 @@ class UserObjective:
         seed: with the epoch and the process it decides the order.
         weight: of every purchase in `interactions.distinct`; None: all weigh the same.
         penalty: added to the loss; None: no regularization.
+        columns: further inputs of the model, see `user_columns`.
     """
 
     interactions: Interactions
@@ -91,6 +93,7 @@ class UserObjective:
     seed: int
     weight: Tensor | None = None
     penalty: FrequencyPenalty | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
 
     def batches(self, device: torch.device, epoch: Callable[[], int], shard: Shard) -> UserBatches:
         """Every user with a purchase once an epoch."""
@@ -102,13 +105,13 @@ class UserObjective:
             epoch=epoch,
             shard=shard,
             weight=self.weight,
+            columns=self.columns,
         )
 
     def loss(self, model: Any, batch: UserBatch) -> tuple[Tensor, int]:
         """Loss of a batch, a scalar, and its number of purchases."""
-        empty = batch.user.new_zeros(len(batch.user), 0)
-        history = batch.bags(model.num_items) if model.reads_history else empty
-        scores = model.score_all(Query(batch.user, history))
+        history = batch.bags(model.num_items) if reads_history(model) else None
+        scores = model.score_all(query_of(model, batch.user, batch.columns, history))
         loss = self.score_loss(scores, batch.row, batch.item, batch.weight)
         if self.penalty is not None:
             loss = loss + self.penalty(model, batch)

@@ -4,44 +4,40 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.errors import ConfigError
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
+from recsys.ranges import Positive
 
 # Ten half-lives: an older purchase still counts more than none.
 _LEAST = 2.0**-10
 
 
-class PersonalFrequency(nn.Module):
-    """Scores an item by how often it stands in the user's history; the more popular item goes first
-    among equals.
+class PersonalTopFrequency(nn.Module):
+    """Personal top frequency (P-TopFreq): scores an item by how often it stands in the user's
+    history; among equals the more popular item goes first.
 
     The unit is days with a purchase (purchases, where the data has no timestamps). The hardest
     baseline there is where people buy the same things again.
 
-    Source of the half-life: Ding and Li, Time Weight Collaborative Filtering, CIKM 2005.
+    Source: Hu et al., Modeling Personalized Item Frequency Information for Next-basket
+    Recommendation, SIGIR 2020; of the half-life: Ding and Li, Time Weight Collaborative Filtering,
+    CIKM 2005.
 
     Args:
         num_users, num_items: size of the vocabularies.
         half_life_days: a purchase counts half as much for every so many days that it is old; None:
             all count the same.
-
-    Raises:
-        ConfigError: a half-life that is not above 0.
     """
 
     tie_break: Tensor
-    reads_history = True
     floats_per_pair = 1
 
-    def __init__(self, num_users: int, num_items: int, half_life_days: float | None = None) -> None:
+    def __init__(
+        self, num_users: int, num_items: int, half_life_days: Positive | None = None
+    ) -> None:
         super().__init__()
-        if half_life_days is not None and not half_life_days > 0:
-            raise ConfigError(
-                f"model.half_life_days={half_life_days}: it has to be above 0, or null"
-            )
         self.num_users, self.num_items = num_users, num_items
         self.half_life_days = half_life_days
-        self.reads_age = half_life_days is not None
+        self.inputs = (HISTORY,) if half_life_days is None else (HISTORY, HISTORY_AGE)
         self.register_buffer("tie_break", torch.zeros(num_items))
 
     def fit(self, interactions: Interactions) -> None:
