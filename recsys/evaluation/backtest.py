@@ -17,7 +17,6 @@ from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import TrainingError
 from recsys.metrics.forecast import (
-    ForecastMetrics,
     Scale,
     errors,
     forecast_metrics,
@@ -26,6 +25,7 @@ from recsys.metrics.forecast import (
     seasonal_scale,
     segment_sums,
 )
+from recsys.metrics.forecast_accumulator import ForecastMetrics
 from recsys.models.forecaster import Forecaster
 from recsys.models.forecasters.statistical import StatsForecastModel
 

@@ -15,14 +15,12 @@ from recsys.data.interactions import PhaseData
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError
-from recsys.metrics.ranking import (
-    RankingMetrics,
-    head_items,
-    hit_rate,
-    ndcg,
-    ranking_metrics,
-    recall,
-)
+from recsys.metrics.ranking import ranking_metrics
+from recsys.metrics.ranking.exposure import head_items
+from recsys.metrics.ranking.hit_rate import hit_rate
+from recsys.metrics.ranking.ndcg import ndcg
+from recsys.metrics.ranking.recall import recall
+from recsys.metrics.ranking_accumulator import RankingMetrics
 from recsys.models.inputs import HISTORY_QUANTITY, asked_columns, column_inputs, query_of
 from recsys.models.recommender import Query, Recommender, reads_age, reads_history
 
