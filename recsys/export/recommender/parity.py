@@ -76,7 +76,7 @@ def check_parity(
     model: Recommender,
     catalogue: Catalogue,
     histories: Histories,
-    vocabulary: InputVocabulary,
+    vocabulary: InputVocabulary | None = None,
 ) -> float:
     """Compares the graph with torch for about 200 users, in batches of 1, 2 and 17.
 
