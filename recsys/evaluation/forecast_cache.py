@@ -23,8 +23,8 @@ CACHE_FORMAT = "2"
 def cached_forecast(
     model: ForecastsPanel, panel: SalesPanel, phase: ForecastPhase, quantiles: tuple[float, ...]
 ) -> np.ndarray:
-    """`model.forecast`, read from the folder RECSYS_CACHE (default runs/cache) where it was computed
-    before; `counts` and `seconds` of the model are then those of that time.
+    """`model.forecast`, or what it gave before, kept in the folder RECSYS_CACHE (default
+    runs/cache) with the `counts` and `seconds` of that time.
 
     Returns:
         float32 (W, S, H, Q).
