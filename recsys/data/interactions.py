@@ -13,11 +13,11 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
 from recsys.data.ragged import Ragged
 from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
 
@@ -155,7 +155,7 @@ class PhaseData:
 
 
 def index_phase(
-    transactions: Transactions,
+    transactions: Dataset,
     name: str,
     phase: Phase,
     *,
@@ -252,7 +252,7 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
 
 
 def _require_enough(
-    transactions: Transactions,
+    transactions: Dataset,
     phase: Phase,
     num_users: int,
     num_items: int,
@@ -288,7 +288,7 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 
 
 def _events(
-    transactions: Transactions,
+    transactions: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,
@@ -352,7 +352,7 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _truth(
-    transactions: Transactions,
+    transactions: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,

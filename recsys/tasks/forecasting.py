@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from recsys.config.composition import closest, instantiate, takes
+from recsys.data.fingerprint import fingerprint
 from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
-from recsys.data.transactions import fingerprint
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError
 from recsys.evaluation.backtest import BacktestResult, forecast_phase, forecast_table, judge

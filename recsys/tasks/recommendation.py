@@ -8,10 +8,11 @@ import numpy as np
 from torch import nn
 
 from recsys.config.composition import closest, instantiate, takes
+from recsys.data.dataset import Dataset
+from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions, fingerprint
 from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 def run_recommender(
     config: dict[str, Any],
-    transactions: Transactions,
+    transactions: Dataset,
     run: RunFolder,
     metrics: dict[str, float],
 ) -> None:
@@ -79,7 +80,7 @@ def run_recommender(
 
 def validate_recommender(
     config: dict[str, Any],
-    transactions: Transactions,
+    transactions: Dataset,
     run: RunFolder,
     metrics: dict[str, float],
     callbacks: "list[pl.Callback]",
@@ -108,7 +109,7 @@ def validate_recommender(
 
 def _index(
     config: dict[str, Any],
-    transactions: Transactions,
+    transactions: Dataset,
     name: str,
     phase: Phase,
     metrics: dict[str, float],
@@ -133,7 +134,7 @@ def _judge(
     config: dict[str, Any],
     model: Any,
     data: PhaseData,
-    transactions: Transactions,
+    transactions: Dataset,
     run: RunFolder,
     metrics: dict[str, float],
 ) -> None:
@@ -152,7 +153,7 @@ def _judge(
 def _finish(
     config: dict[str, Any],
     run: RunFolder,
-    transactions: Transactions,
+    transactions: Dataset,
     phases: dict[str, Phase],
     data: PhaseData,
     metrics: dict[str, float],
