@@ -2,21 +2,22 @@
 and asked, with no edit anywhere else.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor, nn
 
+from recsys.data.dataset import Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
+from recsys.data.schema import Columns
 from recsys.data.shards import ALONE
 from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, evaluate
 from recsys.export import write_recommender_bundle
@@ -37,7 +38,7 @@ from recsys.training.losses.bce import BCE
 from recsys.training.losses.full_softmax import FullSoftmax
 
 HOURS_8 = 8 * 3_600
-INCOME = ["high", "low", "", "low"]  # of users 0 to 3
+INCOME = ["high", "low", None, "low"]  # of users 0 to 3
 # user, item, time, coupons: user 0 buys item 1 twice; rows 6 to 9 are the truth
 ROWS = [
     (0, 0, 0 * 86_400 + HOURS_8, 1.0),
@@ -53,26 +54,11 @@ ROWS = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Table(Transactions):
-    """Transactions with an attribute of users and a context column of events."""
-
-    users: Mapping[str, SimpleNamespace] = dataclasses.field(default_factory=dict)
-    context: Mapping[str, SimpleNamespace] = dataclasses.field(default_factory=dict)
-
-
-def category(values: list[str]) -> SimpleNamespace:
-    found = sorted({value for value in values if value})
-    codes = [found.index(value) if value else -1 for value in values]
-    known = np.array(found, dtype=object)
-    return SimpleNamespace(kind="category", values=np.array(codes, np.int32), categories=known)
-
-
-def table() -> Table:
+def dataset() -> Dataset:
     user, item, time, coupons = (np.array(column) for column in zip(*ROWS, strict=True))
     report = DataReport("toy.csv")
     report.timezone = "Europe/Berlin"
-    return Table(
+    return Dataset(
         user.astype(np.int32),
         item.astype(np.int32),
         time.astype(np.int64),
@@ -80,13 +66,13 @@ def table() -> Table:
         np.array(["ann", "bob", "cid", "dot"], dtype=object),
         np.array(["milk", "tea", "rum"], dtype=object),
         report,
-        users={"income": category(INCOME)},
-        context={"coupons": SimpleNamespace(kind="number", values=coupons, categories=None)},
+        users=Columns.of_table(pa.table({"income": pa.array(INCOME)}), income="category"),
+        context=Columns.of_table(pa.table({"coupons": coupons}), coupons="number"),
     )
 
 
 def phase() -> PhaseData:
-    return index_phase(table(), "test", Phase(np.arange(6), np.arange(6, 10)))
+    return index_phase(dataset(), "test", Phase(np.arange(6), np.arange(6, 10)))
 
 
 class Segments(nn.Module):

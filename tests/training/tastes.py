@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 
+from recsys.data.dataset import Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
 from recsys.data.splits.purchases import LeaveLastOut
-from recsys.data.transactions import Transactions
 
 
-def two_tastes(num_users: int = 60, num_items: int = 40) -> Transactions:
+def two_tastes(num_users: int = 60, num_items: int = 40) -> Dataset:
     """Even users buy even items, odd users odd ones: popularity cannot know."""
     generator = np.random.default_rng(0)
     user = np.repeat(np.arange(num_users), 10)
@@ -18,7 +18,7 @@ def two_tastes(num_users: int = 60, num_items: int = 40) -> Transactions:
     ids = [np.arange(size).astype(str).astype(object) for size in (num_users, num_items)]
     report = DataReport("two tastes", users=num_users, items=num_items)
     time = np.arange(len(user), dtype=np.int64) * 86_400
-    return Transactions(
+    return Dataset(
         user.astype(np.int32),
         item.astype(np.int32),
         time,
@@ -28,7 +28,7 @@ def two_tastes(num_users: int = 60, num_items: int = 40) -> Transactions:
     )
 
 
-def validation_part(transactions: Transactions) -> PhaseData:
+def validation_part(transactions: Dataset) -> PhaseData:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="leave-last-out leaks time")
         phases = LeaveLastOut()(transactions, seed=0)
