@@ -148,7 +148,7 @@ def _search(
     better: Literal["maximize", "minimize"] = (
         "maximize" if task.direction(base.train.monitor) == "max" else "minimize"
     )
-    study = SweepStudy(settings, base, better, storage, more["name"])
+    study = SweepStudy(settings, base.plain, better, storage, more["name"])
     effort = _effort(given, settings, study, more["trials"])
     record = {
         "name": more["name"],

@@ -43,6 +43,8 @@ CONF = next(
     for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
     if (folder / "config.yaml").exists()
 )
+# groups of which one file has to be chosen
+_REQUIRED = ("data", "model", "loss", "evaluation", "optimizer", "trainer")
 
 
 class Multirun(Callback):
@@ -204,7 +206,16 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
         if argument.startswith("allow="):
             names = argument.removeprefix("allow=").strip("[] ").split(",")
             allow([name.strip(" '\"") for name in names if name.strip(" '\"")])
+        _require_choice(argument)
     return list(arguments)
+
+
+def _require_choice(argument: str) -> None:
+    """Refuses GROUP=null where something has to be chosen; Hydra would raise a ValueError."""
+    group, _, value = argument.partition("=")
+    if group in _REQUIRED and value in ("null", ""):
+        names = [file.stem for file in (CONF / group).glob("*.yaml")]
+        raise ConfigError(f"{argument}: choose a {group}; it is one of: {', '.join(sorted(names))}")
 
 
 def _settings(config: DictConfig) -> Settings:

@@ -133,7 +133,7 @@ class PreparedForecasting:
         self._quantiles = tuple(self._evaluation.quantiles)
         phases: list[ForecastPhase] = self._evaluation.split(data, settings.seed)
         self._phases = {phase.name: phase for phase in phases}
-        self.phases = tuple(self._phases)
+        self.phases: Sequence[str] = tuple(self._phases)
         self.split_fingerprint = fingerprint(
             *(array for phase in phases for array in (phase.fit_until, phase.origin))
         )

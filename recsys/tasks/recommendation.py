@@ -129,7 +129,7 @@ class PreparedRecommendation:
         start = time.perf_counter()
         self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
         _add_seconds(metrics, "data/seconds", start)
-        self.phases = tuple(self._rows)
+        self.phases: Sequence[str] = tuple(self._rows)
         self.split_fingerprint = fingerprint(
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )

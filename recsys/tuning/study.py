@@ -3,7 +3,7 @@
 import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,6 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from recsys.config.settings import Settings
 from recsys.errors import ConfigError
 from recsys.reports.formats import without_passwords
 from recsys.tuning.settings import SweepSettings
@@ -70,7 +69,7 @@ class SweepStudy:
 
     Args:
         settings: of the sweep; a storage that holds another sweep of that name is refused.
-        base: what every trial changes.
+        config: what every trial changes, plain.
         direction: of the monitored metric.
         storage: URL that SQLAlchemy understands.
         name: of the study in the storage.
@@ -82,27 +81,27 @@ class SweepStudy:
     def __init__(
         self,
         settings: SweepSettings,
-        base: Settings,
+        config: Mapping[str, Any],
         direction: Literal["minimize", "maximize"],
         storage: str,
         name: str,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space: Space = settings.read_space()
-        self.metric = base.train.monitor
+        self.metric = str(config["train"]["monitor"])
         self._distributions = {key: part.distribution() for key, part in self.space.items()}
         self.direction = direction
         self._study = optuna.create_study(
             storage=_open(storage),
             study_name=name,
-            sampler=_sampler(settings.sampler, base.seed),
-            pruner=_pruner(settings.pruner, base.train.max_epochs),
+            sampler=_sampler(settings.sampler, config["seed"]),
+            pruner=_pruner(settings.pruner, config["train"]["max_epochs"]),
             direction=self.direction,
             load_if_exists=True,
         )
         self._require_same(settings, name)
         if not self._study.user_attrs.get("begun"):
-            self._enqueue_first(settings, base)
+            self._enqueue_first(settings, config)
             self._study.set_user_attr("begun", True)
 
     def trials(self) -> list[FrozenTrial]:
@@ -209,13 +208,13 @@ class SweepStudy:
                 f" not {mine[key]}; give this one another name= or output="
             )
 
-    def _enqueue_first(self, settings: SweepSettings, base: Settings) -> None:
+    def _enqueue_first(self, settings: SweepSettings, config: Mapping[str, Any]) -> None:
         """Every point of a grid; else the configuration as it is, if the space holds it."""
         if settings.sampler == "grid":
             for params in grid(self.space):
                 self._study.enqueue_trial(params, skip_if_exists=True)
             return
-        params = current_values(self.space, base.plain)
+        params = current_values(self.space, config)
         if holds(self.space, params):
             attrs = {"as_configured": True}
             self._study.enqueue_trial(params, user_attrs=attrs, skip_if_exists=True)

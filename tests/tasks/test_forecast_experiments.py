@@ -14,14 +14,14 @@ from recsys.data.sources import promotions
 from recsys.errors import ConfigError
 from recsys.inference import Forecaster, verify
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import export_run, load_run, resume_run, run_experiment
+from recsys.tasks.lifecycle import export_run, load_run, resume_run, run_training
 
 SMALL = [
     "train.max_epochs=2",
     "loss.batches=3",
     "loss.batch_size=16",
     "logger=none",
-    "+trainer.enable_progress_bar=false",
+    "trainer.enable_progress_bar=false",
 ]
 # where the experiment has an ensemble
 TWO = "model.members=[{seasons_averaged: 1},{seasons_averaged: 2}]"
@@ -119,8 +119,8 @@ def test_every_experiment_composes_learns_and_exports(tiny_shops, name):
     # two baselines are enough to see that they are asked the same
     baselines = "evaluation.baselines=[seasonal_naive]"
     command = [f"experiment={name}", baselines, *SMALL]
-    command += [TWO] if "members" in compose(command)["model"] else []
-    folder = run_experiment(compose(command), tiny_shops / "run")
+    command += [TWO] if "members" in compose(command).model.arguments else []
+    folder = run_training(compose(command), tiny_shops / "run")
     metrics = metrics_of(folder)
     assert metrics["test/wape"] > 0
     assert metrics["test/baselines/seasonal_naive/mase"] > 0
@@ -144,7 +144,7 @@ def test_every_statistical_method_is_judged_and_refuses_to_export(tiny_shops, mo
     overrides = ["experiment=m4_hourly", f"model={model}", *SMALL]
     if model == "auto_arima":
         overrides += ["+model.max_history=60", "+model.season_length=1"]
-    folder = run_experiment(compose(overrides), tiny_shops / "run")
+    folder = run_training(compose(overrides), tiny_shops / "run")
     assert metrics_of(folder)["test/smape"] >= 0
     assert (folder / "report.html").is_file()
     with pytest.raises(ConfigError, match=f"model={model} reads its series anew"):
@@ -155,7 +155,7 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_shops):
     config = compose(
         ["experiment=complete_journey_sales", "evaluation.baselines=[weekday_mean]", TWO, *SMALL]
     )
-    folder = run_experiment(config, tiny_shops / "run")
+    folder = run_training(config, tiny_shops / "run")
     files = {file.name for file in folder.iterdir()}
     promised = """config.yaml metrics.json per_series.parquet forecasts.parquet horizon.json
         series.json data_report.json run.json examples.json windows.npz checkpoints report.html"""
@@ -175,8 +175,8 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_shops):
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(tiny_shops):
     config = compose(["experiment=m4_hourly_lstm", *SMALL])
-    whole = metrics_of(run_experiment(config, tiny_shops / "whole"))
-    stopped = run_experiment(config, tiny_shops / "stopped")
+    whole = metrics_of(run_training(config, tiny_shops / "whole"))
+    stopped = run_training(config, tiny_shops / "stopped")
     for name in ("metrics.json", "checkpoints/test-1/finished.json"):
         (stopped / name).unlink()
     again = metrics_of(resume_run(str(stopped), []))
@@ -187,7 +187,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(tiny_shops):
 
 def test_everything_is_fitted_for_shipping(tiny_shops):
     overrides = ["data=m4_hourly", "evaluation=ship_forecaster", *SMALL]
-    folder = run_experiment(compose(overrides), tiny_shops / "run")
+    folder = run_training(compose(overrides), tiny_shops / "run")
     assert not [key for key in metrics_of(folder) if key.startswith(("val/", "test/"))]
     assert RunFolder.open(folder).read_weights()
 
@@ -209,9 +209,7 @@ def test_everything_is_fitted_for_shipping(tiny_shops):
 )
 def test_what_does_not_belong_together_is_said(tiny_shops, overrides, sentence):
     config = compose(
-        [*overrides, "train.max_epochs=1", "logger=none", "+trainer.enable_progress_bar=false"]
+        [*overrides, "train.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
     )
-    if "batches" in config["loss"]:
-        config["loss"]["batches"] = 1
     with pytest.raises(ConfigError, match=sentence.replace("[", r"\[")):
-        run_experiment(config, tiny_shops / "run")
+        run_training(config, tiny_shops / "run")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from recsys.training.training_module import TrainingModule
 
-from recsys.tasks.lifecycle import main
+from recsys.cli.train import train_command as main
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def multirun(table: Path, *overrides: str) -> list[Path]:
         f"data.path={table}",
         "evaluation.min_buyers=1",
         "train.max_epochs=2",
-        "+trainer.enable_progress_bar=false",
+        "trainer.enable_progress_bar=false",
     ]
     main(["-m", *common, *overrides])
     return sorted(

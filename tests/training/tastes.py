@@ -1,13 +1,51 @@
 """Purchases whose pattern popularity cannot know."""
 
 import warnings
+from functools import partial
+from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
 from recsys.data.splits.purchases import LeaveLastOut
+from recsys.evaluation.ranking import RankingEvaluator
+from recsys.training.settings import FitSettings, Validation
+
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
+
+
+def settings(
+    max_epochs: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    trainer: dict[str, Any] | None = None,
+    **others: Any,
+) -> FitSettings:
+    """AdamW on the CPU, with or without a one-cycle schedule."""
+    return FitSettings(
+        max_epochs=max_epochs,
+        seed=others.pop("seed", 1),
+        optimizer=partial(AdamW, lr=lr, weight_decay=weight_decay),
+        schedule=partial(OneCycleLR, max_lr=lr) if schedule == "one_cycle" else None,
+        trainer=partial(pl.Trainer, **(QUIET | (trainer or {}))),
+        **others,
+    )
+
+
+def new_items(data: PhaseData, monitor: str = "val/new/ndcg@10", patience: int = 5) -> Validation:
+    """Validation on items that the user never bought."""
+
+    def evaluator(device: torch.device) -> RankingEvaluator:
+        return RankingEvaluator(data, views=("new",), ks=(10,), device=device)
+
+    return Validation(evaluator, monitor, patience)
 
 
 def two_tastes(num_users: int = 60, num_items: int = 40) -> Dataset:

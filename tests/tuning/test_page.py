@@ -34,7 +34,7 @@ RECORD = {
 
 @pytest.fixture
 def study(tmp_path: Path) -> SweepStudy:
-    return SweepStudy(SETTINGS, CONFIG, f"sqlite:///{tmp_path / 'study.db'}", "sweep")
+    return SweepStudy(SETTINGS, CONFIG, "maximize", f"sqlite:///{tmp_path / 'study.db'}", "sweep")
 
 
 def complete(study: SweepStudy, value: float) -> Trial:

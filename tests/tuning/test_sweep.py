@@ -33,7 +33,7 @@ SPACE = {
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_composes_and_its_space_is_of_its_model(name):
     settings, trials = read_settings(name, [], None, None)
-    assert settings.base_config()["choices"]["model"] == name
+    assert settings.base().choices.model == name
     assert trials >= 10
 
 
