@@ -5,15 +5,16 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
+from recsys.data.cleaning import Cleaning, clean_transactions
+from recsys.data.dataset import Dataset
 from recsys.data.report import DataReport
-from recsys.data.transactions import Cleaning, Transactions, clean_transactions
 
 
 @pytest.fixture(scope="session")
-def purchases() -> Callable[..., Transactions]:
+def purchases() -> Callable[..., Dataset]:
     """Turns rows (user_id, item_id[, timestamp]) into transactions."""
 
-    def build(rows: list[tuple[str, ...]], **cleaning: object) -> Transactions:
+    def build(rows: list[tuple[str, ...]], **cleaning: object) -> Dataset:
         names = ("user_id", "item_id", "timestamp")[: len(rows[0])]
         columns = zip(*rows, strict=True)
         table = pa.table({name: list(values) for name, values in zip(names, columns, strict=True)})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.data.transactions import fingerprint
+from recsys.data.fingerprint import fingerprint
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
 

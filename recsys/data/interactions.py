@@ -13,12 +13,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
 from recsys.data.phase_columns import PhaseColumns
 from recsys.data.ragged import Ragged
 from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
 
@@ -164,7 +164,7 @@ class PhaseData:
 
 
 def index_phase(
-    transactions: Transactions,
+    dataset: Dataset,
     name: str,
     phase: Phase,
     *,
@@ -176,7 +176,7 @@ def index_phase(
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
     Args:
-        transactions: the whole table.
+        dataset: the whole table.
         name: of the phase.
         phase: its rows.
         min_buyers: items with fewer distinct buyers in the fitted rows are left out.
@@ -189,28 +189,28 @@ def index_phase(
     Raises:
         DataError: fewer than two users or items are left.
     """
-    rows = _fitted_rows(transactions, phase, min_buyers, k_core)
+    rows = _fitted_rows(dataset, phase, min_buyers, k_core)
     counts = {"fit_rows": len(phase.fit), "fit_rows_dropped_by_filters": len(phase.fit) - len(rows)}
-    users = present_codes(transactions.user[rows], len(transactions.user_ids))
-    items = present_codes(transactions.item[rows], len(transactions.item_ids))
+    users = present_codes(dataset.user[rows], len(dataset.user_ids))
+    items = present_codes(dataset.item[rows], len(dataset.item_ids))
     num_fitted, fold_in = len(users), rows[:0]
     if phase.fold_in is not None:
-        fold_in = phase.fold_in[np.isin(transactions.item[phase.fold_in], items)]
-        users = present_codes(np.r_[users, transactions.user[fold_in]], len(transactions.user_ids))
-    in_test = transactions.candidates
+        fold_in = phase.fold_in[np.isin(dataset.item[phase.fold_in], items)]
+        users = present_codes(np.r_[users, dataset.user[fold_in]], len(dataset.user_ids))
+    in_test = dataset.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
-        items = present_codes(np.r_[items, in_test.item], len(transactions.item_ids))
-    _require_enough(transactions, phase, num_fitted, len(items), min_buyers, k_core)
-    vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
+        items = present_codes(np.r_[items, in_test.item], len(dataset.item_ids))
+    _require_enough(dataset, phase, num_fitted, len(items), min_buyers, k_core)
+    vocabulary = Vocabulary(dataset.user_ids[users], dataset.item_ids[items])
     to_user, to_item = (
-        _inverse(users, len(transactions.user_ids)),
-        _inverse(items, len(transactions.item_ids)),
+        _inverse(users, len(dataset.user_ids)),
+        _inverse(items, len(dataset.item_ids)),
     )
     columns = PhaseColumns(
-        transactions,
+        dataset,
         # computed again where a model asks: no row numbers are kept for those that do not
-        partial(_fitted_rows, transactions, phase, min_buyers, k_core),
+        partial(_fitted_rows, dataset, phase, min_buyers, k_core),
         phase.truth,
         users,
         to_user,
@@ -218,7 +218,7 @@ def index_phase(
         len(items),
     )
     interactions = replace(
-        _events(transactions, rows, to_user, to_item, len(users), len(items)), columns=columns
+        _events(dataset, rows, to_user, to_item, len(users), len(items)), columns=columns
     )
     histories = None
     if phase.fold_in is not None:
@@ -227,8 +227,8 @@ def index_phase(
         counts["users_not_fitted"] = len(users) - num_fitted
         # in phase "known" they are fitted too
         read = distinct_keys(np.r_[rows, fold_in])
-        histories = _events(transactions, read, to_user, to_item, len(users), len(items))
-    truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
+        histories = _events(dataset, read, to_user, to_item, len(users), len(items))
+    truth = _truth(dataset, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
         candidates = _published(
@@ -244,18 +244,14 @@ def index_phase(
     return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories)
 
 
-def _fitted_rows(
-    transactions: Transactions, phase: Phase, min_buyers: int, k_core: int
-) -> np.ndarray:
+def _fitted_rows(dataset: Dataset, phase: Phase, min_buyers: int, k_core: int) -> np.ndarray:
     """Rows of the fitted part that survive the filters."""
     if phase.catalogue is None:
-        keep = _filter(
-            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
-        )
+        keep = _filter(dataset.user[phase.fit], dataset.item[phase.fit], min_buyers, k_core)
     else:
-        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
+        user, item = dataset.user[phase.catalogue], dataset.item[phase.catalogue]
         known = item[_filter(user, item, min_buyers, k_core)]
-        keep = np.isin(transactions.item[phase.fit], known)
+        keep = np.isin(dataset.item[phase.fit], known)
     return phase.fit[keep]
 
 
@@ -280,7 +276,7 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
 
 
 def _require_enough(
-    transactions: Transactions,
+    dataset: Dataset,
     phase: Phase,
     num_users: int,
     num_items: int,
@@ -290,11 +286,11 @@ def _require_enough(
     for count, noun in ((num_users, "user"), (num_items, "item")):
         if count < 2:
             before = (
-                len(present_codes(transactions.user[phase.fit], len(transactions.user_ids))),
-                len(present_codes(transactions.item[phase.fit], len(transactions.item_ids))),
+                len(present_codes(dataset.user[phase.fit], len(dataset.user_ids))),
+                len(present_codes(dataset.item[phase.fit], len(dataset.item_ids))),
             )
             raise DataError(
-                f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
+                f"{dataset.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
                 " fit on, at least 2 are needed; before the filters"
                 f" (evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core}) the fitted part"
                 f" had users: {before[0]:,}, items: {before[1]:,}"
@@ -316,7 +312,7 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 
 
 def _events(
-    transactions: Transactions,
+    dataset: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,
@@ -326,20 +322,20 @@ def _events(
     """What was bought in rows (ascending), with codes of the table turned into indices."""
     # as narrow as the table has them: these are the long arrays
     user, item = (
-        to_user.astype(np.int32)[transactions.user[rows]],
-        to_item.astype(np.int32)[transactions.item[rows]],
+        to_user.astype(np.int32)[dataset.user[rows]],
+        to_item.astype(np.int32)[dataset.item[rows]],
     )
-    quantity = None if transactions.quantity is None else transactions.quantity[rows]
-    if transactions.timestamp is None or transactions.day is None:
+    quantity = None if dataset.quantity is None else dataset.quantity[rows]
+    if dataset.timestamp is None or dataset.day is None:
         order = stable_order(user)
     else:
         pair = user.astype(np.int64)
         pair *= num_items
         pair += item
-        events, quantity = _once_a_day(transactions.day[rows], pair, quantity)
+        events, quantity = _once_a_day(dataset.day[rows], pair, quantity)
         del pair
         rows, user, item = rows[events], user[events], item[events]
-        time = transactions.timestamp[rows]
+        time = dataset.timestamp[rows]
         time -= time.min()
         key = user.astype(np.int64)
         key *= int(time.max()) + 1
@@ -351,7 +347,7 @@ def _events(
     return Interactions(
         history,
         num_items,
-        None if transactions.day is None else torch.from_numpy(transactions.day[rows[order]]),
+        None if dataset.day is None else torch.from_numpy(dataset.day[rows[order]]),
         None if quantity is None else torch.from_numpy(quantity[order]),
     )
 
@@ -380,7 +376,7 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _truth(
-    transactions: Transactions,
+    dataset: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,
@@ -388,8 +384,8 @@ def _truth(
     num_items: int,
     counts: dict[str, int],
 ) -> Ragged:
-    codes = transactions.user[rows]
-    user, item = to_user[codes], to_item[transactions.item[rows]]
+    codes = dataset.user[rows]
+    user, item = to_user[codes], to_item[dataset.item[rows]]
     counts["truth_rows"] = len(rows)
     counts["truth_rows_of_unknown_items"] = int((item < 0).sum())
     asked = present_codes(codes, len(to_user))

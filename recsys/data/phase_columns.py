@@ -7,14 +7,15 @@ bought in the fitted part, K categories of a column.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import present_codes, run_starts, stable_order
+from recsys.data.schema import Column
 from recsys.errors import ConfigError
 
 CLOCK = ("time.hour", "time.weekday")
@@ -39,7 +40,7 @@ class PhaseColumns:
         num_items: I.
     """
 
-    dataset: Any
+    dataset: Dataset
     fitted_rows: Callable[[], np.ndarray]
     truth_rows: np.ndarray
     users: np.ndarray
@@ -58,6 +59,7 @@ class PhaseColumns:
             column = self._column(source, category=True)
             rows = self.fitted_rows()
             rows = self._fitted_users if source.startswith("users.") else rows
+            assert column.categories is not None
             codes = column.values[rows]
             present = present_codes(codes[codes >= 0], len(column.categories))
             self._categories[source] = column.categories[present]
@@ -88,18 +90,19 @@ class PhaseColumns:
         if not category:
             values = np.where(rows < 0, np.nan, column.values[rows])
             return torch.from_numpy(values.astype(np.float32))
+        assert column.categories is not None
         fitted = self.categories(source)
         position = pd.Index(fitted).get_indexer(pd.Index(column.categories))
         index = np.append(np.where(position < 0, len(fitted), position), len(fitted))
         return torch.from_numpy(index[np.where(rows < 0, -1, column.values[rows])])
 
-    def _column(self, source: str, category: bool) -> Any:
+    def _column(self, source: str, category: bool) -> Column:
         table, _, name = source.partition(".")
         if table not in _TABLES:
             raise ConfigError(
                 f"a model reads {source!r}: choose users.COLUMN, context.COLUMN, {', '.join(CLOCK)}"
             )
-        columns = getattr(self.dataset, table, {})
+        columns = self.dataset.users if table == "users" else self.dataset.context
         if name not in columns:
             known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
             raise ConfigError(

@@ -5,19 +5,29 @@ Axes: N rows of the table; S series and M steps of all series together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.panel import SalesPanel, complete_panel, step_seconds
-from recsys.data.report import PanelReport, RowFilter
-from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
-from recsys.data.transactions import SECONDS_A_DAY
+from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
+from recsys.data.report import OnBadRows, PanelReport, RowFilter
+from recsys.data.tables import to_numbers
+from recsys.data.timestamps import (
+    SECONDS_A_DAY,
+    TimeUnit,
+    parse_timestamps,
+    require_timezone,
+    wall_clock,
+)
 from recsys.errors import ConfigError, DataError
+from recsys.ranges import Count
 
-MEASURES = ("quantity", "value", "lines")
+Measure = Literal["quantity", "value", "lines"]
+Returns = Literal["drop", "net"]
+MEASURES = get_args(Measure)
 # zero steps after which a series has left the shop, unless `data.retire_after` says otherwise
 RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26}
 # 1970-01-01 was a Thursday: weeks begin three days before it
@@ -45,15 +55,15 @@ class Resampling:
     """
 
     series: tuple[str, ...]
-    measure: str = "quantity"
-    step: str = "day"
+    measure: Measure = "quantity"
+    step: Step = "day"
     timezone: str = "UTC"
     naive_timezone: str | None = None
-    timestamp_unit: str | None = None
-    retire_after: int | None = None
+    timestamp_unit: TimeUnit | None = None
+    retire_after: Count | None = None
     keep_partial: bool = False
-    returns: str = "drop"
-    on_bad_rows: str = "drop"
+    returns: Returns = "drop"
+    on_bad_rows: OnBadRows = "drop"
 
     def __post_init__(self) -> None:
         step_seconds(self.step)
@@ -192,12 +202,6 @@ def _amounts(
         if settings.measure == "value":
             amount = amount * price
     return amount, is_return
-
-
-def wall_clock(instant: pd.Series, timezone: str) -> np.ndarray:
-    """Local seconds since 1970 as if UTC, int64 (N,); nonsense where there is no instant."""
-    local = instant.dt.tz_convert(timezone).dt.tz_localize(None)
-    return local.to_numpy(dtype="datetime64[s]").astype(np.int64)
 
 
 def _step_number(seconds: np.ndarray, step: str) -> np.ndarray:

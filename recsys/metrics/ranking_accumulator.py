@@ -12,7 +12,7 @@ from recsys.metrics.registry import metrics_of
 
 
 class RankingMetrics(nn.Module):
-    """Sums of the ranking metrics over blocks of users; `compute` adds the processes up and divides.
+    """Sums of ranking metrics over blocks of users; `compute` adds the processes up and divides.
 
     No `torchmetrics.Metric`, whose import takes as long as that of torch.
 

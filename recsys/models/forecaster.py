@@ -52,11 +52,17 @@ class ForecastsPanel(Protocol):
     Attributes:
         counts: of the last forecast, what was filled or replaced by a fallback.
         seconds: that the last forecast took to compute.
+        cache_key: changes whenever the same panel would get other forecasts.
     """
 
     if TYPE_CHECKING:
         counts: dict[str, int]
         seconds: float
+
+        @property
+        def cache_key(self) -> str:
+            """Settings that decide the numbers."""
+            ...
 
     def forecast(
         self, panel: SalesPanel, phase: ForecastPhase, quantiles: tuple[float, ...]

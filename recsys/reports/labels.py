@@ -39,6 +39,8 @@ MODELS = {
     "ials": "iALS",
     "item_knn": "item k-NN",
     "user_knn": "user k-NN",
+    "personal_frequency": "personal top frequency (P-TopFreq)",
+    "personal_top_frequency": "personal top frequency (P-TopFreq)",
     "lstm": "LSTM",
     "lstm_ensemble": "LSTM ensemble",
     "auto_arima": "AutoARIMA",
@@ -50,6 +52,7 @@ MODELS = {
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
     "personal_frequency": "what the customer bought most often",
+    "personal_top_frequency": "what the customer bought most often",
     "personal_recency": "what the customer bought most often, recent purchases counting more",
     "seasonal_naive": "what was sold one season before",
     "weekday_mean": "the mean of the last weeks, weekday by weekday",

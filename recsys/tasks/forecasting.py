@@ -13,9 +13,9 @@ from torch import nn
 from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
+from recsys.data.fingerprint import fingerprint
 from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
-from recsys.data.transactions import fingerprint
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
 from recsys.evaluation.backtest_evaluator import BacktestEvaluator

@@ -13,11 +13,11 @@ from torch import nn
 from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
+from recsys.data.dataset import Dataset
+from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions as Dataset
-from recsys.data.transactions import fingerprint
 from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate

@@ -101,7 +101,7 @@ class TrainingModule(pl.LightningModule):
         self._loss.start(self.device)
 
     def on_validation_epoch_start(self) -> None:
-        """Resets the evaluator; a model whose loss is NaN or infinite is neither evaluated nor kept."""
+        """Resets the evaluator; a model with a broken loss is neither evaluated nor kept."""
         if self._evaluator is not None:
             self._evaluator.reset()
         steps = self.trainer.fit_loop.epoch_loop.batch_idx

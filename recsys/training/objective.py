@@ -1,4 +1,4 @@
-"""The contracts between a loss, its batches and the training loop, and which loss trains which model."""
+"""Contracts between losses, batches and the training loop; which loss trains which model."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, runtime_checkable

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 # a table is updated row by row where it has at least so many rows for each that a batch contains:
 # with half as many, both ways take the same time
 ROWS_PER_TOUCHED = 10
-# numbers; a row that is updated only when a batch contains it gets fewer steps from its momentum and
-# learns more slowly: below this size an update of the whole table is worth its time
+# numbers; a row that is updated only when a batch contains it gets fewer steps from its momentum
+# and learns more slowly: below this size an update of the whole table is worth its time
 LARGE_TABLE = 2**25
 
 

@@ -53,7 +53,7 @@ class FitSettings:
 
     max_epochs: int
     seed: int
-    optimizer: "partial[Optimizer]" = partial(AdamW, lr=0.005, weight_decay=0.1)
+    optimizer: "partial[Optimizer]" = partial[Optimizer](AdamW, lr=0.005, weight_decay=0.1)
     schedule: "partial[LRScheduler] | None" = None
     stop_after: int | None = None
     row_wise: bool | None = None

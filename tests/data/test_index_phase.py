@@ -8,20 +8,16 @@ import pyarrow as pa
 import pytest
 import torch
 
+from recsys.data.cleaning import Cleaning, clean_transactions
+from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.ragged import Ragged
 from recsys.data.report import DataReport
 from recsys.data.splits.purchases import FitOnEverything, GlobalTime, Phase, Presplit
-from recsys.data.transactions import (
-    CandidateTable,
-    Cleaning,
-    Transactions,
-    clean_transactions,
-)
 from recsys.errors import ConfigError, DataError
 from recsys.models.recommenders.popularity import Popularity
 
-Purchases = Callable[..., Transactions]
+Purchases = Callable[..., Dataset]
 Row = tuple[str, ...]
 
 
@@ -49,7 +45,7 @@ def values(rows: Ragged) -> list[list[int]]:
     return [rows.take(torch.tensor([row]))[1].tolist() for row in range(len(rows))]
 
 
-def fitted_before_the_test(read: Transactions, **filters: int) -> PhaseData:
+def fitted_before_the_test(read: Dataset, **filters: int) -> PhaseData:
     """The test phase, fitted on what lies before the last 28 days."""
     return index_phase(read, "test", GlobalTime()(read, seed=1)["test"], **filters)
 
@@ -200,7 +196,7 @@ def test_truth_is_what_each_user_bought_in_the_period_once_each(purchases: Purch
         ), user
 
 
-def history_of(read: Transactions) -> dict[str, list[str]]:
+def history_of(read: Dataset) -> dict[str, list[str]]:
     data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
     ids = data.vocabulary
     return {

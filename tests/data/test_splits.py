@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recsys.data.dataset import Dataset
 from recsys.data.splits.purchases import FitOnEverything, GlobalTime, LeaveLastOut, Phase, Presplit
-from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
-Purchases = Callable[..., Transactions]
+Purchases = Callable[..., Dataset]
 
 
 def rows_of(phases: dict[str, Phase]) -> dict[str, tuple[list[int], list[int]]]:
     return {name: (phase.fit.tolist(), phase.truth.tolist()) for name, phase in phases.items()}
 
 
-def leave_last_out(read: Transactions, seed: int = 1) -> dict[str, Phase]:
+def leave_last_out(read: Dataset, seed: int = 1) -> dict[str, Phase]:
     with pytest.warns(UserWarning, match="leave-last-out leaks time"):
         return LeaveLastOut()(read, seed)
 
@@ -122,14 +122,14 @@ def test_leave_last_out_asks_no_row_that_it_fits(purchases: Purchases) -> None:
 
 
 @pytest.fixture
-def published(purchases: Purchases) -> Transactions:
+def published(purchases: Purchases) -> Dataset:
     """40 purchases of 8 users to train on, one a user to test."""
     train = [(f"u{row % 8}", f"i{(row * 7) % 23}") for row in range(40)]
     test = [(f"u{user}", "i1") for user in range(8)]
     return replace(purchases(train + test), is_test=np.repeat([False, True], [40, 8]))
 
 
-def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Transactions) -> None:
+def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Dataset) -> None:
     phases = Presplit()(published, seed=1)
     assert phases["test"].fit.tolist() == list(range(40))
     assert phases["test"].truth.tolist() == list(range(40, 48))
@@ -138,7 +138,7 @@ def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Tra
     assert sorted(published.user[val.truth]) == list(range(8))
 
 
-def test_presplit_draws_by_the_seed(published: Transactions) -> None:
+def test_presplit_draws_by_the_seed(published: Dataset) -> None:
     assert rows_of(Presplit()(published, seed=1)) == rows_of(Presplit()(published, seed=1))
     assert rows_of(Presplit()(published, seed=1)) != rows_of(Presplit()(published, seed=2))
 

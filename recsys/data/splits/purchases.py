@@ -10,8 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import run_starts, stable_order
-from recsys.data.transactions import SECONDS_A_DAY, Transactions
+from recsys.data.timestamps import SECONDS_A_DAY
 from recsys.errors import ConfigError, DataError
 
 
@@ -43,7 +44,7 @@ class Phase:
 class Split(Protocol):
     """Rows to phases; `seed` matters only where a split is random."""
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """Phase name to rows: "val" and "test", or "ship"; others are judged beside."""
         ...
 
@@ -64,7 +65,7 @@ class GlobalTime:
                     f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0"
                 )
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """Cuts at two instants, the same for every user."""
         time = transactions.timestamp
         if time is None:
@@ -97,7 +98,7 @@ class LeaveLastOut:
     A user with two purchases has no validation, a user with one is only fitted.
     """
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """Holds out by rank from the end of each user's history."""
         warnings.warn(
             "leave-last-out leaks time: the model is fitted on purchases of other users that lie"
@@ -127,7 +128,7 @@ class Presplit:
 
     validation_negatives: int = 99
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """Draws the validation items; the test part is as published."""
         if transactions.is_test is None:
             raise ConfigError(
@@ -194,7 +195,7 @@ class UnseenUsers:
                 f"{self.validation_share:g} leave no user to fit on"
             )
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """Draws the users, then cuts their purchases."""
         user = transactions.user
         random = np.random.default_rng(seed)
@@ -219,7 +220,7 @@ class UnseenUsers:
         return {"val": phase(1), **({"known": known} if self.known else {}), "test": test}
 
 
-def _places(transactions: Transactions, random: np.random.Generator) -> np.ndarray:
+def _places(transactions: Dataset, random: np.random.Generator) -> np.ndarray:
     """Place of every row among those of its user, from 0: by time, ties by row; at random where
     there is no time. int64 (N,).
     """
@@ -239,7 +240,7 @@ def _places(transactions: Transactions, random: np.random.Generator) -> np.ndarr
 class FitOnEverything:
     """No evaluation: the model that is shipped reads every row."""
 
-    def __call__(self, transactions: Transactions, seed: int) -> dict[str, Phase]:
+    def __call__(self, transactions: Dataset, seed: int) -> dict[str, Phase]:
         """One phase that asks nothing."""
         rows = np.arange(len(transactions))
         return {"ship": Phase(rows, rows[:0])}

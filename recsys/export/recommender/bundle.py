@@ -135,8 +135,8 @@ def _check_arrays(catalogue: Catalogue, histories: Histories) -> None:
         # written so that NaN fails
         if not (values.shape == items.shape and (values >= 0).all()):
             raise ExportError(
-                f"the model reads the input {name}, and {name} is not a number of 0 or more for"
-                f" each of {len(items)} purchases"
+                f"the model reads {name}, and {name} is not a number of 0 or more for each of the"
+                f" {len(items)} purchases"
             )
 
 

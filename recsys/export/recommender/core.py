@@ -19,7 +19,7 @@ _TRACED_BATCH, _TRACED_HISTORY = 3, 5
 
 
 def core_inputs(model: Recommender) -> tuple[ModelInput, ...]:
-    """Inputs of the core: those of the model, or the user, who then only counts, where it has none."""
+    """Inputs of the core: those of the model, or the user where it has none, for the batch size."""
     return model.inputs or (USER,)
 
 

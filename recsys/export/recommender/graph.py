@@ -45,7 +45,7 @@ def build_graph(
     user_ids: NDArray[np.object_],
     item_ids: NDArray[np.object_],
     popularity: NDArray[np.float32],
-    vocabulary: InputVocabulary,
+    vocabulary: InputVocabulary | None = None,
 ) -> onnx.ModelProto:
     """The whole graph of a bundle: from `graph_inputs` to `OUTPUTS`.
 
@@ -78,8 +78,10 @@ def build_graph(
                 parts.node("Expand", ["axis_0", "batch_size"], given[each.name])
                 continue
             ids = {USER: user_ids, HISTORY: item_ids}.get(each)
-            known = vocabulary.categories(each.name) if ids is None else ids
-            parts.encode(each.name, given[each.name], known)
+            if ids is None:
+                assert vocabulary is not None
+                ids = vocabulary.categories(each.name)
+            parts.encode(each.name, given[each.name], ids)
         if each.dims == PER_PURCHASE:
             given[each.name] = _after_a_pad(parts, each, given[each.name])
     parts.append(core, given)

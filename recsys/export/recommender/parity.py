@@ -76,7 +76,7 @@ def check_parity(
     model: Recommender,
     catalogue: Catalogue,
     histories: Histories,
-    vocabulary: InputVocabulary,
+    vocabulary: InputVocabulary | None = None,
 ) -> float:
     """Compares the graph with torch for about 200 users, in batches of 1, 2 and 17.
 
@@ -98,7 +98,9 @@ def check_parity(
     # Index I of what is excluded: an id that no item has, because it is longer than the longest.
     excludable = np.append(catalogue.item_ids, [unknown_id(catalogue.item_ids)])
     largest = 0.0
-    for number, group in enumerate(_groups(model, catalogue, histories, vocabulary, generator)):
+    for number, group in enumerate(
+        _groups(model, catalogue, histories, vocabulary or InputVocabulary(), generator)
+    ):
         whole = number % (1 + num_items // _WHOLE_CATALOGUE) == 0
         for size in _BATCH_SIZES:
             for run, start in enumerate(range(0, len(group.user_ids), size)):

@@ -43,7 +43,7 @@ def golden_samples(
     user_ids: NDArray[np.object_],
     item_ids: NDArray[np.object_],
     model: Recommender,
-    vocabulary: InputVocabulary,
+    vocabulary: InputVocabulary | None = None,
 ) -> dict[str, Any]:
     """A handful of runs of the graph, as plain JSON; null is the score -inf of an empty place.
 
@@ -60,6 +60,7 @@ def golden_samples(
         histories[1][:2] = ["", ""]
     nothing: list[list[str]] = [[], [], []]
     known = _Case("known users", users, histories, nothing, _K)
+    vocabulary = vocabulary or InputVocabulary()
     more = [each for each in model.inputs if each.name not in _Case._fields]
     best = _recorded(session, known, more, vocabulary)["item_id"]
     nobody, oddity = (

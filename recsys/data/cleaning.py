@@ -1,70 +1,29 @@
-"""The checked and cleaned table of transactions, as flat arrays.
+"""From a table of events to a `Dataset`: rows are checked, counted and coded.
 
-Axes: N rows, U and I ids of users and items that occur anywhere in the table.
+Axes: N rows of the table.
 """
 
-import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from recsys.data.attributes import AttributeTable, join_attributes
+from recsys.data.dataset import Dataset
+from recsys.data.events import EventTable
+from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
-from recsys.data.report import DataReport, RowFilter
-from recsys.data.tables import (
-    parse_timestamps,
-    release_memory,
-    require_timezone,
-    to_numbers,
-)
+from recsys.data.report import DataReport, OnBadRows, RowFilter
+from recsys.data.schema import Column
+from recsys.data.tables import release_memory, to_numbers
+from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, parse_timestamps, require_timezone
 from recsys.errors import ConfigError, DataError
 
-SECONDS_A_DAY = 86_400
-
-
-@dataclass(frozen=True)
-class CandidateTable:
-    """A published list of items to rank for each test user, row by row: codes and relevance, each
-    (C,).
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    relevant: np.ndarray
-
-
-@dataclass(frozen=True)
-class Transactions:
-    """One row a purchase, in the order of the source.
-
-    Attributes:
-        user, item: int32 (N,) codes into `user_ids` and `item_ids`.
-        timestamp: int64 (N,) seconds since 1970 UTC, or None.
-        day: int32 (N,) days since 1970 on the shop's clock, or None.
-        user_ids, item_ids: every id of the table, in natural order.
-        report: what was read and dropped.
-        item_names: item id to a name for people, where the source has one.
-        is_test: bool (N,), rows of a published test part; None where the split is ours to make.
-        candidates: published candidate lists, or None.
-        quantity: float32 (N,) units, or None where the source has no such column.
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    timestamp: np.ndarray | None
-    day: np.ndarray | None
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    report: DataReport
-    item_names: dict[str, str] = field(default_factory=dict)
-    is_test: np.ndarray | None = None
-    candidates: CandidateTable | None = None
-    quantity: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.user)
+Duplicates = Literal["keep", "drop"]
 
 
 @dataclass(frozen=True)
@@ -82,11 +41,11 @@ class Cleaning:
         min_rating: rows rated below it are left out; None: every row counts as a purchase.
     """
 
-    on_bad_rows: str = "drop"
-    duplicates: str = "keep"
+    on_bad_rows: OnBadRows = "drop"
+    duplicates: Duplicates = "keep"
     timezone: str = "UTC"
     naive_timezone: str | None = None
-    timestamp_unit: str | None = None
+    timestamp_unit: TimeUnit | None = None
     min_rating: float | None = None
 
 
@@ -96,8 +55,11 @@ def clean_transactions(
     cleaning: Cleaning,
     *,
     left_out: dict[str, np.ndarray] | None = None,
-    item_names: dict[str, str] | None = None,
-) -> Transactions:
+    item_names: Mapping[str, str] | None = None,
+    events: EventTable | None = None,
+    users: AttributeTable | None = None,
+    items: AttributeTable | None = None,
+) -> Dataset:
     """Checks a table of canonical columns and turns it into arrays.
 
     Args:
@@ -106,7 +68,9 @@ def clean_transactions(
         cleaning: what to do with which rows.
         left_out: reason to mask (N,) of rows that the source's own rules exclude, applied before
             the general checks.
-        item_names: item id to a name for people.
+        item_names: item id to a name for people, where the items have no names of their own.
+        events: where the table was read from: its further columns become the context.
+        users, items: tables of attributes.
 
     Raises:
         DataError: nothing is left, or `cleaning.on_bad_rows` is "error" and a row is bad.
@@ -114,14 +78,14 @@ def clean_transactions(
     if cleaning.duplicates not in ("keep", "drop"):
         raise ConfigError(f"data.duplicates={cleaning.duplicates!r}: choose keep or drop")
     report.rows_in, report.timezone = table.num_rows, cleaning.timezone
-    users, items = encode_ids(table.column("user_id")), encode_ids(table.column("item_id"))
+    of_user, of_item = encode_ids(table.column("user_id")), encode_ids(table.column("item_id"))
     rows = RowFilter(report, table.num_rows, cleaning.on_bad_rows)
     for reason, mask in (left_out or {}).items():
         rows.leave_out(mask, reason)
-    rows.bad(users.codes == -1, "no user_id")
-    rows.bad(items.codes == -1, "no item_id")
+    rows.bad(of_user.codes == -1, "no user_id")
+    rows.bad(of_item.codes == -1, "no item_id")
     times = _check_values(table, rows, cleaning)
-    repeated = _repeated_rows(table, users, items, rows.keep)
+    repeated = _repeated_rows(table, of_user, of_item, rows.keep)
     report.duplicate_rows = int(repeated.sum())
     if cleaning.duplicates == "drop":
         rows.leave_out(repeated, "a repeated row")
@@ -132,8 +96,8 @@ def clean_transactions(
         )
 
     keep = rows.keep
-    user, user_ids = _used(users, keep)
-    item, item_ids = _used(items, keep)
+    user, user_ids = _used(of_user, keep)
+    item, item_ids = _used(of_item, keep)
     timestamp = day = None
     if times is not None:
         timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
@@ -147,17 +111,35 @@ def clean_transactions(
     if "quantity" in table.column_names:
         units = to_numbers(table.column("quantity").to_pandas())
         quantity = units.to_numpy(np.float32, copy=True)[keep]
-    return Transactions(
-        user,
-        item,
-        timestamp,
-        day,
-        user_ids,
-        item_ids,
-        report,
-        item_names or {},
-        quantity=quantity,
-    )
+    dataset = Dataset(user, item, timestamp, day, user_ids, item_ids, report, quantity=quantity)
+    if events is not None:
+        further = events.further(table).take(keep)
+        ignored = {"events": tuple(events.ignore)}
+        dataset = replace(dataset, context=further, roles=events.roles, ignored=ignored)
+    return with_attributes(dataset, users, items, item_names)
+
+
+def with_attributes(
+    dataset: Dataset,
+    users: AttributeTable | None,
+    items: AttributeTable | None,
+    item_names: Mapping[str, str] | None = None,
+) -> Dataset:
+    """The dataset with attributes of its users and items, which its report then lists."""
+    of_users, user_counts = join_attributes(users, "user_id", dataset.user_ids, "data.users")
+    of_items, item_counts = join_attributes(items, "item_id", dataset.item_ids, "data.items")
+    if item_names and of_items.with_role("name") is None:
+        names = np.empty(len(dataset.item_ids), dtype=object)
+        names[:] = [item_names.get(item) for item in dataset.item_ids]
+        of_items = of_items.with_column(Column("name", "text", names, role="name"))
+    ignored = dict(dataset.ignored)
+    ignored["users"] = tuple(users.ignore) if users is not None else ()
+    ignored["items"] = tuple(items.ignore) if items is not None else ()
+    dataset = replace(dataset, users=of_users, items=of_items, ignored=ignored)
+    counts = {"users": user_counts, "items": item_counts}
+    dataset.report.attributes = {table: found for table, found in counts.items() if found}
+    dataset.report.schema = dataset.schema
+    return dataset
 
 
 def _on_the_clock(
@@ -249,19 +231,3 @@ def _used(ids: pd.Categorical, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray
     dense = np.empty(len(ids.categories), dtype=np.int32)
     dense[used] = np.arange(len(used), dtype=np.int32)
     return dense[codes], ids.categories.to_numpy(dtype=object)[used]
-
-
-def fingerprint(*arrays: np.ndarray | None) -> str:
-    """16 hexadecimal digits that change when any value of any array does."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        if array is not None:
-            plain = (
-                np.asarray(array, dtype=str)
-                if array.dtype == object
-                else np.ascontiguousarray(array)
-            )
-            digest.update(str((plain.dtype.str, plain.shape)).encode())
-            # as they lie in memory, without a copy
-            digest.update(plain.data if plain.dtype.kind in "iufb" else plain.tobytes())
-    return digest.hexdigest()[:16]
