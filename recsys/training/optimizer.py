@@ -41,14 +41,14 @@ def parameter_groups(
     return groups
 
 
-def can_update_rows(optimizer: "partial[Optimizer]") -> bool:
+def can_update_rows(optimizer: "partial[Any]") -> bool:
     """Whether `RowWiseAdamW` can stand in for the configured optimizer."""
     plain = not any(optimizer.keywords.get(name) for name in ("amsgrad", "maximize"))
     return optimizer.func is AdamW and plain
 
 
 def make_optimizer(
-    optimizer: "partial[Optimizer]", groups: list[dict[str, Any]], device: torch.device
+    optimizer: "partial[Any]", groups: list[dict[str, Any]], device: torch.device
 ) -> Optimizer:
     """The configured optimizer over these groups; `RowWiseAdamW` where one of them is row-wise.
 
@@ -73,9 +73,7 @@ def make_optimizer(
     return made
 
 
-def make_schedule(
-    schedule: "partial[LRScheduler]", optimizer: Optimizer, total_steps: int
-) -> LRScheduler:
+def make_schedule(schedule: "partial[Any]", optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """The configured schedule, over `total_steps` steps where it has an argument for them.
 
     Raises:

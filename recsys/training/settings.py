@@ -6,13 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim import AdamW
 
 if TYPE_CHECKING:
     # Lightning, which only a training loads
-    import pytorch_lightning as pl
-
     from recsys.training.module import Evaluator
 
 
@@ -53,12 +50,12 @@ class FitSettings:
 
     max_epochs: int
     seed: int
-    optimizer: "partial[Optimizer]" = partial[Optimizer](AdamW, lr=0.005, weight_decay=0.1)
-    schedule: "partial[LRScheduler] | None" = None
+    optimizer: "partial[Any]" = partial(AdamW, lr=0.005, weight_decay=0.1)
+    schedule: "partial[Any] | None" = None
     stop_after: int | None = None
     row_wise: bool | None = None
     gradient_clip: float | None = None
-    trainer: "partial[pl.Trainer] | None" = None
+    trainer: "partial[Any] | None" = None
 
     @property
     def epochs(self) -> int:
