@@ -73,7 +73,7 @@ class ListArguments:
     split: str | None = setting("only these evaluations, such as global_time", default=None)
     experiment: str | None = setting("only these experiments", default=None)
     seed: str | None = setting("only these seeds", default=None)
-    task: str | None = setting("only recommender or forecaster", default=None)
+    task: str | None = setting("only of this task: recommendation, forecasting", default=None)
     status: str | None = setting("only finished or unfinished", default=None)
     metrics: str = setting("[test/all/ndcg@10,…]: more columns, of metrics.json", default="[]")
     sort: str = setting("column; one that begins with - ascends", default="started")

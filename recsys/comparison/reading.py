@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.comparison.units import UnitTable
 from recsys.data.fingerprint import fingerprint
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
 
-TABLES = {"recommender": "per_user.parquet", "forecaster": "per_series.parquet"}
 # settings of the evaluation that change no number of the model itself
 NO_PROTOCOL = ("baselines", "block_mb")
 # settings that change no number at all: names, the seed (told apart on its own), what is logged
@@ -30,12 +30,14 @@ class Run:
         config: config.yaml.
         record: run.json.
         metrics: metrics.json, flat.
+        units: describes the table of its test.
     """
 
     folder: Path
     config: dict[str, Any]
     record: dict[str, Any]
     metrics: dict[str, float]
+    units: UnitTable
 
     @property
     def model(self) -> str:
@@ -49,9 +51,8 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What was trained: recommender or forecaster."""
-        # the first recommenders do not say so
-        return str(self.record.get("task", "recommender"))
+        """Name of its task."""
+        return str(self.record.get("task"))
 
     @property
     def train_seconds(self) -> float | None:
@@ -72,14 +73,7 @@ class Run:
     def table(self) -> pd.DataFrame:
         """What the test was worth, customer by customer or series by series."""
         # pyarrow's threads may outlive a short program and abort it (apache/arrow#34314, #50482)
-        return pd.read_parquet(self.folder / TABLES[self.task], use_threads=False)
-
-    @cached_property
-    def purchases(self) -> pd.Series:
-        """Purchases in the fitted part, by user_id."""
-        run = RunFolder(self.folder)
-        users = run.read_vocabulary().user_ids.astype(str)
-        return pd.Series(run.read_history().lengths().numpy(), index=users)
+        return pd.read_parquet(self.folder / self.units.file, use_threads=False)
 
     @cached_property
     def recipe(self) -> str:
@@ -156,8 +150,12 @@ def find_runs(text: str) -> list[Path]:
     return list(found.values())
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_runs(folders: Sequence[Path], units_of: Callable[[RunFolder], UnitTable]) -> list[Run]:
     """Reads what comparing needs, and refuses what cannot be compared at all.
+
+    Args:
+        folders: of runs.
+        units_of: describes the table of a run's test.
 
     Raises:
         ConfigError: a run has not finished, was not tested, or is too old to tell its data and
@@ -174,12 +172,11 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
                     f"{folder} has no {key} in its run.json, so nothing tells what it was tested"
                     " on; train it again with this version"
                 )
-        run = Run(folder, stored.read_config(), record, stored.read_json("metrics.json"))
-        if run.task not in TABLES:
-            raise ConfigError(f"{folder} is a run of task {run.task!r}, which cannot be compared")
-        if not (folder / TABLES[run.task]).is_file():
+        units = units_of(stored)
+        run = Run(folder, stored.read_config(), record, stored.read_json("metrics.json"), units)
+        if not (folder / units.file).is_file():
             raise ConfigError(
-                f"{folder} has no {TABLES[run.task]}: it was not tested, so there is nothing to"
+                f"{folder} has no {units.file}: it was not tested, so there is nothing to"
                 " compare; train with an evaluation that tests"
             )
         runs.append(run)
@@ -197,8 +194,8 @@ def require_comparable(runs: Sequence[Run]) -> None:
     """
     first = runs[0]
     for other in runs[1:]:
-        if first.task != other.task:
-            _refuse(first, other, f"one is a {first.task}, one a {other.task}")
+        if first.units != other.units:
+            _refuse(first, other, f"they are runs of the tasks {first.task} and {other.task}")
         if first.record["data_fingerprint"] != other.record["data_fingerprint"]:
             prints = (run.record["data_fingerprint"] for run in (first, other))
             _refuse(first, other, f"their data differ (fingerprints {' and '.join(prints)})")
@@ -209,7 +206,7 @@ def require_comparable(runs: Sequence[Run]) -> None:
                 _refuse(first, other, f"they differ in evaluation.{key} ({found})")
         if first.record["split_fingerprint"] == other.record["split_fingerprint"]:
             continue
-        if first.seed == other.seed or first.task == "forecaster":
+        if first.seed == other.seed or not first.units.split_may_depend_on_seed:
             prints = (run.record["split_fingerprint"] for run in (first, other))
             _refuse(first, other, f"their splits differ (fingerprints {' and '.join(prints)})")
         if first.test_fingerprint != other.test_fingerprint:

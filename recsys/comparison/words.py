@@ -100,4 +100,4 @@ def caution(comparison: Comparison) -> str:
 
 
 def _plural_unit(comparison: Comparison) -> str:
-    return "customers" if comparison.unit == "customer" else comparison.unit
+    return comparison.units

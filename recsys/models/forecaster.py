@@ -4,7 +4,7 @@ Axes: B windows, W origins, T steps of history, H steps of the horizon, F covari
 S series.
 """
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -69,3 +69,15 @@ class ForecastsPanel(Protocol):
     ) -> np.ndarray:
         """float32 (W, S, H, Q), in units of y; NaN where a series has no origin."""
         ...
+
+
+def is_network(model: type[Any]) -> bool:
+    """Whether a class is a learned forecaster."""
+    protocol: Any = Forecaster
+    return issubclass(model, protocol)
+
+
+def is_statistical(model: type[Any]) -> bool:
+    """Whether a class is a method that is fitted when it forecasts, and has no graph."""
+    protocol: Any = ForecastsPanel
+    return issubclass(model, protocol)

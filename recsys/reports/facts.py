@@ -183,27 +183,37 @@ class ForecastFacts(RunFacts):
         )
 
 
-def read_facts(run: RunFolder) -> RankingFacts | ForecastFacts:
-    """Reads what is there."""
-    record = run.read_json("run.json", {})
-    found = {
-        "record": record,
+def read_run_facts(run: RunFolder) -> RunFacts:
+    """Reads what every run holds."""
+    return RunFacts(**_common(run))
+
+
+def read_ranking_facts(run: RunFolder) -> RankingFacts:
+    """Reads the run of a recommender."""
+    return RankingFacts(
+        **_common(run), per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
+    )
+
+
+def read_forecast_facts(run: RunFolder) -> ForecastFacts:
+    """Reads the run of a forecaster."""
+    return ForecastFacts(
+        **_common(run),
+        per_series=_table(run, "per_series.parquet"),
+        by_horizon=run.read_json("horizon.json") or {},
+        window_starts=_window_starts(run),
+    )
+
+
+def _common(run: RunFolder) -> dict[str, Any]:
+    return {
+        "record": run.read_json("run.json", {}),
         "config": run.read_config(),
         "metrics": run.read_json("metrics.json", {}),
         "data": run.read_json("data_report.json", {}),
         "curves": read_curves(run),
         "examples": run.read_json("examples.json") or [],
     }
-    if record.get("task") == "forecaster":
-        return ForecastFacts(
-            **found,
-            per_series=_table(run, "per_series.parquet"),
-            by_horizon=run.read_json("horizon.json") or {},
-            window_starts=_window_starts(run),
-        )
-    return RankingFacts(
-        **found, per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
-    )
 
 
 def _table(run: RunFolder, name: str) -> pd.DataFrame | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recsys.comparison.units import UnitTable
 from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
@@ -20,13 +21,17 @@ from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
 from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.evaluation.settings import BacktestEvaluation
-from recsys.models.forecasters.statistical import StatsForecastModel as ForecastsPanel
+from recsys.metrics.registry import direction_of
+from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.labels import unit_of
+from recsys.reports.page import Page
+from recsys.reports.pages import forecast_page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
+from recsys.tasks.units import FORECAST_UNITS
 from recsys.training.forecaster_data import FittedPanel, covariate_scale
 from recsys.training.objective import require_trains
 
@@ -52,7 +57,7 @@ class Forecasting:
         """Refuses what no forecaster is trained or judged with."""
         _require_forecaster(settings)
         model = settings.model.resolve()
-        if not issubclass(model, ForecastsPanel):
+        if not is_statistical(model):
             require_trains(settings.loss.resolve(), model, settings.choices.model)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
@@ -69,17 +74,25 @@ class Forecasting:
 
     def direction(self, metric: str) -> Direction | None:
         """See `recsys.metrics.forecast`; names are "val/METRIC"."""
-        return None if "bias" in metric or "coverage" in metric else "min"
+        return direction_of(metric)
 
     def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
         """The model beside its baselines."""
         print_forecast_leaderboard(dict(metrics), settings.choices.model)
 
+    def page(self, run: RunFolder) -> Page:
+        """Leaderboard, fans, horizon, slices, series, training, data."""
+        return forecast_page(run)
+
+    def units(self, run: RunFolder) -> UnitTable:
+        """One row per series and window."""
+        return FORECAST_UNITS
+
     def load(self, run: RunFolder) -> nn.Module:
         """The forecaster that was fitted before the last origin."""
         config, data = run.read_config(), run.read_json("data_report.json")
         target = Target.from_plain("model", config["model"])
-        if issubclass(target.resolve(), ForecastsPanel):
+        if is_statistical(target.resolve()):
             raise ConfigError(
                 f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
                 " and has no weights to load or export; export a run of model=lstm"
@@ -266,10 +279,7 @@ class PreparedForecasting:
 
 def _require_forecaster(settings: Settings) -> None:
     model = settings.model.resolve()
-    if not (
-        isinstance(model, type)
-        and (hasattr(model, "scale_covariates") or issubclass(model, ForecastsPanel))
-    ):
+    if not (isinstance(model, type) and (is_network(model) or is_statistical(model))):
         raise ConfigError(
             f"model={settings.choices.model} is no forecaster, and data={settings.choices.data} is"
             " a panel of sales: choose model=lstm or a statistical method such as model=auto_ets"
@@ -278,9 +288,7 @@ def _require_forecaster(settings: Settings) -> None:
 
 def _baseline(name: str) -> Target:
     known = {
-        each: target
-        for each, target in model_targets().items()
-        if issubclass(target.resolve(), ForecastsPanel)
+        each: target for each, target in model_targets().items() if is_statistical(target.resolve())
     }
     if name not in known:
         raise ConfigError(
@@ -297,7 +305,7 @@ def _build(
     step_seconds: int,
 ) -> Any:
     """A network of these sizes, or a statistical method, which needs none."""
-    if issubclass(model.resolve(), ForecastsPanel):
+    if is_statistical(model.resolve()):
         return model.build()
     return model.build(
         num_series=num_series,

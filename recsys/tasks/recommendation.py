@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recsys.comparison.units import UnitTable
 from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
@@ -22,6 +23,7 @@ from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
+from recsys.metrics.registry import direction_of
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
     FitsInteractions,
@@ -29,10 +31,13 @@ from recsys.models.recommender import (
     ObservesInteractions,
 )
 from recsys.reports.console import print_data_report, print_leaderboard
+from recsys.reports.page import Page
+from recsys.reports.pages import ranking_page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
+from recsys.tasks.units import RANKING_UNITS
 from recsys.training.objective import require_trains
 
 if TYPE_CHECKING:
@@ -73,13 +78,21 @@ class Recommendation:
 
     def direction(self, metric: str) -> Direction | None:
         """See `recsys.metrics.ranking`; names are "val/VIEW/METRIC@K"."""
-        return "max"
+        return direction_of(metric)
 
     def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
         """The model beside its baselines, view by view."""
         print_leaderboard(
             dict(metrics), settings.choices.model, settings.evaluation.arguments["ks"]
         )
+
+    def page(self, run: RunFolder) -> Page:
+        """Leaderboard, customers, popularity, training, data."""
+        return ranking_page(run)
+
+    def units(self, run: RunFolder) -> UnitTable:
+        """One row per customer and view."""
+        return RANKING_UNITS
 
     def load(self, run: RunFolder) -> nn.Module:
         """The recommender of the last phase."""

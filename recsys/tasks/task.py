@@ -8,7 +8,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from recsys.comparison.units import UnitTable
 from recsys.config.settings import Settings
+from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -104,6 +106,14 @@ class Task(Protocol):
 
     def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
         """Prints the model beside its baselines."""
+        ...
+
+    def page(self, run: RunFolder) -> Page:
+        """The report of a finished run."""
+        ...
+
+    def units(self, run: RunFolder) -> UnitTable:
+        """The table by which runs are compared."""
         ...
 
     def load(self, run: RunFolder) -> Any:

@@ -33,8 +33,8 @@ from recsys.reports.formats import (
     whole,
     without_passwords,
 )
-from recsys.reports.html import render_page
 from recsys.reports.labels import model_title
+from recsys.reports.page import Page, render_page
 from recsys.runs.folder import RunFolder
 from recsys.tuning.pictures import Point, Trace, history_chart, parallel_chart
 from recsys.tuning.search import settings_of
@@ -69,18 +69,20 @@ def render_sweep(
         " looked at once, says how good the settings are."
     )
     return render_page(
-        title=_title(record),
-        subtitle=_subtitle(study, record),
-        verdict=_verdict(study, best, tested),
-        caution=caution if best else "",
-        numbers=_numbers(study, trials, best, tested),
-        sections=[
-            _search_section(study, trials),
-            _settings_section(study, ranked),
-            _best_section(study, best, tested),
-            _trials_section(study, ranked, trials),
-            _repeat_section(settings, record),
-        ],
+        Page(
+            title=_title(record),
+            subtitle=_subtitle(study, record),
+            verdict=_verdict(study, best, tested),
+            caution=caution if best else "",
+            numbers=_numbers(study, trials, best, tested),
+            sections=[
+                _search_section(study, trials),
+                _settings_section(study, ranked),
+                _best_section(study, best, tested),
+                _trials_section(study, ranked, trials),
+                _repeat_section(settings, record),
+            ],
+        )
     )
 
 

@@ -8,13 +8,18 @@ import pytest
 from recsys.comparison.reading import group_seeds, read_runs
 from recsys.comparison.scoring import compare_entries, default_metric, known_metrics
 from recsys.errors import ConfigError
+from recsys.tasks.registry import task_of_run
 
 LOW = [0.0, 0.1, 0.0, 0.2, 0.3, 0.0, 0.1, 0.4, 0.0, 0.1]
 HIGH = [value + 0.3 + 0.01 * place for place, value in enumerate(LOW)]
 
 
+def units_of(run):
+    return task_of_run(run).units(run)
+
+
 def compared(*folders, metric="new/ndcg@10", reference=None, **options):
-    entries, notes = group_seeds(read_runs(folders))
+    entries, notes = group_seeds(read_runs(folders, units_of))
     return compare_entries(
         entries, metric=metric, reference=reference or entries[0].name, notes=notes, **options
     )
@@ -131,7 +136,7 @@ def test_an_unknown_metric_is_named_beside_the_known_ones(recommender):
 
 def test_the_default_metric_is_what_the_runs_were_selected_by(recommender, forecaster, sales):
     def metric(folder):
-        return default_metric(group_seeds(read_runs([folder]))[0])
+        return default_metric(group_seeds(read_runs([folder], units_of))[0])
 
     assert metric(recommender("a", LOW)) == "new/ndcg@10"
     assert metric(recommender("b", LOW, record={"monitor": "val/all/ndcg@10"})) == "all/ndcg@10"
@@ -170,7 +175,7 @@ def test_pooled_and_scaled_metrics_follow_their_definitions(forecaster, sales):
         "pinball_scaled": (sums[0] / 60 + sums[1] / 80) / 4,
         "mase": (errors[:6].mean() + errors[6:].mean()) / 4,
     }
-    assert set(known_metrics(read_runs([folder])[0])) == {"wape", *values}
+    assert set(known_metrics(read_runs([folder], units_of)[0])) == {"wape", *values}
     for metric, value in values.items():
         assert compared(folder, metric=metric).row("lstm")["value"] == pytest.approx(value), metric
 

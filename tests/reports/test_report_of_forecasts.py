@@ -12,11 +12,12 @@ import pytest
 from recsys.data.report import PanelReport
 from recsys.reports.axes import text_width
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
-from recsys.reports.facts import read_facts
+from recsys.reports.facts import read_forecast_facts
 from recsys.reports.forecast_verdict import forecast_caution, forecast_verdict
-from recsys.reports.html import FORECAST_SECTIONS, write_report
 from recsys.reports.intervals import half_width
 from recsys.reports.leaderboard import best_of, forecast_leaderboard
+from recsys.reports.page import write_report
+from recsys.reports.pages import FORECAST_SECTIONS, forecast_page
 from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -46,7 +47,7 @@ class Page(HTMLParser):
 
 
 def written(run):
-    write_report(run)
+    write_report(run, forecast_page(run))
     return Page((run.path / "report.html").read_text(encoding="utf-8"))
 
 
@@ -65,7 +66,7 @@ def measured(wape=0.25, mase=0.8, coverage=0.8, windows=(), **baselines):
 def facts_of(make_forecast_run):
     def make(**values):
         series = pd.DataFrame({"series_id": [str(i) for i in range(30)], "window": 1})
-        return read_facts(make_forecast_run(metrics=measured(**values), per_series=series))
+        return read_forecast_facts(make_forecast_run(metrics=measured(**values), per_series=series))
 
     return make
 
@@ -253,7 +254,7 @@ def test_lower_is_better_in_the_learning_curve(make_forecast_run, log_attempt):
     log_attempt(run, "val", 0, 0, [0.9, 0.8, 0.7], [0.5, 0.3, 0.4], name="val/wape")
     for window in (1, 2, 10):
         log_attempt(run, f"test-{window}", 0, 0, [0.9, 0.8])
-    assert list(read_facts(run).curves) == ["val", "test-1", "test-2", "test-10"]
+    assert list(read_forecast_facts(run).curves) == ["val", "test-1", "test-2", "test-10"]
     page = written(run)
     assert "the epoch with the lowest value is chosen" in page.text
     assert "epoch 2 chosen" in page.text
@@ -341,7 +342,7 @@ def test_series_is_judged_over_all_its_windows(make_forecast_run):
             "mase": [0.5, 1.5, math.nan],
         }
     )
-    table = read_facts(make_forecast_run(per_series=series)).by_series
+    table = read_forecast_facts(make_forecast_run(per_series=series)).by_series
     assert table.loc["a"].to_dict() == {"wape": 0.5, "mase": 1.0, "sales": 4.0}
     assert table.loc["b"].isna().tolist() == [True, True, False]
 
@@ -415,7 +416,7 @@ def test_interval_far_from_its_promise_is_said(facts_of, coverage, words):
 
 def test_single_window_and_few_series_are_said(make_forecast_run):
     series = pd.DataFrame({"series_id": ["a", "b"], "window": 1})
-    facts = read_facts(make_forecast_run(metrics=measured(), per_series=series))
+    facts = read_forecast_facts(make_forecast_run(metrics=measured(), per_series=series))
     assert forecast_caution(facts).startswith("Only 2 series were judged")
     assert "Only one window was judged" in forecast_caution(facts)
 

@@ -2,8 +2,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from recsys.reports.facts import read_curves, read_facts
-from recsys.reports.html import SECTIONS, write_report
+from recsys.reports.facts import read_curves, read_ranking_facts
+from recsys.reports.page import write_report
+from recsys.reports.pages import SECTIONS, ranking_page
 from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -33,7 +34,7 @@ class Page(HTMLParser):
 
 
 def written(run):
-    write_report(run)
+    write_report(run, ranking_page(run))
     return Page((run.path / "report.html").read_text(encoding="utf-8"))
 
 
@@ -143,7 +144,7 @@ def test_customers_are_grouped_from_light_to_heavy(make_run):
 
 def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
     run = make_run()
-    facts = read_facts(run)
+    facts = read_ranking_facts(run)
     facts.purchases[:] = 5
     section = next(
         made for make in SECTIONS if (made := make(facts)) and made.anchor == "customers"

@@ -3,13 +3,13 @@ import math
 import pandas as pd
 import pytest
 
-from recsys.reports.facts import read_facts
+from recsys.reports.facts import read_ranking_facts
 from recsys.reports.leaderboard import leaderboard
 from recsys.reports.verdict import caution, mean_interval, verdict
 
 
 def said(make_run, values):
-    return verdict(read_facts(make_run(metrics=values)))
+    return verdict(read_ranking_facts(make_run(metrics=values)))
 
 
 def test_winning_baseline_is_named_first(make_run, metrics):
@@ -80,15 +80,18 @@ def test_interval_of_less_than_two_customers_is_undefined(values):
 
 def test_difference_within_the_interval_is_too_close_to_call(make_run, metrics):
     # the four customers have 0, 0, 0.4 and 0.8: mean 0.3, standard error 0.191, interval 0 to 0.675
-    facts = read_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.36, 0.9))))
+    facts = read_ranking_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.36, 0.9))))
     assert caution(facts).startswith(
         "Too close to call on new items (0.0000 to 0.6753): over 4 customers"
     )
 
 
 def test_clear_difference_needs_no_caution(make_run, metrics):
-    assert caution(read_facts(make_run(metrics=metrics(popularity=(0.9, 0.9))))) == ""
+    assert caution(read_ranking_facts(make_run(metrics=metrics(popularity=(0.9, 0.9))))) == ""
 
 
 def test_level_needs_no_caution(make_run, metrics):
-    assert caution(read_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.3, 0.3))))) == ""
+    assert (
+        caution(read_ranking_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.3, 0.3)))))
+        == ""
+    )

@@ -1,19 +1,22 @@
-"""report.html of a run: one file that opens offline, made from sections.
+"""The reports of runs, as pages.
 
 A section is a function from the facts of a run to `Section`, or None where the run does not hold
-what it needs. Another kind of picture is one more function in `SECTIONS` or `FORECAST_SECTIONS`;
-the template draws the blocks of `blocks` and knows no section.
+what it needs.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
+from collections.abc import Callable
 
 from recsys.reports.blocks import Section
 from recsys.reports.examples import examples_section
-from recsys.reports.facts import ForecastFacts, RankingFacts, RunFacts, read_facts
+from recsys.reports.facts import (
+    ForecastFacts,
+    RankingFacts,
+    RunFacts,
+    read_forecast_facts,
+    read_ranking_facts,
+    read_run_facts,
+)
 from recsys.reports.fans import fans_section
 from recsys.reports.forecast_verdict import forecast_caution, forecast_verdict
 from recsys.reports.forecasting import horizon_words, show_metric
@@ -21,6 +24,8 @@ from recsys.reports.forecasting import leaderboard_section as forecast_leaderboa
 from recsys.reports.formats import MISSING, decimal, duration, moment, plural, sentence_case, whole
 from recsys.reports.horizons import horizon_section
 from recsys.reports.labels import interval_name, model_title, protocol, view_words
+from recsys.reports.page import Page
+from recsys.reports.plain import plain_leaderboard
 from recsys.reports.ranking import customers_section, leaderboard_section, popularity_section
 from recsys.reports.record import data_section, repeat_section, training_section
 from recsys.reports.series import series_section, slices_section
@@ -49,56 +54,53 @@ FORECAST_SECTIONS: tuple[Callable[[ForecastFacts], Section | None], ...] = (
 )
 
 
-def write_report(run: RunFolder) -> None:
-    """Writes report.html from what the run folder holds."""
-    run.write_text("report.html", render_report(read_facts(run)))
-
-
-def render_report(facts: RankingFacts | ForecastFacts) -> str:
-    """The page as text."""
-    sections: list[Section | None]
-    if isinstance(facts, ForecastFacts):
-        sentences = forecast_verdict(facts), forecast_caution(facts)
-        judged, numbers = _forecast_protocol(facts), _forecast_numbers(facts)
-        sections = [make(facts) for make in FORECAST_SECTIONS]
-    else:
-        sentences = verdict(facts), caution(facts)
-        judged, numbers = protocol(_split(facts)), _numbers(facts)
-        sections = [make(facts) for make in SECTIONS]
-    return render_page(
-        title=_title(facts),
-        subtitle=_subtitle(facts, judged),
-        verdict=sentences[0],
-        caution=sentences[1],
-        numbers=numbers,
-        sections=sections,
+def ranking_page(run: RunFolder) -> Page:
+    """The report of a recommender."""
+    facts = read_ranking_facts(run)
+    return Page(
+        _title(facts),
+        _subtitle(facts, protocol(_split(facts))),
+        verdict(facts),
+        caution(facts),
+        _numbers(facts),
+        [make(facts) for make in SECTIONS],
     )
 
 
-def render_page(
-    *,
-    title: str,
-    subtitle: Sequence[str],
-    verdict: str,
-    caution: str,
-    numbers: Sequence[tuple[str, str]],
-    sections: Sequence[Section | None],
-) -> str:
-    """A page of the sections that there are; everything that came from outside is escaped."""
-    template = files("recsys.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+def forecast_page(run: RunFolder) -> Page:
+    """The report of a forecaster."""
+    facts = read_forecast_facts(run)
+    return Page(
+        _title(facts),
+        _subtitle(facts, _forecast_protocol(facts)),
+        forecast_verdict(facts),
+        forecast_caution(facts),
+        _forecast_numbers(facts),
+        [make(facts) for make in FORECAST_SECTIONS],
     )
-    page = environment.from_string(template).render(
-        title=title,
-        subtitle=subtitle,
-        verdict=verdict,
-        caution=caution,
-        numbers=numbers,
-        sections=[section for section in sections if section],
+
+
+def plain_page(run: RunFolder) -> Page:
+    """The report of any task, from what every run holds: metrics, training, data, record."""
+    facts = read_run_facts(run)
+    tested = {
+        key.removeprefix("test/"): value
+        for key, value in facts.metrics.items()
+        if key.startswith("test/") and not key.startswith("test/baselines/")
+    }
+    return Page(
+        _title(facts),
+        _subtitle(facts, ""),
+        "",
+        "",
+        [(decimal(value), name) for name, value in list(tested.items())[:3]],
+        [
+            plain_leaderboard(facts),
+            training_section(facts),
+            data_section(facts),
+            repeat_section(facts),
+        ],
     )
-    # half a surrogate pair in a product name cannot be written
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _title(facts: RunFacts) -> str:
