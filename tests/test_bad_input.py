@@ -150,9 +150,9 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
         (["+model.depth=3"], ["model.depth is not a setting of Popularity"]),
         (
             ["model=mf", "loss.name=hinge"],
-            ["loss.name='hinge' is unknown", "sampled_softmax", "full_softmax"],
+            ["loss.name is not a setting"],
         ),
-        (["model=mf", "loss.num_negatives=0"], ["loss.num_negatives=0: bce needs at least 1"]),
+        (["model=mf", "loss.num_negatives=0"], ["loss.num_negatives=0: it has to be at least 1"]),
         (
             ["model=mf", "train.monitor=val/new/ndcg@99"],
             ["train.monitor='val/new/ndcg@99'", "val/new/ndcg@10"],

@@ -60,12 +60,14 @@ class UnitTable:
     unit: str
     noun: str
     nouns: str
-    direction: Callable[[str], Literal["max", "min"] | None]
+    direction: Callable[[str], Literal["max", "min"] | None] = field(compare=False)
     view: str | None = None
     window: str | None = None
     ratios: Mapping[str, Ratio] | None = None
     questions: Sequence[str] = ()
-    slices: Callable[[Any, pd.DataFrame], Sequence[Slice]] = field(default=_no_slices)
+    slices: Callable[[Any, pd.DataFrame], Sequence[Slice]] = field(
+        default=_no_slices, compare=False
+    )
     split_may_depend_on_seed: bool = False
 
     def ratio(self, metric: str) -> Ratio:

@@ -222,7 +222,7 @@ def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monke
     overrides = ["model=gmf", "evaluation.min_buyers=1", *SMALL, "train.max_epochs=3"]
     whole = run_training(compose(overrides), tiny_world / "whole")
     calls = []
-    from recsys.training.training_module import TrainingModule
+    from recsys.training.module import TrainingModule
 
     step = TrainingModule.on_train_epoch_start
 

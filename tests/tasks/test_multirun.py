@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from recsys.training.training_module import TrainingModule
 
 from recsys.cli.train import train_command as main
+from recsys.training.module import TrainingModule
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_a_process_that_does_not_find_the_first_one_says_how_to_give_all_one_fol
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(experiment, "FIRST_PROCESS_SECONDS", 0.0)
+    monkeypatch.setattr(experiment, "RANK_0_SECONDS", 0.0)
     config = compose(["trainer=ddp", "trainer.strategy=ddp", "data=transactions", "data.path=x"])
     with pytest.raises(ConfigError, match=r"has not begun in .*hydra\.run\.dir=FOLDER"):
         experiment.run_training(config, tmp_path / "run")
@@ -85,7 +85,7 @@ def test_a_process_that_does_not_find_the_first_one_says_how_to_give_all_one_fol
 def test_a_task_that_trains_alone_waits_for_nobody(shop, monkeypatch):
     # eight seeds with one srun, say
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(experiment, "FIRST_PROCESS_SECONDS", 0.0)
+    monkeypatch.setattr(experiment, "RANK_0_SECONDS", 0.0)
     settings = ["data=transactions", "data.path=sales.csv", "model=popularity"]
     experiment.run_training(compose([*settings, "evaluation.min_buyers=1"]), shop / "run")
     assert (shop / "run" / "metrics.json").is_file()

@@ -57,7 +57,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "evaluation.min_buyers=1",
         "model=gmf",
         "train.max_epochs=3",
-        "train.schedule=constant",
+        "schedule=constant",
         "loss.batch_size=64",
         "logger=none",
         "threads=1",
