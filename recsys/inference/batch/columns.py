@@ -82,6 +82,7 @@ def lists(column: pa.Array, name: str, kind: str) -> list[list[Any] | None]:
     Raises:
         RowError: a cell is not a JSON list, or a list holds a null or a value of another type.
     """
+    column = _decoded(column)
     wanted, item = _KINDS[kind][1], pa.string() if kind == "ids" else pa.float32()
     if _is_text(column.type):
         parsed = _parse_json(column)
@@ -101,6 +102,7 @@ def numbers(column: pa.Array, name: str) -> NDArray[np.float64]:
     Raises:
         RowError: a cell is not a number.
     """
+    column = _decoded(column)
     if _is_text(column.type):
         column = pc.utf8_trim_whitespace(column)
         column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
@@ -126,6 +128,7 @@ def times(
         RowError: a cell is empty, or not a time in whole seconds.
         DataError: the time zone is not known on this machine.
     """
+    column = _decoded(column)
     if column.null_count:
         raise RowError(np.flatnonzero(column.is_null())[0], f"the {name} is empty")
     if _is_text(column.type):
@@ -206,6 +209,11 @@ def _are_lists(values: list[Any], item: pa.DataType) -> bool:
         return not pa.array(values, pa.list_(item)).flatten().null_count
     except (pa.ArrowException, TypeError):
         return False
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    is_encoded = pa.types.is_dictionary(column.type)
+    return column.dictionary_decode() if is_encoded else column
 
 
 def _is_text(kind: pa.DataType) -> bool:
