@@ -12,7 +12,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.splits.purchases import Phase
+from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingResult, evaluate
@@ -73,7 +73,7 @@ def run_recommender(
         else:
             epochs = fitted.epochs
             note_training(metrics, name, fitted, config["train"]["monitor"])
-        if config["evaluation"]["views"] and name != "ship":
+        if config["evaluation"]["views"] and name != "full_data":
             _judge(config, model, data, transactions, run, metrics)
     _finish(config, run, transactions, phases, data, metrics, fitted)
 

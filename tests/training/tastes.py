@@ -7,7 +7,7 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits.purchases import LeaveLastOut
+from recsys.data.splits.leave_last_out import LeaveLastOut
 
 
 def two_tastes(num_users: int = 60, num_items: int = 40) -> Dataset:
