@@ -18,7 +18,7 @@ from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
 from recsys.data.phase_columns import PhaseColumns
 from recsys.data.ragged import Ragged
-from recsys.data.splits.purchases import Phase
+from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError
 
 
@@ -117,7 +117,7 @@ class PhaseData:
     """One phase, indexed.
 
     Attributes:
-        name: "val", "test" or "ship".
+        name: "val", "test" or "full_data".
         vocabulary: users and items of the fitted part (and items that only candidates have, and
             users who are only asked about).
         interactions: what to fit on.

@@ -24,8 +24,8 @@ class DataReport:
             `data.duplicates` says).
         density: distinct (user, item) pairs / (users x items).
         first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
-        phases: counts of every split phase ("val", "test", "ship"): what was fitted, what is asked,
-            what was left out.
+        phases: counts of every phase ("val", "test", "full_data"): what was fitted, what is
+            evaluated, what was left out.
         attributes: table ("users", "items") to how its rows met the ids of the events.
         schema: every column with its role and kind.
     """

@@ -68,7 +68,7 @@ PHASES = {
     "val": "Validation",
     "known": "Test, its customers learned from too",
     "test": "Test",
-    "ship": "Shipping",
+    "full_data": "Full data",
 }
 
 COUNTS = {
@@ -202,6 +202,6 @@ def protocol(split: dict[str, object]) -> str:
         "Presplit": "tested on the published test part",
         "RollingOrigin": "tested on rolling windows",
         "UnseenUsers": "tested on customers who were not learned from",
-        "FitOnEverything": "fitted on everything, not tested",
+        "FullData": "fitted on everything, not tested",
     }
     return known.get(name, name)

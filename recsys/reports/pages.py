@@ -115,7 +115,7 @@ def _split(facts: RunFacts) -> dict[str, object]:
 def _forecast_protocol(facts: ForecastFacts) -> str:
     """How the model was judged: tested on 4 windows of 28 days."""
     if not facts.windows:
-        return protocol({"_target_": "FitOnEverything"})
+        return protocol({"_target_": "FullData"})
     words = "the last window" if len(facts.windows) == 1 else f"{len(facts.windows)} windows"
     return f"tested on {words}" + (f" of {horizon_words(facts)}" if facts.horizon else "")
 

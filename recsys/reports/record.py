@@ -65,7 +65,7 @@ def _monitor_figure(facts: RunFacts) -> Figure | None:
 
 
 def _loss_figure(facts: RunFacts) -> Figure | None:
-    names = {"val": "while validating", "ship": "training on everything"}
+    names = {"val": "while validating", "full_data": "training on everything"}
     logged = [
         phase
         for phase, table in facts.curves.items()

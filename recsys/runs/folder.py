@@ -166,11 +166,13 @@ class RunFolder:
         """Weights of a phase; of the last one by default."""
         windows = [path.name for path in (self.path / "checkpoints").glob("test-*")]
         windows.sort(key=lambda name: int(name.partition("-")[2]), reverse=True)
-        for name in [phase] if phase else ["ship", "test", *windows]:
+        for name in [phase] if phase else ["full_data", "test", *windows]:
             file = self.path / "checkpoints" / name / "model.safetensors"
             if file.is_file():
                 return load_file(file)
-        raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
+        raise ConfigError(
+            f"{self.path} holds no trained model of phase {phase or 'test or full_data'}"
+        )
 
     def _replace(self, name: str, write: Any) -> None:
         if not self.writes:

@@ -18,7 +18,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.splits.purchases import Phase
+from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate

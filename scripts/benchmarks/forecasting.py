@@ -50,7 +50,7 @@ def forecasting(arguments: ForecastingArguments) -> None:
     panel = _generated(arguments)
     until = panel.lengths - arguments.horizon
     nobody = np.full((0, len(panel)), -1)
-    phase = ForecastPhase("ship", until, nobody, arguments.horizon)
+    phase = ForecastPhase("full_data", until, nobody, arguments.horizon)
     seconds: dict[str, list[float]] = {"bare torch loop": [], "recsys through Lightning": []}
     for round_number in range(arguments.rounds + 1):
         torch.manual_seed(1)

@@ -14,7 +14,9 @@ from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.ragged import Ragged
 from recsys.data.sources.transactions import movielens_100k, presplit
-from recsys.data.splits.purchases import LeaveLastOut, Presplit, Split
+from recsys.data.splits.leave_last_out import LeaveLastOut
+from recsys.data.splits.phase import Split
+from recsys.data.splits.presplit import Presplit
 
 SEED = 1
 

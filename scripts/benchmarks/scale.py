@@ -23,7 +23,7 @@ from benchmarks.generated import write_transactions
 from recsys.arguments import setting
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.sources.transactions import transactions
-from recsys.data.splits.purchases import GlobalTime
+from recsys.data.splits.global_time import GlobalTime
 from recsys.errors import TrainingError
 from recsys.evaluation.ranking import evaluate
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization

@@ -76,7 +76,12 @@ def _generated(arguments: TrainingArguments) -> PhaseData:
     )
     nothing = Ragged.from_sorted(user[:0], item[:0], arguments.users)
     return PhaseData(
-        "ship", Vocabulary(users, items), Interactions(history, arguments.items), nothing, None, {}
+        "full_data",
+        Vocabulary(users, items),
+        Interactions(history, arguments.items),
+        nothing,
+        None,
+        {},
     )
 
 

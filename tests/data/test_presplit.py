@@ -11,7 +11,7 @@ import pytest
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
 from recsys.data.sources.transactions import presplit
-from recsys.data.splits.purchases import Presplit
+from recsys.data.splits.presplit import Presplit
 from recsys.errors import DataError
 
 TRAIN = [(2, 10), (2, 9), (10, 10), (10, 100), (1, 9)]

@@ -318,7 +318,7 @@ def test_password_of_a_url_stands_neither_in_the_report_nor_in_later_errors(
     with pytest.raises(DataError, match="host/shop: 1 row") as caught:
         transactions(url, columns, table="t", on_bad_rows="error")
     assert "s3cret" not in str(caught.value)
-    monkeypatch.setattr(tables, "_read_sql", lambda *_: table.slice(0, 0))
+    monkeypatch.setattr(tables.TableSource, "read", lambda *_: table.slice(0, 0))
     with pytest.raises(DataError) as caught:
         transactions(url, columns, table="t")
     assert "s3cret" not in str(caught.value)

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from recsys.data.dataset import Dataset
-from recsys.data.splits.purchases import FitOnEverything, GlobalTime, LeaveLastOut, Phase, Presplit
+from recsys.data.splits.full_data import FullData
+from recsys.data.splits.global_time import GlobalTime
+from recsys.data.splits.leave_last_out import LeaveLastOut
+from recsys.data.splits.phase import Phase
+from recsys.data.splits.presplit import Presplit
 from recsys.errors import ConfigError, DataError
 
 Purchases = Callable[..., Dataset]
@@ -170,7 +174,7 @@ def test_presplit_refuses_a_table_without_published_parts(purchases: Purchases) 
 
 def test_without_evaluation_everything_is_fitted_and_nothing_asked(purchases: Purchases) -> None:
     read = purchases([("a", "x"), ("b", "y")])
-    assert rows_of(FitOnEverything()(read, seed=1)) == {"ship": ([0, 1], [])}
+    assert rows_of(FullData()(read, seed=1)) == {"full_data": ([0, 1], [])}
 
 
 def test_only_leave_last_out_warns(purchases: Purchases) -> None:
@@ -178,4 +182,4 @@ def test_only_leave_last_out_warns(purchases: Purchases) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GlobalTime()(read, seed=1)
-        FitOnEverything()(read, seed=1)
+        FullData()(read, seed=1)

@@ -8,7 +8,8 @@ import pytest
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
-from recsys.data.splits.purchases import Phase, UnseenUsers
+from recsys.data.splits.phase import Phase
+from recsys.data.splits.unseen_users import UnseenUsers
 from recsys.errors import ConfigError
 
 NUM_USERS, NUM_LINES = 20, 10

@@ -10,7 +10,7 @@ from scored_phases import ScoreTable, phase_of
 from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.interactions import Candidates, PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits.purchases import Phase
+from recsys.data.splits.phase import Phase
 from recsys.evaluation.ranking import evaluate
 
 SCORES = [[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]]

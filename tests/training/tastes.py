@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits.purchases import LeaveLastOut
+from recsys.data.splits.leave_last_out import LeaveLastOut
 from recsys.evaluation.ranking import RankingEvaluator
 from recsys.training.settings import FitSettings, Validation
 
