@@ -17,7 +17,7 @@ from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
 from recsys.data.schema import Columns
 from recsys.data.shards import ALONE
-from recsys.data.splits.purchases import Phase
+from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, evaluate
 from recsys.export import write_recommender_bundle
