@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from markdown import PAGES, ROOT, Block, blocks_of, table_commands
+from documentation import PAGES, ROOT, Block, blocks_of, table_commands
 
 from recsys.cli.main import COMMANDS, main
 from recsys.config.composition import compose
