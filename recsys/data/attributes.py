@@ -5,7 +5,6 @@ Axes: R rows of the table, I ids of the events.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -41,7 +40,7 @@ class AttributeTable:
 
 def join_attributes(
     attributes: AttributeTable | None,
-    key: Literal["user_id", "item_id"],
+    key: str,
     ids: np.ndarray,
     section: str,
 ) -> tuple[Columns, dict[str, int]]:
@@ -85,6 +84,15 @@ def join_attributes(
         if each.kind is None:
             joined[each.name]  # whoever names a table wants to know what it holds
     return joined, counts
+
+
+def attribute_names(attributes: AttributeTable | None, key: str, section: str) -> list[str]:
+    """Names of the attributes that a table has, without its id."""
+    if attributes is None or attributes.path is None:
+        return []
+    source = TableSource(attributes.path, attributes.separator, attributes.table, f"{section}.path")
+    mapped = {key: key, **attributes.columns}
+    return list(columns_of(source, mapped, {}, attributes.ignore, section, (key,)))
 
 
 def _require_unique(known: pd.Categorical, label: str, section: str, key: str) -> None:

@@ -4,14 +4,16 @@ Axes: N rows of the table; S series and M steps of all series together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from recsys.data.ids import encode_ids
+from recsys.data.attributes import AttributeTable, attribute_names, join_attributes
+from recsys.data.events import EventTable
+from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
 from recsys.data.report import OnBadRows, PanelReport, RowFilter
 from recsys.data.tables import to_numbers
@@ -84,6 +86,63 @@ class Resampling:
     def life(self) -> int:
         """Zero steps after a last sale."""
         return RETIRE_AFTER[self.step] if self.retire_after is None else self.retire_after
+
+
+def panel_from_events(
+    events: EventTable,
+    report: PanelReport,
+    settings: Resampling,
+    *,
+    users: AttributeTable | None = None,
+    items: AttributeTable | None = None,
+    left_out: Mapping[str, np.ndarray] | None = None,
+    series_names: Mapping[str, str] | None = None,
+) -> SalesPanel:
+    """Sums events into series, which columns of the events, users or items name; events of users or
+    items without such an attribute are left out and counted.
+
+    Args:
+        events: everything that happened; quantity and price are read where they are mapped.
+        report, settings, left_out, series_names: as in `panel_from_transactions`; names of items
+            are those of the source unless they are given.
+        users, items: tables of attributes.
+    """
+    columns = dict(events.columns)
+    attributes = [
+        (key, table, section, set(attribute_names(table, key, section)))
+        for key, table, section in (
+            ("user_id", users, "data.users"),
+            ("item_id", items, "data.items"),
+        )
+    ]
+    own = set(events.source.names) | {key for key, name in columns.items() if name is not None}
+    joined = {
+        name: each
+        for name in settings.series
+        for each in attributes
+        if name not in own and name in each[3]
+    }
+    here = [name for name in settings.series if name not in joined]
+    keys = [each[0] for each in joined.values()]
+    by_item = list(settings.series) == ["item_id"]
+    named = ["name"] if by_item and columns.get("name") is not None else []
+    for name in ("timestamp", *here, *keys):
+        columns[name] = columns.get(name) or name
+    needed = ["timestamp", *here, *keys, "quantity", "price", *named]
+    mapped = replace(events, columns={name: columns.get(name) for name in needed})
+    table = mapped.read(list(dict.fromkeys(needed)), ("timestamp", *here, *keys))
+    if named and series_names is None:
+        series_names = names_of_items(table)
+    left_out = dict(left_out or {})
+    for name, (key, source, section, _) in joined.items():
+        ids = encode_ids(table.column(key))
+        found, _ = join_attributes(source, key, ids.categories.to_numpy(object), section)
+        values = found.raw(name).take(pa.array(ids.codes, mask=ids.codes < 0))
+        left_out[f"no {name}"] = values.is_null().to_numpy(zero_copy_only=False)
+        table = table.append_column(name, values)
+    return panel_from_transactions(
+        table, report, settings, left_out=left_out, series_names=series_names
+    )
 
 
 def panel_from_transactions(

@@ -32,12 +32,14 @@ class TableSource:
         separator: of a CSV file.
         table: name of the table behind a URL.
         setting: the configuration key of `location`, for error messages.
+        name: what to call a table in memory.
     """
 
     location: Location
     separator: str = ","
     table: str | None = None
     setting: str = "data.path"
+    name: str = "a table in memory"
 
     @property
     def is_url(self) -> bool:
@@ -57,7 +59,7 @@ class TableSource:
         nor options, which may hold one.
         """
         if not isinstance(self.location, str | Path):
-            return "a table in memory"
+            return self.name
         location = str(self.location)
         return location.rpartition("@")[2].partition("?")[0] if self.is_url else Path(location).name
 

@@ -13,7 +13,8 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.ragged import Ragged
-from recsys.data.sources.transactions import movielens_100k, presplit
+from recsys.data.sources.movielens import movielens_100k
+from recsys.data.sources.presplit import presplit
 from recsys.data.splits.leave_last_out import LeaveLastOut
 from recsys.data.splits.phase import Split
 from recsys.data.splits.presplit import Presplit

@@ -1,5 +1,6 @@
 """Every column of the events, and tables of users and items, reach the dataset with a kind."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from recsys.data import tables
 from recsys.data.attributes import AttributeTable
 from recsys.data.dataset import Dataset
 from recsys.data.schema import NO_DATE, Columns, Kind
-from recsys.data.sources.transactions import transactions
+from recsys.data.sources.complete_journey import complete_journey
+from recsys.data.sources.movielens import movielens_100k
+from recsys.data.sources.transactions import transactions, transactions_sales
 from recsys.errors import ConfigError, DataError
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "quantity": "pieces", "basket_id": "ticket"}
@@ -212,3 +215,46 @@ def test_types_decide_the_kind_of_a_typed_table(values: pa.Array, kind: Kind) ->
     column = Columns.of_table(pa.table({"column": values}))["column"]
     assert column.kind == kind
     assert len(column) == len(values)
+
+
+def test_series_of_sales_are_made_of_attributes_too() -> None:
+    events = EVENTS.assign(when=["2024-01-01", "2024-01-02", "2024-01-02", "2024-01-03"])
+    columns = {"item_id": "sku", "timestamp": "when", "quantity": "pieces"}
+    panel = transactions_sales(events, columns, ["brand"], items=items(), keep_partial=True)
+    assert list(panel.series_ids) == ["x"]
+    assert panel.report.dropped == {"no brand": 3}
+    np.testing.assert_array_equal(panel.y, [1])
+
+
+def test_films_have_titles_and_genres_where_the_published_file_lies_beside(tmp_path: Path) -> None:
+    (tmp_path / "u.data").write_text("1\t10\t5\t880000000\n2\t11\t3\t880000001\n")
+    flags = ["0"] * 19
+    flags[5] = flags[14] = "1"
+    film = "|".join(["10", "Café (1995)", "01-Jan-1995", "", "http://x", *flags])
+    (tmp_path / "u.item").write_text(film + "\n", encoding="latin-1")
+    dataset = movielens_100k(str(tmp_path / "u.data"))
+    assert dataset.item_names == {"10": "Café (1995)"}
+    assert list(dataset.items["genres"].values) == [["Comedy", "Romance"], None]
+    np.testing.assert_array_equal(dataset.context["rating"].values, [5, 3])
+
+
+def test_groceries_bring_products_and_households(
+    package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
+) -> None:
+    lines = pd.DataFrame(
+        {
+            "household_id": [1, 2],
+            "product_id": [11, 12],
+            "quantity": [1, 1],
+            "basket_id": [5, 6],
+            "transaction_timestamp": pd.to_datetime(["2017-01-02", "2017-01-03"]),
+        }
+    )
+    products = pd.DataFrame({"product_id": [11], "department": ["DRY"], "package_size": ["1 LB"]})
+    package_groceries({"transactions": lines, "products": products})
+    dataset = complete_journey()
+    assert shown(dataset.items, "department") == ["DRY", None]
+    assert dataset.item_names == {"11": "Dry 1 LB"}
+    assert shown(dataset.context, "basket_id") == ["5", "6"]
+    assert dataset.context.with_role("basket_id") == "basket_id"
+    assert "age" in dataset.users

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.data.dataset import Dataset
-from recsys.data.sources.transactions import movielens_100k, online_retail, transactions
+from recsys.data.sources.movielens import movielens_100k
+from recsys.data.sources.online_retail import online_retail
+from recsys.data.sources.transactions import transactions
 from recsys.errors import DataError
 
 # invoice, code, description, quantity, date, price, customer

