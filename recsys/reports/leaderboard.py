@@ -68,6 +68,15 @@ def forecast_leaderboard(
     return table.reindex(columns=order).sort_values(order[:1], kind="stable") if order else table
 
 
+def any_leaderboard(metrics: dict[str, float], model: str) -> pd.DataFrame:
+    """One row for the model and each baseline, a column for each metric that the model has."""
+    rows: dict[str, dict[str, float]] = {model: {}}
+    for name, key, value in _tested(metrics, model):
+        rows.setdefault(name, {})[key] = value
+    table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index")
+    return table.reindex(columns=list(rows[model]))
+
+
 def shown_coverage(metrics: dict[str, float]) -> list[str]:
     """The interval to show, "coverage_80" where it was measured, else the widest; or none."""
     levels = [

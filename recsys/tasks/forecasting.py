@@ -22,7 +22,10 @@ from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.evaluation.settings import BacktestEvaluation
 from recsys.models.forecasters.statistical import StatsForecastModel as ForecastsPanel
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
+from recsys.reports.facts import read_forecast_facts
+from recsys.reports.forecast_page import forecast_page
 from recsys.reports.labels import unit_of
+from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
@@ -74,6 +77,10 @@ class Forecasting:
     def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
         """The model beside its baselines."""
         print_forecast_leaderboard(dict(metrics), settings.choices.model)
+
+    def page(self, run: RunFolder) -> Page:
+        """See `forecast_page`."""
+        return forecast_page(read_forecast_facts(run))
 
     def load(self, run: RunFolder) -> nn.Module:
         """The forecaster that was fitted before the last origin."""

@@ -16,7 +16,7 @@ from recsys.config.settings import Settings
 from recsys.environment import differences, environment, process_rank
 from recsys.errors import ConfigError, DataError
 from recsys.reports.console import say
-from recsys.reports.html import write_report
+from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord, finished_now
 from recsys.tasks.registry import task_of, task_of_run
@@ -126,7 +126,7 @@ def resume_run(folder: str, others: Sequence[str]) -> Path:
     if not (run.path / "metrics.json").exists():
         return run_training(settings, run.path)
     if not (run.path / "report.html").exists():
-        write_report(run)
+        write_report(run, task_of_run(run).page(run))
         send_run(run)
     elif not send_run(run):
         raise ConfigError(f"{folder} has finished; there is nothing to resume")
@@ -293,7 +293,7 @@ def _finish(
     record.write(run)
     run.write_json("metrics.json", metrics)
     task.print_board(metrics, settings)
-    write_report(run)
+    write_report(run, task.page(run))
 
 
 def _read(settings: Settings, data: Any = None) -> Any:

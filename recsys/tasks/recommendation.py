@@ -29,6 +29,9 @@ from recsys.models.recommender import (
     ObservesInteractions,
 )
 from recsys.reports.console import print_data_report, print_leaderboard
+from recsys.reports.facts import read_ranking_facts
+from recsys.reports.page import Page
+from recsys.reports.ranking_page import ranking_page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
@@ -80,6 +83,10 @@ class Recommendation:
         print_leaderboard(
             dict(metrics), settings.choices.model, settings.evaluation.arguments["ks"]
         )
+
+    def page(self, run: RunFolder) -> Page:
+        """See `ranking_page`."""
+        return ranking_page(read_ranking_facts(run))
 
     def load(self, run: RunFolder) -> nn.Module:
         """The recommender of the last phase."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from recsys.config.settings import Settings
+from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ class Task(Protocol):
 
     def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
         """Prints the model beside its baselines."""
+        ...
+
+    def page(self, run: RunFolder) -> Page:
+        """What report.html of a finished run says; `recsys.reports.run_page.plain_page` serves a
+        task without a page of its own.
+        """
         ...
 
     def load(self, run: RunFolder) -> Any:

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
 from recsys.comparison.picture import Box, Dot, Span, difference_chart, place_names, time_chart
 from recsys.reports.axes import text_width
 

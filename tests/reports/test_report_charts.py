@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
 from recsys.reports.axes import shortened, text_width, tick_labels, ticks
-from recsys.reports.charts import Bar, Level, Mark, Series, bar_chart, histogram, line_chart
 from recsys.reports.fan_chart import Fan, fan_chart
 from recsys.reports.scatter_chart import scatter_chart
+
+from recsys.reports.charts import Bar, Level, Mark, Series, bar_chart, histogram, line_chart
 
 BROKEN = [math.nan, math.inf, -math.inf]
 

@@ -1,7 +1,6 @@
 from datetime import UTC, datetime
 
 import pytest
-
 from recsys.reports.axes import Scale, log_ticks, text_width
 from recsys.reports.dates import date_range, date_ticks, moment_name
 

@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from recsys.reports.axes import text_width
+from recsys.reports.html import FORECAST_SECTIONS, write_report
 
 from recsys.data.report import PanelReport
-from recsys.reports.axes import text_width
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.facts import read_facts
 from recsys.reports.forecast_verdict import forecast_caution, forecast_verdict
-from recsys.reports.html import FORECAST_SECTIONS, write_report
 from recsys.reports.intervals import half_width
 from recsys.reports.leaderboard import best_of, forecast_leaderboard
 from recsys.runs.folder import RunFolder

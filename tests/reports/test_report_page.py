@@ -1,9 +1,9 @@
 from html.parser import HTMLParser
 
 import pytest
+from recsys.reports.html import SECTIONS, write_report
 
 from recsys.reports.facts import read_curves, read_facts
-from recsys.reports.html import SECTIONS, write_report
 from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"

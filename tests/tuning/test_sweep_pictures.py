@@ -5,9 +5,9 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-
 from recsys.reports.axes import text_width
 from recsys.tuning.pictures import Point, Trace, history_chart, parallel_chart
+
 from recsys.tuning.space import Choice, Range
 
 SPACE = {
