@@ -23,7 +23,9 @@ def plain_page(run: RunFolder) -> Page:
     if facts.model in board.index:
         count = len(board) - 1
         verdict = f"{sentence_case(model)} was tested beside {plural(count, 'baseline')}."
-        measured = zip(board.columns, board.to_numpy(float)[board.index == facts.model][0], strict=True)
+        measured = zip(
+            board.columns, board.to_numpy(float)[board.index == facts.model][0], strict=True
+        )
         numbers = [(decimal(value), f"{name}, test") for name, value in measured][:4]
     else:
         verdict = f"{sentence_case(model)} was fitted without a test."

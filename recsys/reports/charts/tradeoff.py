@@ -65,8 +65,10 @@ def time_chart(dots: Sequence[Dot], *, y_label: str) -> Markup:
     titles = {}
     for index, (dot, x) in enumerate(zip(dots, places, strict=True)):
         arms = [[abs(dot.value - end) if math.isfinite(end) else 0.0] for end in dot.interval]
-        axes.errorbar(x, dot.value, yerr=arms, ecolor=COLOR["ink"], alpha=0.6)
-        axes.plot(x, dot.value, "o", color=COLOR[dot.style], markersize=9, gid=f"dot{index}")
+        axes.errorbar(x, dot.value, yerr=arms, ecolor=COLOR["ink"], alpha=0.6, zorder=2)
+        axes.plot(
+            x, dot.value, "o", color=COLOR[dot.style], markersize=8, zorder=3, gid=f"dot{index}"
+        )
         interval = " to ".join(map(decimal, dot.interval))
         titles[f"dot{index}"] = [
             f"{dot.name}: {decimal(dot.value)} ({interval}), trained in {duration(dot.seconds)}"
@@ -75,7 +77,7 @@ def time_chart(dots: Sequence[Dot], *, y_label: str) -> Markup:
     heights = _apart([(dot.value - low) / (high - low) * inner for dot in dots], line, inner)
     for dot, x, y in zip(dots, places, heights, strict=True):
         axes.annotate(
-            shortened(dot.name, 26),
+            shortened(dot.name, 24),
             (x, dot.value),
             xytext=(1.01, y / inner),
             textcoords="axes fraction",
@@ -84,13 +86,20 @@ def time_chart(dots: Sequence[Dot], *, y_label: str) -> Markup:
             color=COLOR["soft"],
             arrowprops={"arrowstyle": "-", "color": COLOR["grid"], "linewidth": 1.0},
             annotation_clip=False,
+            zorder=1,
         )
     ticks = _time_ticks(10.0**first, 10.0**last) if timed.any() else {}
     at = [math.log10(second) for second in ticks]
     names = list(ticks.values())
     if not timed.all():
-        at, names = [untimed, *at], ["not timed", *names]
-    axes.set_xticks(at, names)
+        at, names = [untimed, *at], ["not\ntimed", *names]
+    left, right = axes.get_xlim()
+    kept: list[int] = []
+    for place, x in enumerate(at):
+        # a fifth of this narrow axis holds a label
+        if not kept or x - at[kept[-1]] > 0.22 * (right - left):
+            kept.append(place)
+    axes.set_xticks([at[place] for place in kept], [names[place] for place in kept])
     axes.set_xlabel("training time")
     return svg_of(figure, f"{y_label} by training time", titles)
 
@@ -142,17 +151,15 @@ def difference_chart(spans: Sequence[Span], *, x_label: str, mark: str) -> Marku
 
 
 def _apart(places: Sequence[float], gap: float, room: float) -> list[float]:
-    """Places at least `gap` from each other, in the same order, as near as one pass each way
-    leaves them; all between 0 and `room` where they fit.
-    """
+    """Places at least `gap` from each other, in the same order, around where they were."""
     order = np.argsort(places, kind="stable")
-    moved = np.asarray(places, dtype=float)[order]
-    steps = gap * np.arange(len(moved))
-    moved = np.maximum.accumulate(moved - steps) + steps  # up, where too close
-    ceiling = room - steps[::-1]
-    moved = np.minimum(moved, ceiling)  # down, where above the top
-    result = np.empty(len(moved))
-    result[order] = moved
+    ranked = np.asarray(places, dtype=float)[order]
+    steps = gap * np.arange(len(ranked))
+    raised = np.maximum.accumulate(ranked - steps) + steps
+    lowered = np.minimum.accumulate((ranked - steps)[::-1])[::-1] + steps
+    result = np.empty(len(ranked))
+    # the mean of both keeps the gap; both ends stay inside
+    result[order] = ((raised + lowered) / 2).clip(steps, room - steps[::-1])
     return result.tolist()
 
 
