@@ -3,7 +3,6 @@
 import pandas as pd
 from markupsafe import Markup
 
-from recsys.comparison.picture import Dot, Span, difference_chart, time_chart
 from recsys.comparison.scoring import Comparison
 from recsys.comparison.words import (
     LEVEL,
@@ -12,19 +11,27 @@ from recsys.comparison.words import (
     megabytes,
     metric_title,
     probability,
-    signed,
     verdict,
     with_ends,
 )
 from recsys.evaluation.significance import FLIPS, RESAMPLES
 from recsys.reports.blocks import Cell, Figure, Figures, Section, Table, Terms
-from recsys.reports.formats import MISSING, decimal, duration, plural, sentence_case, whole
+from recsys.reports.charts.tradeoff import Dot, Span, difference_chart, time_chart
+from recsys.reports.formats import (
+    MISSING,
+    decimal,
+    duration,
+    plural,
+    sentence_case,
+    signed,
+    whole,
+)
 from recsys.reports.labels import model_title, protocol
 from recsys.reports.page import Page, render_page
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The page as text; everything that came from outside is escaped."""
+    """The page as HTML."""
     return render_page(
         Page(
             title=_title(comparison),
@@ -32,7 +39,7 @@ def render_comparison(comparison: Comparison) -> str:
             verdict=verdict(comparison),
             caution=caution(comparison),
             numbers=_numbers(comparison),
-            sections=[_leaderboard(comparison), _slices(comparison), _runs(comparison)],
+            sections=(_leaderboard(comparison), _slices(comparison), _runs(comparison)),
         )
     )
 
@@ -57,7 +64,7 @@ def _subtitle(comparison: Comparison) -> list[str]:
 
 def _numbers(comparison: Comparison) -> list[tuple[str, str]]:
     runs = sum(len(entry.runs) for entry in comparison.entries)
-    units = comparison.units
+    units = "customers" if comparison.unit == "customer" else "series"
     return [
         (decimal(comparison.board["value"].iloc[0]), f"best {metric_title(comparison.metric)}"),
         (whole(len(comparison.board)), f"models, from {plural(runs, 'run')}"),
@@ -69,7 +76,7 @@ def _leaderboard(comparison: Comparison) -> Section:
     reference = model_title(comparison.reference)
     interval = interval_title(comparison.confidence)
     metric = metric_title(comparison.metric)
-    units = comparison.units
+    units = "customers" if comparison.unit == "customer" else "series"
     lead = (
         f"Every model answered the same questions, so differences are taken {comparison.unit} by"
         f" {comparison.unit}. The marked row is the reference."
@@ -166,7 +173,7 @@ def _difference_picture(comparison: Comparison, metric: str) -> Markup:
 
 
 def _terms(comparison: Comparison) -> Terms:
-    units = comparison.units
+    units = "customers" if comparison.unit == "customer" else "series"
     share = f"{100 * comparison.confidence:g}"
     return Terms(
         "How to read it",

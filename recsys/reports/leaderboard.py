@@ -1,6 +1,6 @@
 """The model beside its baselines, as a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -68,12 +68,13 @@ def forecast_leaderboard(
     return table.reindex(columns=order).sort_values(order[:1], kind="stable") if order else table
 
 
-def plain_board(metrics: Mapping[str, float], model: str) -> pd.DataFrame:
-    """One row a model in the order of metrics.json, a column a metric of the test."""
-    rows: dict[str, dict[str, float]] = {}
+def any_leaderboard(metrics: dict[str, float], model: str) -> pd.DataFrame:
+    """One row for the model and each baseline, a column for each metric that the model has."""
+    rows: dict[str, dict[str, float]] = {model: {}}
     for name, key, value in _tested(metrics, model):
         rows.setdefault(name, {})[key] = value
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index")
+    return table.reindex(columns=list(rows[model]))
 
 
 def shown_coverage(metrics: dict[str, float]) -> list[str]:
@@ -101,7 +102,7 @@ def best_of(metric: str, values: pd.Series) -> np.ndarray:
     return known & np.isclose(numbers, numbers[known].min(), rtol=1e-9, atol=0)
 
 
-def _tested(metrics: Mapping[str, float], model: str) -> Iterator[tuple[str, str, float]]:
+def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, float]]:
     """(name of a row, key below it, value) of everything measured in the test."""
     for key, value in metrics.items():
         match key.split("/", 3):

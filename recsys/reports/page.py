@@ -1,4 +1,7 @@
-"""A page: one file that opens offline, made from sections; only this fills the template."""
+"""A page: one HTML file that opens offline, made from sections.
+
+The template draws the blocks of `blocks` and knows no section.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,39 +13,34 @@ from recsys.reports.blocks import Section
 from recsys.runs.folder import RunFolder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Page:
-    """What stands on a page; what came from outside is escaped when it is rendered.
+    """What a page says.
 
     Attributes:
         title: heading.
-        subtitle: protocol, seed, time.
-        verdict: what was found, in a sentence.
-        caution: what to bear in mind; may be empty.
-        numbers: the few to see first: value and what it is.
-        sections: in order; None where there is nothing to show.
+        subtitle: short facts below it.
+        verdict: the conclusion, in one or two sentences.
+        caution: what limits it; may be empty.
+        numbers: value and label of the few numbers to see first.
+        sections: in order; None, where a run does not hold what a section needs, is left out.
     """
 
     title: str
-    subtitle: Sequence[str]
-    verdict: str
-    caution: str
-    numbers: Sequence[tuple[str, str]]
-    sections: Sequence[Section | None]
-
-
-def write_report(run: RunFolder, page: Page) -> None:
-    """Writes report.html."""
-    run.write_text("report.html", render_page(page))
+    subtitle: Sequence[str] = ()
+    verdict: str = ""
+    caution: str = ""
+    numbers: Sequence[tuple[str, str]] = ()
+    sections: Sequence[Section | None] = ()
 
 
 def render_page(page: Page) -> str:
-    """The page as text."""
+    """The page as HTML; everything that came from outside is escaped."""
     template = files("recsys.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = environment.from_string(template).render(
+    html = environment.from_string(template).render(
         title=page.title,
         subtitle=page.subtitle,
         verdict=page.verdict,
@@ -50,5 +48,10 @@ def render_page(page: Page) -> str:
         numbers=page.numbers,
         sections=[section for section in page.sections if section],
     )
-    # half a surrogate pair in a product name cannot be written
-    return text.encode("utf-8", "replace").decode("utf-8")
+    # half a surrogate pair in a product name cannot be encoded
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def write_report(run: RunFolder, page: Page) -> None:
+    """Writes report.html of a run."""
+    run.write_text("report.html", render_page(page))

@@ -26,7 +26,6 @@ from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
-from recsys.reports.pages import forecast_page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
@@ -82,7 +81,10 @@ class Forecasting:
 
     def page(self, run: RunFolder) -> Page:
         """Leaderboard, fans, horizon, slices, series, training, data."""
-        return forecast_page(run)
+        from recsys.reports.facts import read_forecast_facts
+        from recsys.reports.forecast_page import forecast_page
+
+        return forecast_page(read_forecast_facts(run))
 
     def units(self, run: RunFolder) -> UnitTable:
         """One row per series and window."""

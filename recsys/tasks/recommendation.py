@@ -32,7 +32,6 @@ from recsys.models.recommender import (
 )
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
-from recsys.reports.pages import ranking_page
 from recsys.runs.folder import RunFolder
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
@@ -88,7 +87,10 @@ class Recommendation:
 
     def page(self, run: RunFolder) -> Page:
         """Leaderboard, customers, popularity, training, data."""
-        return ranking_page(run)
+        from recsys.reports.facts import read_ranking_facts
+        from recsys.reports.ranking_page import ranking_page
+
+        return ranking_page(read_ranking_facts(run))
 
     def units(self, run: RunFolder) -> UnitTable:
         """One row per customer and view."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from recsys.comparison.units import UnitTable
 from recsys.data.dataset import Dataset
-from recsys.reports.pages import plain_page
+from recsys.reports.run_page import plain_page
 
 FEATURES = ("baskets", "lines")
 

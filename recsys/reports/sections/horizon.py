@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recsys.reports.blocks import Figure, Figures, Section
-from recsys.reports.charts import Level, Series, line_chart
+from recsys.reports.charts.lines import Level, Series, line_chart
 from recsys.reports.facts import ForecastFacts
 from recsys.reports.formats import listed
 from recsys.reports.labels import interval_name, model_title

@@ -1,15 +1,14 @@
-"""Section about the quality of a forecaster: the leaderboard, and how its numbers are written."""
+"""Section of the quality of a forecaster: the model beside its baselines."""
 
 import math
 
 import pandas as pd
 
 from recsys.reports.blocks import Block, Cell, Figure, Figures, Section, Table, Terms
-from recsys.reports.charts import Bar, bar_chart
-from recsys.reports.dates import DAY, HOUR, moment_name
+from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.facts import ForecastFacts
-from recsys.reports.formats import decimal, percent, plural, signed_percent
-from recsys.reports.intervals import half_width
+from recsys.reports.formats import DAY, HOUR, moment_name, plural, show_metric
+from recsys.reports.intervals import metric_interval
 from recsys.reports.labels import BASELINES, INTERVAL, metric_words, model_title
 from recsys.reports.leaderboard import best_of
 
@@ -37,14 +36,9 @@ def leaderboard_section(facts: ForecastFacts) -> Section | None:
     return Section("leaderboard", "Leaderboard", lead, tuple(blocks))
 
 
-def horizon_words(facts: ForecastFacts) -> str:
-    """How far ahead: 28 days."""
-    return plural(facts.horizon, facts.step)
-
-
 def _scope(facts: ForecastFacts) -> str:
     """Over how much the numbers are means."""
-    scope = f"Forecasts of {horizon_words(facts)}" if facts.horizon else "Forecasts"
+    scope = f"Forecasts of {plural(facts.horizon, facts.step)}" if facts.horizon else "Forecasts"
     if facts.num_series:
         scope += f" of {plural(facts.num_series, 'series')}"
     if len(facts.windows) > 1:
@@ -55,7 +49,7 @@ def _scope(facts: ForecastFacts) -> str:
 def _bars_figure(facts: ForecastFacts, metric: str) -> Figure:
     scores = facts.scores(metric)
     own = scores.get(facts.model, math.nan)
-    interval = interval_of(own, facts.per_series, metric)
+    interval = metric_interval(facts.per_series, metric) if math.isfinite(own) else None
     bars = [
         Bar(model_title(name), value, "accent", interval)
         if name == facts.model
@@ -67,16 +61,6 @@ def _bars_figure(facts: ForecastFacts, metric: str) -> Figure:
     if interval:
         caption += f" The thin line is the {INTERVAL} of {model_title(facts.model)} over series."
     return Figure(words.title, bar_chart(bars, description=words.title), caption)
-
-
-def interval_of(
-    value: float, table: pd.DataFrame | None, metric: str
-) -> tuple[float, float] | None:
-    """Around a value; None where it or its error is undefined."""
-    half = math.nan if table is None else half_width(table, metric)
-    if not (math.isfinite(half) and math.isfinite(value)):
-        return None
-    return max(value - half, 0.0), value + half
 
 
 def _metrics_table(facts: ForecastFacts) -> Table:
@@ -117,12 +101,3 @@ def _board_table(
         rows.append((Cell(model_title(names[row])), *cells))
     marked = names.index(facts.model) if facts.model in names else None
     return Table(title, ("Model", *map(str, table.columns)), tuple(rows), marked)
-
-
-def show_metric(metric: str, value: float) -> str:
-    """A value as people read it: shares as percent, sMAPE in its own percent."""
-    if metric.startswith("coverage_"):
-        return percent(value)
-    if metric == "bias":
-        return signed_percent(value)
-    return decimal(value, 2 if metric == "smape" else 4)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from recsys.reports.blocks import Block, Figure, Figures, KeyEntry, Section
-from recsys.reports.charts import NARROW, WIDTH
+from recsys.reports.charts.canvas import NARROW, WIDTH
+from recsys.reports.charts.fan import Fan, fan_chart, swatch
 from recsys.reports.facts import ForecastFacts
-from recsys.reports.fan_chart import SHADES, Fan, fan_chart, swatch
 from recsys.reports.formats import decimal, percent, sentence_case
 from recsys.reports.labels import model_title
 
@@ -107,9 +107,8 @@ def _key(facts: ForecastFacts, fan: Fan, baseline: str) -> tuple[KeyEntry, ...]:
         KeyEntry(swatch("sold"), "sold"),
         KeyEntry(swatch("median"), f"{model_title(facts.model)}, median"),
     ]
-    for place, (share, _, _) in enumerate(fan.intervals()[: len(SHADES)]):
-        # inner intervals lie on the wider ones
-        entries.append(KeyEntry(swatch("", SHADES[: place + 1]), f"{percent(share, 0)} interval"))
+    for place, (share, _, _) in enumerate(fan.intervals(), 1):
+        entries.append(KeyEntry(swatch(bands=place), f"{percent(share, 0)} interval"))
     if baseline:
         entries.append(KeyEntry(swatch("beside"), model_title(baseline)))
     return tuple(entries)

@@ -1,21 +1,15 @@
-"""Sections about a forecaster series by series: kinds of series, and all of them one by one."""
+"""Section of kinds of series that are hard to forecast."""
 
 import math
 
-import numpy as np
 import pandas as pd
 
-from recsys.reports.axes import ticks
 from recsys.reports.blocks import Block, Cell, Figure, Figures, Section, Table
-from recsys.reports.charts import Bar, bar_chart, histogram
+from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.facts import ForecastFacts
-from recsys.reports.forecasting import interval_of, show_metric
-from recsys.reports.formats import MISSING, decimal, percent, sentence_case, whole
+from recsys.reports.formats import MISSING, decimal, sentence_case, show_metric, whole
+from recsys.reports.intervals import metric_interval
 from recsys.reports.labels import INTERVAL, SLICES, Words, metric_words, model_title
-from recsys.reports.scatter_chart import scatter_chart
-
-# dots that a picture still tells apart, and a page still carries
-MOST_DOTS = 800
 
 
 def slices_section(facts: ForecastFacts) -> Section | None:
@@ -72,7 +66,7 @@ def _slices_figure(facts: ForecastFacts, names: list[str], metric: str) -> Figur
         value = facts.scores(metric, _part(name)).get(facts.model, math.nan)
         if not math.isfinite(value):
             continue
-        interval = interval_of(value, _rows(facts, name), metric)
+        interval = metric_interval(_rows(facts, name), metric)
         style = "accent" if name == "all" else "quiet"
         count = _series_in(facts, name)
         detail = "" if count is None else f"{count:,} series"
@@ -110,79 +104,3 @@ def _slices_table(facts: ForecastFacts, names: list[str]) -> Table:
         rows.append((Cell(_slice_words(name).title), Cell(count), *cells))
     title = f"{sentence_case(model_title(facts.model))} by kind of series"
     return Table(title, tuple(header), tuple(rows), 0)
-
-
-def series_section(facts: ForecastFacts) -> Section | None:
-    """How errors are spread over series, and how they depend on how much a series sells."""
-    figures = [figure for figure in (_volume_figure(facts), _spread_figure(facts)) if figure]
-    if not figures:
-        return None
-    lead = "A sum over all series hides the small ones: these pictures show every series alike."
-    return Section("series", "Series by series", lead, (Figures(tuple(figures)),))
-
-
-def _volume_figure(facts: ForecastFacts) -> Figure | None:
-    table = facts.by_series.dropna(subset=["wape", "sales"])
-    table = table[table["sales"] > 0].sort_values("sales", kind="stable")
-    if len(table) < 2:
-        return None
-    total, shown = len(table), table
-    if total > MOST_DOTS:
-        # evenly from small to large, so that every size is seen
-        shown = table.iloc[np.linspace(0, total - 1, MOST_DOTS).round().astype(int)]
-    errors = shown["wape"].to_numpy(dtype=float)
-    ceiling = _ceiling(errors)
-    above = int((errors > ceiling).sum())
-    title = "WAPE by size of the series"
-    picture = scatter_chart(
-        [str(name) for name in shown.index],
-        shown["sales"].to_numpy(dtype=float),
-        errors,
-        x_label=facts.unit,
-        y_label="WAPE of a series",
-        ceiling=ceiling,
-        description=title,
-    )
-    caption = "A dot is a series, over all windows; the axis of sales is logarithmic."
-    if total > len(shown):
-        caption += f" {len(shown):,} of {total:,} series are drawn, evenly from small to large."
-    if above:
-        caption += f" Hollow: {above:,} with a higher WAPE than fits, up to {errors.max():,.3g}."
-    silent = len(facts.by_series) - total
-    if silent:
-        caption += f" {silent:,} series without sales in the test have no WAPE."
-    return Figure(title, picture, caption)
-
-
-def _ceiling(errors: np.ndarray) -> float:
-    """The highest error, unless few are far above the others."""
-    most = float(np.quantile(errors, 0.97))
-    highest = float(errors.max())
-    return (most if most > 0 and highest > 2 * most else highest or 1.0) * 1.06
-
-
-def _spread_figure(facts: ForecastFacts) -> Figure | None:
-    values = facts.by_series["mase"].dropna().to_numpy(dtype=float)
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return None
-    high = float(np.quantile(values, 0.95)) or 1.0
-    edges = ticks(0.0, max(high, 1.0), 11)
-    if edges[-1] < values.max():
-        edges = [*edges, math.inf]
-    below = percent(float((values < 1).mean()), 0)
-    title = "Spread of MASE"
-    picture = histogram(
-        values.tolist(),
-        edges,
-        x_label="MASE of a series",
-        noun="series",
-        description=title,
-        apart=False,
-        accent_until=1.0,
-    )
-    caption = (
-        f"Share of {len(values):,} series. {below} of them are below 1: forecast better than "
-        "repeating the last season was in their history."
-    )
-    return Figure(title, picture, caption)
