@@ -59,12 +59,21 @@ def _complete(node: DictConfig, supplied: set[str]) -> None:
             continue  # the group that it points at is not there yet
         if isinstance(node[key], DictConfig):
             _complete(node[key], supplied)
+        _open_if_empty(node, key)
     path = node.get("_target_")  # never an interpolation
     if not isinstance(path, str):
         return
     for name, value in defaults(resolve(path)).items():
         if name not in node and name not in supplied and _is_plain(value):
             node[name] = _as_yaml(value)
+            _open_if_empty(node, name)
+
+
+def _open_if_empty(node: DictConfig, key: str) -> None:
+    """Lets users add keys of their own to a mapping that has none, such as data.kinds."""
+    value = node._get_node(key)
+    if isinstance(value, DictConfig) and not value._is_none() and len(value) == 0:
+        value._set_flag("struct", False)
 
 
 def _is_plain(value: Any) -> bool:

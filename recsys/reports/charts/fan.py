@@ -109,9 +109,9 @@ def fan_chart(fan: Fan, *, y_label: str, description: str, width: float = NARROW
     median = fan.quantiles.get(0.5, none)
     _line(axes, "median", ahead[: len(median)], median)
     _line(axes, "sold", [fan.at(step) for step in range(len(fan.sold))], fan.sold)
-    low, high = padded_range(finite.tolist())
+    bottom, top = padded_range(finite.tolist())
     # from 0 where that leaves the picture at least half full
-    axes.set_ylim(0.0 if 0 <= finite.min() <= finite.max() / 2 else low, high)
+    axes.set_ylim(0.0 if 0 <= finite.min() <= finite.max() / 2 else bottom, top)
     axes.margins(x=0.01)
     locator = AutoDateLocator(minticks=2, maxticks=5, interval_multiples=False)
     axes.xaxis.set_major_locator(locator)
