@@ -53,6 +53,7 @@ def test_blocks_of_a_page_run(page, capsys):
     for block in blocks_of(page):
         if block.mark != "run" or not block.can_run:
             continue
+        import time; print(page.name, block.line, block.text[:60], time.time(), file=sys.__stderr__)
         if block.file is not None:
             file = Path(block.file)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,8 @@ def _run(words: list[str], run_folder: str, block: Block, capsys) -> str:
     repeats = any(each.startswith(("rerun=", "train.resume=")) for each in arguments)
     if command == "train" and not repeats:
         arguments += SHORT
+        if any(each in ("data=sales", "data=transactions_sales") for each in arguments):
+            arguments.append("loss.batches=2")
     before, sys.argv = sys.argv, ["recsys"]
     try:
         code = main([command, *arguments])
