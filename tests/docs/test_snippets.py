@@ -2,13 +2,13 @@
 
 A mark above a block says what is done with it:
 
-    <!-- test: run -->             it is run in the folder of a small shop, page by page
-    <!-- test: compose -->         its command lines are checked, not run
+    <!-- test: run -->             it is run in the folder of a small shop, in order
+    <!-- test: compose -->         its commands are checked: they need data or minutes
     <!-- test: none, REASON -->    neither
     <!-- test: run, needs MODULE --> as run, where the module exists
 
-A block that begins with "# NAME.py" or "# NAME.yaml" is that file. RUN_FOLDER stands for
-the folder that the last training printed.
+A block that begins with the comment "# NAME.py" or "# NAME.yaml" is that file. RUN_FOLDER stands
+for the folder that the last training printed.
 """
 
 import json
