@@ -58,7 +58,7 @@ class Target:
         Raises:
             ConfigError: a target that is not allowed, or arguments that it does not take.
         """
-        return _built(self.plain | supplied)
+        return _built(self.plain, supplied)
 
 
 def allowed_prefixes() -> tuple[str, ...]:
@@ -130,13 +130,15 @@ def defaults(target: Any) -> dict[str, Any]:
     }
 
 
-def _built(plain: Any) -> Any:
-    """A value with everything that names a target built, innermost first."""
+def _built(plain: Any, supplied: Mapping[str, Any] | None = None) -> Any:
+    """A value with everything that names a target built, innermost first; what is supplied to the
+    outermost is passed as it is.
+    """
     if isinstance(plain, list):
         return [_built(each) for each in plain]
     if not isinstance(plain, Mapping):
         return plain
-    values = {key: _built(each) for key, each in plain.items()}
+    values = {key: _built(each) for key, each in plain.items()} | dict(supplied or {})
     if "_target_" not in values:
         return values
     target, partial = resolve(values.pop("_target_")), values.pop("_partial_", False)

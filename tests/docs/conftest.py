@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-CUSTOMERS, PRODUCTS, DAYS = 40, 30, 560
+CUSTOMERS, PRODUCTS, DAYS = 30, 15, 420
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tables of a small shop."""
     folder = tmp_path_factory.mktemp("shop")
     random = np.random.default_rng(1)
-    lines = 4_000
+    lines = 2_000
     hour = np.sort(random.integers(0, DAYS * 24, lines))
     sales = pd.DataFrame(
         {

@@ -2,27 +2,39 @@
 
 A mark above a block says what is done with it:
 
-    <!-- test: run -->             it is run in the folder of a small shop, page by page
-    <!-- test: compose -->         its command lines are checked, not run
+    <!-- test: run -->             it is run in the folder of a small shop, in order
+    <!-- test: compose -->         its commands are checked: they need data or minutes
     <!-- test: none, REASON -->    neither
     <!-- test: run, needs MODULE --> as run, where the module exists
 
-A block that begins with "# NAME.py" or "# NAME.yaml" is that file. RUN_FOLDER stands for
-the folder that the last training printed.
+A block that begins with the comment "# NAME.py" or "# NAME.yaml" is that file. RUN_FOLDER stands
+for the folder that the last training printed.
 """
 
+import json
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from documentation import PAGES, ROOT, Block, blocks_of, table_commands
 
+from recsys.arguments import parse_arguments
+from recsys.cli.export import ExportArguments
 from recsys.cli.main import COMMANDS, main
+from recsys.cli.sweep import SweepArguments
 from recsys.config.composition import compose
 from recsys.config.targets import ALLOW
+from recsys.inference.commands import ForecastArguments, RecommendArguments
+from recsys.tuning.settings import read_settings
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+_ARGUMENTS = {
+    "export": ExportArguments,
+    "recommend": RecommendArguments,
+    "forecast": ForecastArguments,
+}
 # so that a training takes a second; what is tested is that the command works
 SHORT = ["train.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
 
@@ -85,6 +97,18 @@ def test_links_and_anchors_exist(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_notebook_runs_from_top_to_bottom():
+    notebook = json.loads((ROOT / "docs" / "tour.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {"__name__": "__main__"}
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"tour.ipynb, cell {number}", "exec"), names)
+    left, right = names["item_ids"][0], names["item_ids"][1]
+    # the favourite departments of customers 1 and 2
+    assert sum(40 <= int(item) < 80 for item in left) >= 3
+    assert sum(80 <= int(item) < 120 for item in right) >= 3
+
+
 def test_the_readme_is_short():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 100
@@ -99,6 +123,10 @@ def _run(words: list[str], run_folder: str, block: Block, capsys) -> str:
     repeats = any(each.startswith(("rerun=", "train.resume=")) for each in arguments)
     if command == "train" and not repeats:
         arguments += SHORT
+        if "data=transactions_sales" in arguments and not any(
+            a.startswith("model=") for a in arguments
+        ):
+            arguments += ["loss.batches=2", "model.context_length=8"]
     before, sys.argv = sys.argv, ["recsys"]
     try:
         code = main([command, *arguments])
@@ -124,6 +152,8 @@ def _check(words: list[str]) -> None:
             _compose(others)
         elif command == "sweep":
             _check_sweep(others)
+        else:
+            parse_arguments(_ARGUMENTS[command], others, command)
     else:
         assert program in ("git", "cd", "source"), words
 
@@ -137,12 +167,6 @@ def _compose(arguments: list[str]) -> None:
 
 
 def _check_sweep(arguments: list[str]) -> None:
-    from dataclasses import fields
-
-    from recsys.arguments import parse_arguments
-    from recsys.cli.sweep import SweepArguments
-    from recsys.tuning.settings import read_settings
-
     known = {field.name for field in fields(SweepArguments)}
     own = [each for each in arguments if each.partition("=")[0] in known]
     given = parse_arguments(SweepArguments, own, "recsys sweep")
