@@ -64,7 +64,7 @@ def _subtitle(comparison: Comparison) -> list[str]:
 
 def _numbers(comparison: Comparison) -> list[tuple[str, str]]:
     runs = sum(len(entry.runs) for entry in comparison.entries)
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     return [
         (decimal(comparison.board["value"].iloc[0]), f"best {metric_title(comparison.metric)}"),
         (whole(len(comparison.board)), f"models, from {plural(runs, 'run')}"),
@@ -76,7 +76,7 @@ def _leaderboard(comparison: Comparison) -> Section:
     reference = model_title(comparison.reference)
     interval = interval_title(comparison.confidence)
     metric = metric_title(comparison.metric)
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     lead = (
         f"Every model answered the same questions, so differences are taken {comparison.unit} by"
         f" {comparison.unit}. The marked row is the reference."
@@ -173,7 +173,7 @@ def _difference_picture(comparison: Comparison, metric: str) -> Markup:
 
 
 def _terms(comparison: Comparison) -> Terms:
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     share = f"{100 * comparison.confidence:g}"
     return Terms(
         "How to read it",

@@ -251,12 +251,12 @@ def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
 
 
 def _logged_phases(run: RunFolder) -> list[str]:
-    """val, known, test or test-1, test-2 …, ship: in the order of training."""
+    """val, known, test or test-1, test-2 …, full_data: in the order of training."""
     logs = run.path / "logs"
     found = [folder.name for folder in logs.iterdir()] if logs.is_dir() else []
     tests = [name for name in found if name.startswith("test-")]
     tests.sort(key=lambda name: (len(name), name))
-    return ["val", "known", "test", *tests, "ship"]
+    return ["val", "known", "test", *tests, "full_data"]
 
 
 def _window_starts(run: RunFolder) -> dict[int, pd.Timestamp]:

@@ -159,10 +159,10 @@ def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
 
 def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
     config["evaluation"] = {
-        "split": {"_target_": "recsys.data.splits.purchases.FitOnEverything"},
+        "split": {"_target_": "recsys.data.splits.full_data.FullData"},
         "ks": [10],
     }
-    data = {"rows_in": 5, "phases": {"ship": {"fit_rows": 5, "truth_rows": 0}}}
+    data = {"rows_in": 5, "phases": {"full_data": {"fit_rows": 5, "truth_rows": 0}}}
     run = make_run(config=config, metrics={"train/seconds": 1}, data_report=data, examples=None)
     (run.path / "per_user.parquet").unlink()
     page = written(run)
@@ -183,11 +183,11 @@ def test_empty_run_folder_has_a_report(tmp_path):
     ("split", "words"),
     [
         (
-            {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 14},
+            {"_target_": "recsys.data.splits.global_time.GlobalTime", "test_days": 14},
             "tested on the last 14 days",
         ),
         (
-            {"_target_": "recsys.data.splits.purchases.LeaveLastOut"},
+            {"_target_": "recsys.data.splits.leave_last_out.LeaveLastOut"},
             "the last purchase of each customer",
         ),
     ],

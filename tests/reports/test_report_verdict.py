@@ -83,7 +83,7 @@ def test_difference_within_the_interval_is_too_close_to_call(make_run, metrics):
     # the four customers have 0, 0, 0.4 and 0.8
     facts = read_ranking_facts(make_run(metrics=metrics(0.3, 0.3, popularity=(0.36, 0.9))))
     assert caution(facts).startswith(
-        "Too close to call on new items (0.0000 to 0.6000): over 4 customers"
+        "Too close to call on new items (0.0000 to 0.7000): over 4 customers"
     )
 
 

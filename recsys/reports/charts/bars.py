@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from recsys.reports.charts.canvas import (
     COLOR,
-    FONT,
     LETTER,
     SMALL,
     WIDTH,
@@ -70,7 +69,7 @@ def bar_chart(
         color, weight = (COLOR["ink"], "bold") if strong else (COLOR["soft"], "normal")
         axes.text(0, top + 13, label, color=color, weight=weight)
         right = axes.get_xlim()[1]
-        axes.text(right, top + 13, bar.detail, ha="right", color=COLOR["soft"])
+        axes.text(right, top + 13, shortened(bar.detail, 30), ha="right", color=COLOR["soft"])
         axes.text(right, top + 31, value, ha="right", weight="bold")
         titles[f"bar{row}"] = f"{bar.label}: {value}"
         length = bar.value if math.isfinite(bar.value) else 0.0
@@ -82,6 +81,7 @@ def bar_chart(
                 (low + high) / 2,
                 top + 27,
                 xerr=(high - low) / 2,
+                fmt="none",
                 ecolor=COLOR["ink"],
                 capsize=4,
                 elinewidth=1.5,
@@ -152,7 +152,7 @@ def histogram(
         places, labels = [-0.8, *places], [f"{edges[0]:g}", *labels]
     axes.set_xticks(places, labels)
     axes.tick_params(axis="x", length=0)
-    axes.set_xlabel(x_label, fontsize=FONT)
+    axes.set_xlabel(shortened(x_label, 48))
     return svg_of(figure, description, titles)
 
 

@@ -48,6 +48,7 @@ _SETTINGS: dict[Any, Any] = {
     "figure.facecolor": "none",
     "grid.color": COLOR["grid"],
     "grid.linewidth": 1.0,
+    "lines.markerfacecolor": COLOR["accent"],
     "lines.solid_capstyle": "round",
     "xtick.color": COLOR["quiet"],
     "xtick.labelcolor": COLOR["soft"],

@@ -15,6 +15,7 @@ from recsys.reports.charts.canvas import (
     nothing_to_show,
     padded_range,
     page_style,
+    shortened,
     svg_of,
 )
 from recsys.reports.formats import decimal
@@ -98,7 +99,7 @@ def line_chart(
         low, high = axes.get_xlim()
         side = "right" if mark.x > (low + high) / 2 else "left"
         axes.annotate(
-            mark.label,
+            shortened(mark.label, 30),
             (mark.x, 1),
             xycoords=("data", "axes fraction"),
             xytext=(4 if side == "left" else -4, 2),
@@ -107,6 +108,6 @@ def line_chart(
             color=COLOR["mark"],
             weight="bold",
         )
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(shortened(x_label, 40))
     add_legend(figure, axes)
     return svg_of(figure, f"{y_label} by {x_label}", titles)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from recsys.reports.charts.canvas import (
     COLOR,
+    LETTER,
     SMALL,
     WIDTH,
     new_chart,
@@ -65,7 +66,7 @@ def time_chart(dots: Sequence[Dot], *, y_label: str) -> Markup:
     titles = {}
     for index, (dot, x) in enumerate(zip(dots, places, strict=True)):
         arms = [[abs(dot.value - end) if math.isfinite(end) else 0.0] for end in dot.interval]
-        axes.errorbar(x, dot.value, yerr=arms, ecolor=COLOR["ink"], alpha=0.6, zorder=2)
+        axes.errorbar(x, dot.value, yerr=arms, fmt="none", ecolor=COLOR["ink"], alpha=0.6, zorder=2)
         axes.plot(
             x, dot.value, "o", color=COLOR[dot.style], markersize=8, zorder=3, gid=f"dot{index}"
         )
@@ -127,6 +128,7 @@ def difference_chart(spans: Sequence[Span], *, x_label: str, mark: str) -> Marku
             span.value,
             row,
             xerr=[[each] for each in ends],
+            fmt="none",
             ecolor=COLOR["ink"],
             alpha=0.6,
             zorder=2,
@@ -146,7 +148,7 @@ def difference_chart(spans: Sequence[Span], *, x_label: str, mark: str) -> Marku
         interval = " to ".join(map(signed, span.interval))
         titles[f"span{row}"] = [f"{span.name}: {signed(span.value)} ({interval})"]
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(shortened(x_label, WIDTH / LETTER))
     return svg_of(figure, x_label, titles)
 
 

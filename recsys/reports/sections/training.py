@@ -39,13 +39,13 @@ def _monitor_figure(facts: RunFacts) -> Figure | None:
     better, wanted = {"max": ("Higher", "highest"), "min": ("Lower", "lowest")}.get(
         str(facts.direction), ("", "best")
     )
-    caption = f"{better} is better. " if better else ""
-    caption += f"The epoch with the {wanted} value is chosen."
+    caption = f"{better} is better: " if better else ""
+    caption += f"the epoch with the {wanted} value is chosen."
     return Figure("Validation metric", picture, caption)
 
 
 def _loss_figure(facts: RunFacts) -> Figure | None:
-    names = {"val": "while validating", "ship": "training on everything"}
+    names = {"val": "while validating", "full_data": "training on everything"}
     logged = [
         phase
         for phase, table in facts.curves.items()
