@@ -19,7 +19,6 @@ from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
-from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.evaluation.settings import BacktestEvaluation
 from recsys.metrics.registry import direction_of
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from recsys.evaluation.backtest import BacktestResult
+    from recsys.evaluation.backtest_evaluator import BacktestEvaluator
     from recsys.training.fit import FitResult
 
 # windows that an export compares torch and graph on
@@ -199,8 +199,11 @@ class PreparedForecasting:
 
     def _evaluator(
         self, cut: ForecastPhase, quantiles: tuple[float, ...], device: torch.device
-    ) -> BacktestEvaluator:
+    ) -> "BacktestEvaluator":
         """Of the validation windows, while training."""
+        # torchmetrics takes as long to load as torch
+        from recsys.evaluation.backtest_evaluator import BacktestEvaluator
+
         return BacktestEvaluator(self._panel, cut, quantiles, self._evaluation.seasonality, device)
 
     def judge(self, phase: str, model: Any) -> dict[str, float]:
