@@ -148,9 +148,14 @@ def test_a_model_of_user_ids_is_refused_where_users_are_new(tiny_world):
 
 
 def test_a_loss_that_does_not_train_the_model_is_refused(tiny_world):
-    with pytest.raises(ConfigError, match="loss=bce does not train SASRec; choose loss=next_item"):
+    with pytest.raises(
+        ConfigError, match="loss=bce does not train model=sasrec; choose loss=next_item"
+    ):
         run_training(compose(["model=sasrec", "loss=bce", *SMALL]), tiny_world / "one")
-    with pytest.raises(ConfigError, match="loss=next_purchases does not train MatrixFactor"):
+    with pytest.raises(
+        ConfigError,
+        match="loss=next_purchases trains models with score_all and score_unseen, and model=mf",
+    ):
         run_training(compose(["model=mf", "loss=next_purchases", *SMALL]), tiny_world / "two")
 
 
@@ -164,7 +169,7 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(type(value) in (int, float) for value in metrics.values())
     assert metrics["data/dropped/a quantity of 0 or less"] > 0
-    assert "test/baselines/personal_frequency/all/ndcg@10" in metrics
+    assert "test/baselines/personal_top_frequency/all/ndcg@10" in metrics
     users = pd.read_parquet(folder / "per_user.parquet")
     assert users.groupby("view")["ndcg@10"].mean()["new"] == pytest.approx(
         metrics["test/new/ndcg@10"]
