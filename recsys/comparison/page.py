@@ -45,7 +45,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    data = str(comparison.entries[0].runs[0].record.get("data", "unnamed data"))
+    data = comparison.entries[0].runs[0].record.data
     return sentence_case(f"{data.replace('_', ' ')}: models compared")
 
 

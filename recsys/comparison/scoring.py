@@ -66,7 +66,7 @@ def default_metric(entries: Sequence[Entry]) -> str:
     """What the runs were selected by, where the test has it; else their first metric."""
     run = entries[0].runs[0]
     known = known_metrics(run)
-    monitored = str(run.record.get("monitor") or "").partition("/")[2]
+    monitored = (run.record.monitor or "").partition("/")[2]
     return monitored if monitored in known else known[0]
 
 
@@ -97,12 +97,16 @@ def compare_entries(
         notes: passed on.
 
     Raises:
-        ConfigError: no such metric, or the runs asked different questions after all.
+        ConfigError: no such metric, one that has no better end, or the runs asked different
+            questions after all.
     """
     runs = [run for entry in entries for run in entry.runs]
     known = known_metrics(runs[0])
     if metric not in known:
         raise ConfigError(f"metric={unknown(metric, known, 'metric of these runs')}")
+    direction = runs[0].units.direction(f"test/{metric}")
+    if direction is None:
+        raise ConfigError(f"metric={metric}: neither a higher nor a lower value is better")
     tables = _aligned(runs, metric)
     slices, reminders = _slices(runs, tables, metric)
     ratio = runs[0].units.ratio(metric)
@@ -120,7 +124,7 @@ def compare_entries(
         if len(values) > 1:
             spread.loc[entry.name] = values.std(ddof=1), values.min(), values.max()
     units = runs[0].units
-    higher = units.direction(f"test/{metric}") == "max"
+    higher = direction == "max"
     board = board.join(spread).sort_values("value", ascending=not higher, kind="stable")
     by_name = {entry.name: entry for entry in entries}
     return Comparison(
@@ -256,7 +260,7 @@ def _slices(
 
 
 def _versions(runs: Sequence[Run]) -> list[str]:
-    commits = {str(run.record.get("git_commit") or "unknown")[:7] for run in runs}
+    commits = {(run.record.git_commit or "unknown")[:7] for run in runs}
     if len(commits) == 1:
         return []
     return [f"the runs come from {len(commits)} versions of the code: {', '.join(sorted(commits))}"]

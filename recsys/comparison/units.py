@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -34,7 +35,7 @@ class Slice(NamedTuple):
     part: str = ""
 
 
-def _no_slices(folder: Any, table: pd.DataFrame) -> list[Slice]:
+def _no_slices(folder: Path, table: pd.DataFrame) -> list[Slice]:
     return []
 
 
@@ -52,8 +53,8 @@ class UnitTable:
         ratios: metric to the columns that make it; None: every numeric column is a mean over units.
         questions: columns that have to be equal in runs that are compared.
         slices: from the run folder and the rows of a metric to parts of them.
-        has_purchases: whether head and tail of the catalogue have columns of their own.
-        split_may_depend_on_seed: whether runs of other seeds are compared by what was evaluated.
+        test_fingerprint: from the run folder and the table, of what was fitted and evaluated in the
+            test, for splits that may depend on the seed; None: the split's fingerprint decides.
     """
 
     file: str
@@ -65,10 +66,12 @@ class UnitTable:
     window: str | None = None
     ratios: Mapping[str, Ratio] | None = None
     questions: Sequence[str] = ()
-    slices: Callable[[Any, pd.DataFrame], Sequence[Slice]] = field(
+    slices: Callable[[Path, pd.DataFrame], Sequence[Slice]] = field(
         default=_no_slices, compare=False
     )
-    split_may_depend_on_seed: bool = False
+    test_fingerprint: Callable[[Path, pd.DataFrame], str] | None = field(
+        default=None, compare=False
+    )
 
     def ratio(self, metric: str) -> Ratio:
         """The columns of a metric; "new/ndcg@10" is the column ndcg@10 of the view new."""

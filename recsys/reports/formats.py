@@ -4,7 +4,6 @@ A number and its unit stand on one line: between them is a no-break space.
 """
 
 import math
-import re
 from datetime import UTC, datetime
 
 MISSING = "–"
@@ -85,11 +84,6 @@ def moment(timestamp: str | None) -> str:
     zone = clock[8:].lstrip(".0123456789")
     zone = "UTC" if zone in ("Z", "+00:00") else zone
     return f"{day} {clock[:5]} {zone}".strip()
-
-
-def without_passwords(text: str) -> str:
-    """Reports are passed on; URLs of databases lose who may enter them."""
-    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def signed(value: float) -> str:

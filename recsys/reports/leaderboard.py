@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+# what a row adds to the name of a baseline that is called as the model
+_BASELINE = " (baseline)"
 SHOWN = ("ndcg", "recall", "hit_rate")
 SHOWN_OF_FORECASTS = ("wape", "mase", "smape", "rmsse", "bias")
 
@@ -87,6 +89,11 @@ def shown_coverage(metrics: dict[str, float]) -> list[str]:
     return [f"coverage_{80 if 80 in levels else max(levels):g}"] if levels else []
 
 
+def baseline_name(row: str) -> str:
+    """Name of a baseline in metrics.json, from its row of the leaderboard."""
+    return row.removesuffix(_BASELINE)
+
+
 def best_of(metric: str, values: pd.Series) -> np.ndarray:
     """Which values are the best, bool (N,): the lowest error, the bias next to 0, the coverage next
     to what the interval promises; none where there is nothing to compare.
@@ -107,7 +114,7 @@ def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, f
     for key, value in metrics.items():
         match key.split("/", 3):
             case ["test", "baselines", baseline, rest]:
-                yield f"{baseline} (baseline)" if baseline == model else baseline, rest, value
+                yield f"{baseline}{_BASELINE}" if baseline == model else baseline, rest, value
             case ["test", *rest] if rest[:1] != ["baselines"]:
                 yield model, "/".join(rest), value
             case ["known", *rest]:

@@ -27,7 +27,6 @@ windows.npz          a few windows, which an export compares torch and graph on
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,16 +180,3 @@ class RunFolder:
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)
         os.replace(beside, self.path / name)
-
-
-def for_others(config: Any) -> Any:
-    """The configuration without what only this machine should know: passwords in URLs, folders in
-    paths.
-    """
-    if isinstance(config, dict):
-        return {key: for_others(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [for_others(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from recsys.runs.folder import RunFolder, for_others
+from recsys.privacy import for_others
+from recsys.runs.folder import RunFolder
 
 
 def provenance(run: RunFolder) -> dict[str, Any]:

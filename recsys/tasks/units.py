@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from recsys.comparison.units import Ratio, Slice, UnitTable
+from recsys.data.fingerprint import fingerprint
 from recsys.evaluation.significance import purchase_groups
 from recsys.metrics.registry import direction_of
 from recsys.reports.labels import SLICES
@@ -28,6 +29,16 @@ def _customers(folder: Path, rows: pd.DataFrame) -> Sequence[Slice]:
         *(Slice(f"{name} customers", _range(bought[rows]), rows) for name, rows in groups),
         *(Slice(f"{part} items", meaning, None, part) for part, meaning in _ITEMS.items()),
     ]
+
+
+def _test_fingerprint(folder: Path, table: pd.DataFrame) -> str:
+    """Of what was fitted before the test, and of the evaluated users and their sizes of truth."""
+    run = RunFolder(folder)
+    vocabulary, history = run.read_vocabulary(), run.read_history()
+    evaluated = table.sort_values(["view", "user_id"], kind="stable")
+    columns = (evaluated[name].to_numpy() for name in ("view", "user_id", "num_truth"))
+    fitted = history.indptr.numpy(), history.values.numpy()
+    return fingerprint(vocabulary.user_ids, vocabulary.item_ids, *fitted, *columns)
 
 
 def _series(folder: Path, rows: pd.DataFrame) -> Sequence[Slice]:
@@ -54,7 +65,7 @@ RANKING_UNITS = UnitTable(
     view="view",
     questions=("num_truth",),
     slices=_customers,
-    split_may_depend_on_seed=True,
+    test_fingerprint=_test_fingerprint,
 )
 FORECAST_UNITS = UnitTable(
     file="per_series.parquet",

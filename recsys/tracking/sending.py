@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Protocol
 from recsys.comparison.reading import flat
 from recsys.config.targets import Target
 from recsys.errors import ConfigError
+from recsys.privacy import for_others
 from recsys.reports.console import say
 from recsys.reports.facts import read_curves
-from recsys.runs.folder import RunFolder, for_others
+from recsys.runs.folder import RunFolder
 
 # what a run leaves that people look at, beside its numbers
 ARTEFACTS = ("report.html", "metrics.json", "data_report.json")

@@ -10,6 +10,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from recsys.comparison.words import metric_title
+from recsys.privacy import without_credentials
 from recsys.reports.blocks import (
     Block,
     Cell,
@@ -33,7 +34,6 @@ from recsys.reports.formats import (
     percent,
     sentence_case,
     whole,
-    without_passwords,
 )
 from recsys.reports.labels import model_title
 from recsys.reports.page import Page, render_page
@@ -314,9 +314,9 @@ def _repeat_section(settings: SweepSettings, record: dict[str, Any]) -> Section:
     plain = settings.to_json()
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     blocks = (
-        Code("Command", without_passwords(str(record.get("command", "")))),
+        Code("Command", without_credentials(str(record.get("command", "")))),
         Tables(tables),
-        Code("Space and overrides", without_passwords(text), folded=True),
+        Code("Space and overrides", without_credentials(text), folded=True),
     )
     lead = "One job at a time draws the same trials again; several depend on which ends first."
     return Section("repeat", "How to repeat it", lead, blocks)

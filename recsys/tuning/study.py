@@ -14,7 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys.errors import ConfigError
-from recsys.reports.formats import without_passwords
+from recsys.privacy import without_credentials
 from recsys.tuning.settings import SweepSettings
 from recsys.tuning.space import Space, current_values, grid, holds
 
@@ -248,8 +248,8 @@ def _open(storage: str) -> RDBStorage:
         return RDBStorage(storage)
     except Exception as error:  # of SQLAlchemy, of a driver, or an import that is missing
         raise ConfigError(
-            f"storage={without_passwords(storage)} cannot be opened:"
-            f" {without_passwords(' '.join(str(error).split()))[:200]}; write a URL such as"
+            f"storage={without_credentials(storage)} cannot be opened:"
+            f" {without_credentials(' '.join(str(error).split()))[:200]}; write a URL such as"
             " postgresql://user@host/sweeps"
         ) from error
 

@@ -1,14 +1,18 @@
 """What rows reached, on which questions, and whether it is luck."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recsys.comparison.reading import group_seeds, read_runs
 from recsys.comparison.scoring import compare_entries, default_metric, known_metrics
+from recsys.comparison.units import Ratio
 from recsys.errors import ConfigError
+from recsys.tasks import forecasting
 from recsys.tasks.registry import task_of_run
+from recsys.tasks.units import FORECAST_UNITS
 
 LOW = [0.0, 0.1, 0.0, 0.2, 0.3, 0.0, 0.1, 0.4, 0.0, 0.1]
 HIGH = [value + 0.3 + 0.01 * place for place, value in enumerate(LOW)]
@@ -142,6 +146,14 @@ def test_the_default_metric_is_what_the_runs_were_selected_by(recommender, forec
     assert metric(recommender("b", LOW, record={"monitor": "val/all/ndcg@10"})) == "all/ndcg@10"
     assert metric(recommender("c", LOW, record={"monitor": None})).endswith("/ndcg@10")
     assert metric(forecaster("d", sales())) == "wape"
+
+
+def test_a_metric_without_a_better_end_is_refused(forecaster, sales, monkeypatch):
+    ratios = FORECAST_UNITS.ratios | {"bias": Ratio("bias")}
+    monkeypatch.setattr(forecasting, "FORECAST_UNITS", replace(FORECAST_UNITS, ratios=ratios))
+    folders = forecaster("a", sales(bias=0.1)), forecaster("b", sales(bias=0.2), model="lstm2")
+    with pytest.raises(ConfigError, match="metric=bias: neither a higher nor a lower value"):
+        compared(*folders, metric="bias")
 
 
 def test_versions_of_the_code_are_counted(recommender):

@@ -11,6 +11,7 @@ from recsys.reports.charts.fan import Fan, fan_chart, swatch
 from recsys.reports.facts import ForecastFacts
 from recsys.reports.formats import decimal, percent, sentence_case
 from recsys.reports.labels import model_title
+from recsys.reports.leaderboard import baseline_name
 
 KINDS = {
     "best": "Best forecasts",
@@ -49,7 +50,7 @@ def _baseline(facts: ForecastFacts) -> str:
     """The best baseline that the examples hold; "" without one."""
     held = [set(example.get("baselines") or {}) for example in facts.examples]
     shared = set.intersection(*held) if held else set()
-    ranked = [name.removesuffix(" (baseline)") for name in facts.baselines("wape")]
+    ranked = [baseline_name(name) for name in facts.baselines("wape")]
     return next((name for name in [*ranked, *sorted(shared)] if name in shared), "")
 
 

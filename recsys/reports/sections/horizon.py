@@ -10,6 +10,7 @@ from recsys.reports.charts.lines import Level, Series, line_chart
 from recsys.reports.facts import ForecastFacts
 from recsys.reports.formats import listed
 from recsys.reports.labels import interval_name, model_title
+from recsys.reports.leaderboard import baseline_name
 
 # baselines drawn beside the model where lines would run into each other
 BESIDE = 2
@@ -36,7 +37,7 @@ def _best_baselines(facts: ForecastFacts) -> list[str]:
 
 def _key(facts: ForecastFacts, name: str) -> str:
     """What horizon.json and examples.json call a row of the leaderboard."""
-    return name.removesuffix(" (baseline)") if name != facts.model else name
+    return baseline_name(name) if name != facts.model else name
 
 
 def _lines(facts: ForecastFacts, metric: str, scale: float = 1.0) -> list[Series]:

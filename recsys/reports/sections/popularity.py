@@ -10,6 +10,7 @@ from recsys.reports.charts.canvas import NARROW
 from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, percent
 from recsys.reports.labels import model_title
+from recsys.reports.leaderboard import baseline_name
 
 
 class _Beyond(NamedTuple):
@@ -67,7 +68,7 @@ def _beyond(facts: RankingFacts, key: str) -> dict[str, float]:
         return {}
     values = {facts.model: own}
     for name in map(str, facts.board.index):
-        baseline = name.removesuffix(" (baseline)")
+        baseline = baseline_name(name)
         value = facts.metrics.get(f"test/baselines/{baseline}/{key}")
         if name != facts.model and value is not None:
             values[name] = value

@@ -4,9 +4,10 @@ from typing import Any
 
 import yaml
 
+from recsys.privacy import without_credentials
 from recsys.reports.blocks import Block, Code, Section, Table, Tables, rows_of_text
 from recsys.reports.facts import RunFacts
-from recsys.reports.formats import MISSING, moment, whole, without_passwords
+from recsys.reports.formats import MISSING, moment, whole
 
 
 def repeat_section(facts: RunFacts) -> Section | None:
@@ -14,14 +15,14 @@ def repeat_section(facts: RunFacts) -> Section | None:
     record = facts.record
     blocks: list[Block] = []
     if record.get("command"):
-        blocks.append(Code("Command", without_passwords(str(record["command"]).strip())))
+        blocks.append(Code("Command", without_credentials(str(record["command"]).strip())))
     tables = [Table("Record", (), rows_of_text(_record_rows(record)))]
     versions = [(str(name), str(value)) for name, value in (record.get("versions") or {}).items()]
     if versions:
         tables.append(Table("Versions", (), rows_of_text(versions)))
     blocks.append(Tables(tuple(tables)))
     config = yaml.safe_dump(facts.config, sort_keys=False, allow_unicode=True)
-    blocks.append(Code("config.yaml", without_passwords(config), folded=True))
+    blocks.append(Code("config.yaml", without_credentials(config), folded=True))
     lead = (
         "The same data, command and versions, on the same kind of machine, give the same numbers."
     )
