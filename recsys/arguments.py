@@ -11,15 +11,17 @@ arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
 """
 
 import difflib
+import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, UserError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _HELP = {"help", "--help", "-h"}
@@ -38,16 +40,16 @@ def setting(help_text: str, *, default: Any = MISSING, minimum: int | None = Non
 
 
 def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str) -> T:
-    """Reads `key=value` arguments into a dataclass; `help` anywhere prints the usage and leaves.
+    """Reads `key=value` arguments into a dataclass; `help` anywhere prints the usage and exits.
 
     Args:
         declaration: dataclass of `setting`s, of the types str, int, float, bool, Path, Literal, or
             one of them or None.
-        arguments: without the name of the program.
-        command: what is typed before the arguments, for the usage.
+        arguments: of the command line, without the program.
+        command: how the program is called, for the usage.
 
     Raises:
-        ConfigError: for a key that is unknown, missing, given twice, or whose value does not fit.
+        ConfigError: a key is unknown, missing or repeated, or its value is invalid.
         SystemExit: after the usage was printed.
     """
     if _HELP & set(arguments):
@@ -72,7 +74,7 @@ def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str
 
 
 def usage(declaration: type[Any], command: str) -> str:
-    """What a dataclass of settings declares, for people."""
+    """The usage text of a dataclass of settings."""
     kinds = get_type_hints(declaration)
     rows = []
     for entry in fields(declaration):
@@ -87,8 +89,27 @@ def usage(declaration: type[Any], command: str) -> str:
     )
 
 
+def reports_errors(command: Callable[P, int]) -> Callable[P, int]:
+    """Decorates a command: a `UserError` becomes one sentence on stderr and the exit code 2, an
+    interrupt (Ctrl-C) the exit code 130.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return command(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("error: interrupted", file=sys.stderr)
+            return 130
+
+    return wrapped
+
+
 def unknown(name: str, allowed: Iterable[str], what: str) -> str:
-    """The sentence for a name that does not exist: the closest one that does, and all of them."""
+    """The error for an unknown name: the closest known one, and all of them."""
     names = list(allowed)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def process_rank() -> int:
     return 0
 
 
-def differences(record: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(record: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What has changed since a run, in words such as "torch 2.12 (then 2.11)".
 
     Args:

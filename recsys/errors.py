@@ -1,10 +1,11 @@
 """Errors that a user reads: one sentence of what was found, where, and what to do."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class UserError(ValueError):
-    """Base of every error that is the input's fault, not the code's; command lines print it without
-    a traceback.
-    """
+    """Base of every error of the input, not of the code; commands print it without a traceback."""
 
 
 class ConfigError(UserError):
@@ -16,12 +17,20 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """A training that cannot go on: the loss is not a number, or a run cannot be resumed."""
+    """The loss became NaN or infinite, or a run cannot be resumed."""
 
 
 class ExportError(UserError):
-    """A model that cannot leave: no graph, or a graph that disagrees with torch."""
+    """The export failed: the model has no ONNX graph, or ONNX and PyTorch differ."""
 
 
 class BundleError(UserError):
-    """A bundle that is incomplete, altered, too new, or asked for what it does not hold."""
+    """A bundle that is incomplete, altered, or needs a newer recsys, or lacks what a call needs."""
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """What to say after a name that does not exist: the closest one that does, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? It" if close else "it"
+    ) + f" is one of: {', '.join(sorted(known))}"

@@ -1,8 +1,8 @@
-"""Compares runs with intervals and tests: `compare.py 'runs=[A,B,…]' [metric=…] [reference=A]`."""
+"""`recsys compare …`, from a checkout."""
 
 import sys
 
-from recsys.cli.compare import compare_command
+from recsys.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(compare_command(sys.argv[1:], "python scripts/compare.py"))
+    sys.exit(main(["compare", *sys.argv[1:]]))

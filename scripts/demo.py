@@ -15,7 +15,7 @@ from recsys.config.composition import compose
 from recsys.errors import UserError
 from recsys.inference import Forecaster, Recommender, verify
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import export_run, run_experiment
+from recsys.tasks.lifecycle import export_run, run_training
 
 RECOMMENDER = Path("exported/demo-recommender")
 FORECASTER = Path("exported/demo-forecaster")
@@ -28,9 +28,9 @@ def main() -> int:
     runs = Path("runs/demo") / time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
         console.rule("1  what will each household buy next? train and judge")
-        buying = RunFolder(run_experiment(compose(["experiment=demo"]), runs / "recommender"))
+        buying = RunFolder(run_training(compose(["experiment=demo"]), runs / "recommender"))
         console.rule("2  how much will be sold? train and judge")
-        sales = RunFolder(run_experiment(compose(["experiment=demo_sales"]), runs / "forecaster"))
+        sales = RunFolder(run_training(compose(["experiment=demo_sales"]), runs / "forecaster"))
         console.rule("3  export, and prove that the bundles answer as torch does")
         for run, bundle in ((buying, RECOMMENDER), (sales, FORECASTER)):
             export_run(run.path, bundle, include_seen=bundle == RECOMMENDER)

@@ -1,8 +1,8 @@
-"""Forecasts every series of a table: `forecast.py bundle=… history=FILE output=FILE`."""
+"""`recsys forecast …`, from a checkout."""
 
 import sys
 
-from recsys.inference.commands import forecast_command
+from recsys.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(forecast_command(sys.argv[1:], "python scripts/forecast.py"))
+    sys.exit(main(["forecast", *sys.argv[1:]]))

@@ -1,8 +1,8 @@
-"""Recommends for every user of a file: `recommend.py bundle=… users=FILE output=FILE k=10`."""
+"""`recsys recommend …`, from a checkout."""
 
 import sys
 
-from recsys.inference.commands import recommend_command
+from recsys.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(recommend_command(sys.argv[1:], "python scripts/recommend.py"))
+    sys.exit(main(["recommend", *sys.argv[1:]]))

@@ -1,8 +1,8 @@
-"""Lists runs as a table: `runs.py [runs=runs] [model=…] [data=…] [sort=test] [output=FILE.csv]`."""
+"""`recsys runs …`, from a checkout."""
 
 import sys
 
-from recsys.cli.runs import runs_command
+from recsys.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(runs_command(sys.argv[1:], "python scripts/runs.py"))
+    sys.exit(main(["runs", *sys.argv[1:]]))

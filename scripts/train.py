@@ -1,9 +1,8 @@
-"""Trains a model and prints the run folder on its last line.
+"""`recsys train …`, from a checkout."""
 
-python scripts/train.py [experiment=NAME] [data=… model=… loss=… evaluation=… key=value …]
-"""
+import sys
 
-from recsys.tasks.lifecycle import main
+from recsys.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(["train", *sys.argv[1:]]))

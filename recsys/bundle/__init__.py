@@ -1,1 +1,1 @@
-"""The bundle folder, for writer and readers alike: manifest, checksums, agreement; numpy only."""
+"""Format of a bundle folder: manifest, checksums, purchases, tolerances; numpy only."""

@@ -1,4 +1,4 @@
-"""When two rankings, or two forecasts, count as the same.
+"""Tolerances within which two rankings, or two forecasts, are equal.
 
 Matrix products differ by about 1e-7 between runtimes, and between block sizes of one runtime.
 
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 # Scores agree within the first; items whose scores differ by less than the second may swap.
 SCORE_BOUND = 1e-4
 ORDER_BOUND = 1e-5
-# Of large scores float32 itself is coarser: a millionth of the score is about ten roundings.
+# Relative to large scores: about ten units in the last place of float32.
 _RELATIVE_BOUND = 1e-6
-# Forecasts agree within this share of what a series sells, or of the forecast where that is larger.
+# Relative to the mean |y| of a series, or to the forecast where that is larger.
 FORECAST_BOUND = 1e-4
-# Below a millionth of a unit nothing is sold, and nothing differs.
+# Smallest scale: differences below a millionth of a unit are ignored.
 _SMALLEST_SCALE = 1e-2
 
 
 def score_bound(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far another runtime may be from these scores, of the same shape."""
+    """Largest allowed difference from these scores, of the same shape."""
     return np.maximum(SCORE_BOUND, _RELATIVE_BOUND * np.abs(scores))
 
 
 def order_bound(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far below these scores an item may be that stands in their place, of the same shape."""
+    """Largest difference to the score of an item that may take their place, of the same shape."""
     return np.maximum(ORDER_BOUND, _RELATIVE_BOUND * np.abs(scores))
 
 
@@ -93,7 +93,7 @@ def _distance(
 
 
 def forecast_scale(forecast: NDArray[np.float32], history: NDArray[np.float32]) -> NDArray[Any]:
-    """What a difference of forecasts is measured by: |forecast|, or mean |y| where it is larger.
+    """Scale of differences between forecasts: |forecast|, or mean |y| where that is larger.
 
     Args:
         forecast: (B, H, Q).
@@ -119,13 +119,13 @@ def check_same_forecast(
     Args:
         want: (B, H, Q).
         got: as want.
-        history: what both were made from, NaN where missing (B, T).
+        history: input of both, NaN where missing (B, T).
 
     Returns:
-        The largest difference, as a share of `forecast_scale`.
+        The largest difference relative to `forecast_scale`.
 
     Raises:
-        ValueError: naming the worst of what disagrees.
+        ValueError: naming the largest difference beyond the tolerance.
     """
     if want.shape != got.shape:
         raise ValueError(f"the answer has the shape {got.shape}, not {want.shape}")

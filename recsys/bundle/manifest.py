@@ -1,9 +1,9 @@
-"""The manifest of a bundle: what it is, takes and gives, and the checksums of its files."""
+"""The manifest of a bundle: task, inputs and outputs of the graph, checksums of the files."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from recsys.errors import BundleError
 
@@ -18,7 +18,7 @@ _COMMON_KEYS: dict[str, type] = {
     "outputs": list,
     "onnxruntime_min_version": str,
 }
-# What the reader of each task relies on, beside the common keys.
+# Keys that the reader of each task needs beside the common ones.
 _TASK_KEYS: dict[str, dict[str, type]] = {
     "recommender": {
         "num_users": int,
@@ -38,17 +38,70 @@ _TASK_KEYS: dict[str, dict[str, type]] = {
     },
 }
 
+# Sources of inputs in bundles that were written before inputs stated theirs.
+_SOURCES = {"history_age": "history.age"}
+_USER_DIMS = ("batch",)
+_PURCHASE_DIMS = ("batch", "history")
+
+
+class GraphInput(NamedTuple):
+    """An input of the graph of a recommender.
+
+    Attributes:
+        name: in the graph.
+        type: string, float32 or int64.
+        dims: ("batch",) for a value of each user, ("batch", "history") for one of each purchase.
+        source: where the value comes from: user_id, history, history.age, history.quantity,
+            users.COLUMN, context.COLUMN, time.hour or time.weekday; the name for `exclude` and `k`.
+    """
+
+    name: str
+    type: str
+    dims: tuple[str | int, ...]
+    source: str
+
+    @property
+    def per_purchase(self) -> bool:
+        """Whether there is a value of each purchase in the history."""
+        return self.dims == _PURCHASE_DIMS
+
+    @property
+    def declared(self) -> bool:
+        """Whether it is one of those that a model declares beside user_id and history."""
+        return self.name not in {"user_id", "history", "exclude", "k"}
+
+
+def graph_inputs(folder: Path, manifest: dict[str, Any]) -> tuple[GraphInput, ...]:
+    """The inputs of a recommender's graph, as its manifest declares them.
+
+    Raises:
+        BundleError: an input is of a type or shape that this version cannot provide.
+    """
+    found = []
+    for entry in manifest["inputs"]:
+        name, dims = str(entry["name"]), tuple(entry.get("dims", ()))
+        source = entry.get("source", _SOURCES.get(name, name))
+        found.append(GraphInput(name, str(entry.get("type")), dims, str(source)))
+        if found[-1].declared and not (
+            found[-1].type in {"string", "float32"} and dims in {_USER_DIMS, _PURCHASE_DIMS}
+        ):
+            raise BundleError(
+                f"{folder} has the input {name!r} of type {entry.get('type')} and dimensions "
+                f"{list(dims)}, which this recsys cannot provide: install a newer recsys"
+            )
+    return tuple(found)
+
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads and validates the manifest of a bundle; the files it lists are not opened.
 
     Raises:
-        BundleError: if the folder is no bundle, or one that this version cannot read.
+        BundleError: the folder is not a bundle, or one that this version cannot read.
     """
     manifest = _load(folder)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(
-            f"{folder / MANIFEST} is the manifest of something else: its format is not {FORMAT!r}"
+            f"{folder / MANIFEST} is not the manifest of a bundle: its format is not {FORMAT!r}"
         )
     version = manifest.get("format_version")
     if not isinstance(version, int) or version < 1:
@@ -66,7 +119,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     for key, kind in (_COMMON_KEYS | _TASK_KEYS[task]).items():
         if not isinstance(manifest.get(key), kind):
-            raise BundleError(f"{folder / MANIFEST} lacks {key!r}, or it is no {kind.__name__}")
+            raise BundleError(
+                f"{folder / MANIFEST} lacks {key!r}, or it is not of type {kind.__name__}"
+            )
     return manifest
 
 
@@ -75,7 +130,7 @@ def _load(folder: Path) -> Any:
         raise BundleError(f"{folder} is not a folder: name the folder that holds {MANIFEST}")
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{folder} is no bundle: it holds no {MANIFEST}")
+        raise BundleError(f"{folder} is not a bundle: it holds no {MANIFEST}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -22,6 +22,7 @@ from recsys.comparison.reading import (
 from recsys.comparison.scoring import Comparison, compare_entries, default_metric
 from recsys.errors import ConfigError, UserError
 from recsys.runs.folder import RunFolder
+from recsys.tasks.registry import task_of_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def compare_runs(settings: CompareArguments) -> Comparison:
         raise ConfigError(
             f"confidence={settings.confidence:g} is not between 0 and 1; 0.95 is usual"
         )
-    runs = read_runs(find_runs(settings.runs))
+    runs = read_runs(find_runs(settings.runs), lambda run: task_of_run(run).units(run))
     require_comparable(runs)
     entries, notes = group_seeds(runs)
     return compare_entries(

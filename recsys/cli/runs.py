@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from recsys.arguments import parse_arguments, setting, unknown
 from recsys.comparison.reading import find_runs
 from recsys.errors import ConfigError, UserError
+from recsys.reports.console import print_table
 from recsys.reports.formats import MISSING, decimal, duration, moment, plural, whole
 from recsys.runs.folder import RunFolder
 
@@ -73,7 +70,7 @@ class ListArguments:
     split: str | None = setting("only these evaluations, such as global_time", default=None)
     experiment: str | None = setting("only these experiments", default=None)
     seed: str | None = setting("only these seeds", default=None)
-    task: str | None = setting("only recommender or forecaster", default=None)
+    task: str | None = setting("only of this task: recommendation, forecasting", default=None)
     status: str | None = setting("only finished or unfinished", default=None)
     metrics: str = setting("[test/all/ndcg@10,…]: more columns, of metrics.json", default="[]")
     sort: str = setting("column; one that begins with - ascends", default="started")
@@ -122,23 +119,12 @@ def list_runs(settings: ListArguments) -> pd.DataFrame:
 
 def print_runs(table: pd.DataFrame, metrics: Sequence[str] = ()) -> None:
     """The table on screen."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = [name for name in (*SHOWN, *metrics) if name == "run" or table[name].notna().any()]
-    for name in columns:
-        numbers = name not in ("run", "status", "data", "model", "metric", "started")
-        shown.add_column(
-            Text(HEADERS.get(name, name)),
-            justify="right" if numbers else "left",
-            overflow="fold",
-            no_wrap=numbers,
-        )
-    for row in table.to_dict("records"):
-        shown.add_row(*(Text(_cell(name, row[name])) for name in columns))
-    console.print(shown)
-    console.print(Text(plural(len(table), "run"), style="dim"))
+    words = {"run", "status", "data", "model", "metric", "started"}
+    left = [place for place, name in enumerate(columns) if name in words]
+    rows = [[_cell(name, row[name]) for name in columns] for row in table.to_dict("records")]
+    print_table("", [HEADERS.get(name, name) for name in columns], rows, left=left, width=_WIDTH)
+    print(plural(len(table), "run"))
 
 
 def _row(run: RunFolder, metrics: Iterable[str]) -> dict[str, Any]:

@@ -6,15 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recsys.arguments import parse_arguments, setting
 from recsys.config.composition import explain, explained
+from recsys.config.settings import Settings
 from recsys.environment import environment, resident_memory_mb, threads_of_all
 from recsys.errors import ConfigError, TrainingError
 from recsys.reports.console import say
 from recsys.reports.formats import plural
-from recsys.runs.folder import RunFolder, now
+from recsys.runs.folder import RunFolder
+from recsys.runs.record import utc_now as now
+from recsys.tasks.lifecycle import checked_task
+from recsys.tasks.task import Task
 from recsys.tracking.sending import trackers_of
 from recsys.tuning.lock import locked
 from recsys.tuning.page import render_sweep
@@ -119,12 +123,13 @@ def _sweep(
     folder: Path,
     command: str,
 ) -> None:
-    config = settings.base_config()
-    trackers_of(config)  # a package that is missing is said before the trials, not after
+    base = settings.base()
+    task = checked_task(base)
+    trackers_of(base.logger)  # a missing package is reported before the trials, not after
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(folder, wait=False):
-            _search(given, settings, config, {"command": command} | more, folder)
+            _search(given, settings, base, task, {"command": command} | more, folder)
     except BlockingIOError:
         raise ConfigError(
             f"another process works on {folder}; wait for it, or end it and go on with resume="
@@ -134,12 +139,16 @@ def _sweep(
 def _search(
     given: SweepArguments,
     settings: SweepSettings,
-    config: dict[str, Any],
+    base: Settings,
+    task: Task,
     more: dict[str, Any],
     folder: Path,
 ) -> None:
     storage = given.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    study = SweepStudy(settings, config, storage, more["name"])
+    better: Literal["maximize", "minimize"] = (
+        "maximize" if task.direction(base.train.monitor) == "max" else "minimize"
+    )
+    study = SweepStudy(settings, base.plain, better, storage, more["name"])
     effort = _effort(given, settings, study, more["trials"])
     record = {
         "name": more["name"],
@@ -147,9 +156,9 @@ def _search(
         **asdict(effort),
         "metric": study.metric,
         "direction": study.direction,
-        "model": config["choices"]["model"],
-        "data": config["choices"]["data"],
-        "seed": config["seed"],
+        "model": base.choices.model,
+        "data": base.choices.data,
+        "seed": base.seed,
         "command": more["command"],
         "started": more.get("started", now()),
         **environment(),

@@ -1,9 +1,6 @@
 """The tables of a comparison on screen."""
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Mapping, Sequence
 
 from recsys.comparison.scoring import Comparison
 from recsys.comparison.words import (
@@ -12,30 +9,26 @@ from recsys.comparison.words import (
     megabytes,
     metric_title,
     probability,
-    signed,
     verdict,
     with_ends,
 )
-from recsys.reports.formats import MISSING, decimal, duration, plural
+from recsys.reports.console import print_table
+from recsys.reports.formats import MISSING, decimal, duration, plural, signed
 
-# a log file has no width; eighty columns would cut the numbers off
 _WIDTH = 150
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Leaderboard, slices, and what follows from them."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    console.print(_leaderboard(comparison))
+    """Leaderboard, slices, and the conclusion."""
+    _print_leaderboard(comparison)
     if not comparison.slices.empty:
-        console.print(_slices(comparison))
-    console.print(Text(verdict(comparison)))
-    if words := caution(comparison):
-        console.print(Text(words, style="dim"))
+        _print_slices(comparison)
+    for sentence in (verdict(comparison), caution(comparison)):
+        if sentence:
+            print(sentence)
 
 
-def _leaderboard(comparison: Comparison) -> Table:
+def _print_leaderboard(comparison: Comparison) -> None:
     units = plural(comparison.num_units, comparison.unit)
     title = f"{metric_title(comparison.metric)}, {units}, {interval_title(comparison.confidence)}s"
     columns: dict[str, list[str]] = {
@@ -68,27 +61,23 @@ def _leaderboard(comparison: Comparison) -> Table:
         for cell, column in zip(cells, columns.values(), strict=True):
             column.append(cell)
     shown = {name: cells for name, cells in columns.items() if set(cells) != {MISSING}}
-    names = [entry.name for entry in comparison.entries]
-    return _table(title, names, shown, comparison.reference)
+    _print_columns(title, comparison, shown)
 
 
-def _slices(comparison: Comparison) -> Table:
+def _print_slices(comparison: Comparison) -> None:
     names = [entry.name for entry in comparison.entries]
     columns = {}
     for name, part in comparison.slices.groupby("slice", sort=False):
         values = part.set_index("name")["value"]
         header = f"{name}\n{part['units'].iloc[0]:,}"
         columns[header] = [decimal(values[row]) for row in names]
-    return _table("slices", names, columns, comparison.reference)
+    _print_columns("slices", comparison, columns)
 
 
-def _table(title: str, names: list[str], columns: dict[str, list[str]], marked: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column), justify="right")
-    for row, name in enumerate(names):
-        style = "bold" if name == marked else ""
-        cells = (Text(cells[row], no_wrap=True) for cells in columns.values())
-        table.add_row(Text(name), *cells, style=style)
-    return table
+def _print_columns(
+    title: str, comparison: Comparison, columns: Mapping[str, Sequence[str]]
+) -> None:
+    names = [entry.name for entry in comparison.entries]
+    rows = list(zip(names, *columns.values(), strict=True))
+    marked = names.index(comparison.reference)
+    print_table(title, ("model", *columns), rows, marked=marked, width=_WIDTH)

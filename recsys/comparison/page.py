@@ -1,12 +1,8 @@
 """comparison.html: the tables and the pictures in one file that opens offline."""
 
-from importlib.resources import files
-
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from recsys.comparison.picture import Dot, Span, difference_chart, time_chart
 from recsys.comparison.scoring import Comparison
 from recsys.comparison.words import (
     LEVEL,
@@ -15,37 +11,41 @@ from recsys.comparison.words import (
     megabytes,
     metric_title,
     probability,
-    signed,
     verdict,
     with_ends,
 )
 from recsys.evaluation.significance import FLIPS, RESAMPLES
 from recsys.reports.blocks import Cell, Figure, Figures, Section, Table, Terms
-from recsys.reports.formats import MISSING, decimal, duration, plural, sentence_case, whole
+from recsys.reports.charts.tradeoff import Dot, Span, difference_chart, time_chart
+from recsys.reports.formats import (
+    MISSING,
+    decimal,
+    duration,
+    plural,
+    sentence_case,
+    signed,
+    whole,
+)
 from recsys.reports.labels import model_title, protocol
+from recsys.reports.page import Page, render_page
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The page as text; everything that came from outside is escaped."""
-    template = files("recsys.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    """The page as HTML."""
+    return render_page(
+        Page(
+            title=_title(comparison),
+            subtitle=_subtitle(comparison),
+            verdict=verdict(comparison),
+            caution=caution(comparison),
+            numbers=_numbers(comparison),
+            sections=(_leaderboard(comparison), _slices(comparison), _runs(comparison)),
+        )
     )
-    sections = [_leaderboard(comparison), _slices(comparison), _runs(comparison)]
-    page = environment.from_string(template).render(
-        title=_title(comparison),
-        subtitle=_subtitle(comparison),
-        verdict=verdict(comparison),
-        caution=caution(comparison),
-        numbers=_numbers(comparison),
-        sections=[section for section in sections if section],
-    )
-    # half a surrogate pair in a product name cannot be written
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _title(comparison: Comparison) -> str:
-    data = str(comparison.entries[0].runs[0].record.get("data", "unnamed data"))
+    data = comparison.entries[0].runs[0].record.data
     return sentence_case(f"{data.replace('_', ' ')}: models compared")
 
 
@@ -64,7 +64,7 @@ def _subtitle(comparison: Comparison) -> list[str]:
 
 def _numbers(comparison: Comparison) -> list[tuple[str, str]]:
     runs = sum(len(entry.runs) for entry in comparison.entries)
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     return [
         (decimal(comparison.board["value"].iloc[0]), f"best {metric_title(comparison.metric)}"),
         (whole(len(comparison.board)), f"models, from {plural(runs, 'run')}"),
@@ -76,7 +76,7 @@ def _leaderboard(comparison: Comparison) -> Section:
     reference = model_title(comparison.reference)
     interval = interval_title(comparison.confidence)
     metric = metric_title(comparison.metric)
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     lead = (
         f"Every model answered the same questions, so differences are taken {comparison.unit} by"
         f" {comparison.unit}. The marked row is the reference."
@@ -173,7 +173,7 @@ def _difference_picture(comparison: Comparison, metric: str) -> Markup:
 
 
 def _terms(comparison: Comparison) -> Terms:
-    units = "customers" if comparison.unit == "customer" else "series"
+    units = comparison.units
     share = f"{100 * comparison.confidence:g}"
     return Terms(
         "How to read it",

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
-from recsys.data.transactions import fingerprint
+from recsys.comparison.units import UnitTable
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
+from recsys.runs.record import RunRecord
 
-TABLES = {"recommender": "per_user.parquet", "forecaster": "per_series.parquet"}
 # settings of the evaluation that change no number of the model itself
 NO_PROTOCOL = ("baselines", "block_mb")
 # settings that change no number at all: names, the seed (told apart on its own), what is logged
@@ -30,17 +30,19 @@ class Run:
         config: config.yaml.
         record: run.json.
         metrics: metrics.json, flat.
+        units: describes the table of its test.
     """
 
     folder: Path
     config: dict[str, Any]
-    record: dict[str, Any]
+    record: RunRecord
     metrics: dict[str, float]
+    units: UnitTable
 
     @property
     def model(self) -> str:
         """Name of the model that was configured."""
-        return str(self.record["model"])
+        return self.record.model
 
     @property
     def seed(self) -> int:
@@ -49,9 +51,8 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What was trained: recommender or forecaster."""
-        # the first recommenders do not say so
-        return str(self.record.get("task", "recommender"))
+        """Name of its task."""
+        return self.record.task
 
     @property
     def train_seconds(self) -> float | None:
@@ -66,20 +67,13 @@ class Run:
     @property
     def peak_memory_mb(self) -> float | None:
         """Highest memory of the process, None where it was not recorded."""
-        return self.record.get("peak_memory_mb")
+        return self.record.peak_memory_mb
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """What the test was worth, customer by customer or series by series."""
         # pyarrow's threads may outlive a short program and abort it (apache/arrow#34314, #50482)
-        return pd.read_parquet(self.folder / TABLES[self.task], use_threads=False)
-
-    @cached_property
-    def purchases(self) -> pd.Series:
-        """Purchases in the fitted part, by user_id."""
-        run = RunFolder(self.folder)
-        users = run.read_vocabulary().user_ids.astype(str)
-        return pd.Series(run.read_history().lengths().numpy(), index=users)
+        return pd.read_parquet(self.folder / self.units.file, use_threads=False)
 
     @cached_property
     def recipe(self) -> str:
@@ -90,16 +84,6 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The recipe by dotted key; what is null is as if not set."""
         return {key: value for key, value in flat(_recipe(self.config)) if value is not None}
-
-    @cached_property
-    def test_fingerprint(self) -> str:
-        """Of what was fitted before the test, and how many purchases of whom were asked about."""
-        run = RunFolder(self.folder)
-        vocabulary, history = run.read_vocabulary(), run.read_history()
-        asked = self.table.sort_values(["view", "user_id"], kind="stable")
-        columns = (asked[name].to_numpy() for name in ("view", "user_id", "num_truth"))
-        fitted = history.indptr.numpy(), history.values.numpy()
-        return fingerprint(vocabulary.user_ids, vocabulary.item_ids, *fitted, *columns)
 
 
 @dataclass(frozen=True)
@@ -156,8 +140,12 @@ def find_runs(text: str) -> list[Path]:
     return list(found.values())
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_runs(folders: Sequence[Path], units_of: Callable[[RunFolder], UnitTable]) -> list[Run]:
     """Reads what comparing needs, and refuses what cannot be compared at all.
+
+    Args:
+        folders: of runs.
+        units_of: describes the table of a run's test.
 
     Raises:
         ConfigError: a run has not finished, was not tested, or is too old to tell its data and
@@ -167,19 +155,18 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     for folder in folders:
         stored = RunFolder.open(folder)
         stored.require_finished()
-        record = stored.read_json("run.json", {})
+        record = RunRecord.read(stored) or RunRecord()
         for key in ("data_fingerprint", "split_fingerprint"):
-            if not record.get(key):
+            if not getattr(record, key):
                 raise ConfigError(
                     f"{folder} has no {key} in its run.json, so nothing tells what it was tested"
                     " on; train it again with this version"
                 )
-        run = Run(folder, stored.read_config(), record, stored.read_json("metrics.json"))
-        if run.task not in TABLES:
-            raise ConfigError(f"{folder} is a run of task {run.task!r}, which cannot be compared")
-        if not (folder / TABLES[run.task]).is_file():
+        units = units_of(stored)
+        run = Run(folder, stored.read_config(), record, stored.read_json("metrics.json"), units)
+        if not (folder / units.file).is_file():
             raise ConfigError(
-                f"{folder} has no {TABLES[run.task]}: it was not tested, so there is nothing to"
+                f"{folder} has no {units.file}: it was not tested, so there is nothing to"
                 " compare; train with an evaluation that tests"
             )
         runs.append(run)
@@ -197,22 +184,23 @@ def require_comparable(runs: Sequence[Run]) -> None:
     """
     first = runs[0]
     for other in runs[1:]:
-        if first.task != other.task:
-            _refuse(first, other, f"one is a {first.task}, one a {other.task}")
-        if first.record["data_fingerprint"] != other.record["data_fingerprint"]:
-            prints = (run.record["data_fingerprint"] for run in (first, other))
+        if first.units != other.units:
+            _refuse(first, other, f"they are runs of the tasks {first.task} and {other.task}")
+        if first.record.data_fingerprint != other.record.data_fingerprint:
+            prints = (run.record.data_fingerprint for run in (first, other))
             _refuse(first, other, f"their data differ (fingerprints {' and '.join(prints)})")
         mine, its = (dict(_protocol(run.config)) for run in (first, other))
         for key in mine | its:
             if mine.get(key) != its.get(key):
                 found = " and ".join(_shown(settings, key) for settings in (mine, its))
                 _refuse(first, other, f"they differ in evaluation.{key} ({found})")
-        if first.record["split_fingerprint"] == other.record["split_fingerprint"]:
+        if first.record.split_fingerprint == other.record.split_fingerprint:
             continue
-        if first.seed == other.seed or first.task == "forecaster":
-            prints = (run.record["split_fingerprint"] for run in (first, other))
+        of_test = first.units.test_fingerprint
+        if first.seed == other.seed or of_test is None:
+            prints = (run.record.split_fingerprint for run in (first, other))
             _refuse(first, other, f"their splits differ (fingerprints {' and '.join(prints)})")
-        if first.test_fingerprint != other.test_fingerprint:
+        if of_test(first.folder, first.table) != of_test(other.folder, other.table):
             _refuse(
                 first,
                 other,
@@ -231,7 +219,7 @@ def group_seeds(runs: Sequence[Run]) -> tuple[list[Entry], list[str]]:
     """
     recipes: dict[str, dict[int, Run]] = {}
     notes = []
-    for run in sorted(runs, key=lambda run: str(run.record.get("finished", ""))):
+    for run in sorted(runs, key=lambda run: run.record.finished or ""):
         seeds = recipes.setdefault(run.recipe, {})
         if run.seed in seeds:
             notes.append(
@@ -264,7 +252,7 @@ def _protocol(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     return flat({key: value for key, value in evaluation.items() if key not in NO_PROTOCOL})
 
 
-def _refuse(first: Run, other: Run, reason: str) -> None:
+def _refuse(first: Run, other: Run, reason: str) -> NoReturn:
     raise ConfigError(
         f"{first.folder} and {other.folder} cannot be compared: {reason}; compare runs of the same"
         " data, split and protocol, or train one of them again as the other"

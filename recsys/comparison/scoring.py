@@ -12,61 +12,14 @@ import pandas as pd
 
 from recsys.arguments import unknown
 from recsys.comparison.reading import Entry, Run
+from recsys.comparison.units import Ratio, Slice
 from recsys.errors import ConfigError
-from recsys.evaluation.significance import compare, holm, purchase_groups
-from recsys.metrics.ranking import RANKING_METRICS
-from recsys.reports.labels import SLICES
+from recsys.evaluation.significance import compare, holm
 
 SPREAD = ("seed_sd", "seed_low", "seed_high")
 
 
-class _Ratio(NamedTuple):
-    """Columns that make a forecast metric: Σ value * weight / Σ size, over the series of a window;
-    no weight: each series counts once, where the metric is defined.
-    """
-
-    value: str
-    weight: str | None = None
-    size: str | None = None
-    factor: float = 1.0
-
-
-# as recsys.metrics.forecast pools them; the root of a pooled mean (rmse) is no such ratio, bias and
-# coverage have no better direction
-FORECAST_RATIOS = {
-    "wape": _Ratio("mae", "num_steps", "sum_y"),
-    "mae": _Ratio("mae", "num_steps", "num_steps"),
-    "pinball": _Ratio("pinball", "num_steps", "num_steps"),
-    "pinball_scaled": _Ratio("pinball", "num_steps", "sum_y", 2.0),
-    "smape": _Ratio("smape"),
-    "mase": _Ratio("mase"),
-    "rmsse": _Ratio("rmsse"),
-}
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some of the questions.
-
-    Attributes:
-        name: light customers, tail items, …
-        meaning: who belongs to it.
-        members: bool (N,), None for all.
-        part: "head" or "tail" where only such items count.
-    """
-
-    name: str
-    meaning: str
-    members: np.ndarray | None
-    part: str = ""
-
-
-_ALL = Slice("all", "", None)
-_ITEMS = {
-    "head": "most bought items, which make up 80 % of the customer-item pairs",
-    "tail": "all other items",
-}
-_SERIES = {name: words.meaning for name, words in SLICES.items() if words.meaning}
+_ALL = Slice("all", "")
 
 
 @dataclass(frozen=True)
@@ -76,7 +29,7 @@ class Comparison:
     Attributes:
         metric: "new/ndcg@10", "wape".
         higher_is_better: which end of the leaderboard is the good one.
-        unit: what was drawn independently, in the singular: customer or series.
+        unit, units: what one and several of what was drawn independently are called.
         num_units: how many of them.
         left_out: questions without a value, which count for nobody.
         entries: in the order of the leaderboard.
@@ -93,6 +46,7 @@ class Comparison:
     metric: str
     higher_is_better: bool
     unit: str
+    units: str
     num_units: int
     left_out: int
     entries: list[Entry]
@@ -112,22 +66,13 @@ def default_metric(entries: Sequence[Entry]) -> str:
     """What the runs were selected by, where the test has it; else their first metric."""
     run = entries[0].runs[0]
     known = known_metrics(run)
-    monitored = str(run.record.get("monitor") or "").partition("/")[2]
+    monitored = (run.record.monitor or "").partition("/")[2]
     return monitored if monitored in known else known[0]
 
 
 def known_metrics(run: Run) -> list[str]:
     """Metrics that a run can be compared by."""
-    if run.task == "forecaster":
-        return [
-            name
-            for name, ratio in FORECAST_RATIOS.items()
-            if {column for column in ratio[:3] if column} <= set(run.table.columns)
-        ]
-    views = run.table["view"].unique()
-    columns = map(str, run.table.columns)
-    wanted = [column for column in columns if column.partition("@")[0] in RANKING_METRICS]
-    return [f"{view}/{column}" for view in views for column in wanted]
+    return run.units.metrics(run.table)
 
 
 def compare_entries(
@@ -152,15 +97,20 @@ def compare_entries(
         notes: passed on.
 
     Raises:
-        ConfigError: no such metric, or the runs asked different questions after all.
+        ConfigError: no such metric, one that has no better end, or the runs asked different
+            questions after all.
     """
     runs = [run for entry in entries for run in entry.runs]
     known = known_metrics(runs[0])
     if metric not in known:
         raise ConfigError(f"metric={unknown(metric, known, 'metric of these runs')}")
+    direction = runs[0].units.direction(f"test/{metric}")
+    if direction is None:
+        raise ConfigError(f"metric={metric}: neither a higher nor a lower value is better")
     tables = _aligned(runs, metric)
     slices, reminders = _slices(runs, tables, metric)
-    found = _units(tables, metric, _ALL)
+    ratio = runs[0].units.ratio(metric)
+    found = _units(tables, ratio, _ALL)
     if not found.sizes.sum() > 0:
         raise ConfigError(f"metric={metric} is undefined for everything that these runs were asked")
     by_seed = found.totals.sum(axis=0) / found.sizes.sum()  # a run each
@@ -173,13 +123,15 @@ def compare_entries(
         first += len(entry.runs)
         if len(values) > 1:
             spread.loc[entry.name] = values.std(ddof=1), values.min(), values.max()
-    higher = runs[0].task == "recommender"
+    units = runs[0].units
+    higher = direction == "max"
     board = board.join(spread).sort_values("value", ascending=not higher, kind="stable")
     by_name = {entry.name: entry for entry in entries}
     return Comparison(
         metric=metric,
         higher_is_better=higher,
-        unit="customer" if runs[0].task == "recommender" else "series",
+        unit=units.noun,
+        units=units.nouns,
         num_units=len(found.sizes),
         left_out=found.left_out,
         entries=[by_name[str(name)] for name in board.index],
@@ -187,14 +139,14 @@ def compare_entries(
         confidence=confidence,
         seed=seed,
         board=board,
-        slices=_compare_slices(tables, metric, slices, entries, reference, confidence, seed),
+        slices=_compare_slices(tables, ratio, slices, entries, reference, confidence, seed),
         notes=[*notes, *reminders, *_versions(runs)],
     )
 
 
 def _compare_slices(
     tables: Sequence[pd.DataFrame],
-    metric: str,
+    ratio: Ratio,
     slices: Sequence[Slice],
     entries: Sequence[Entry],
     reference: str,
@@ -203,7 +155,7 @@ def _compare_slices(
 ) -> pd.DataFrame:
     parts = []
     for part in slices:
-        found = _units(tables, metric, part)
+        found = _units(tables, ratio, part)
         if not found.sizes.sum() > 0:
             continue
         pooled = _mean_over_seeds(found.totals, entries)
@@ -229,12 +181,12 @@ class _Units(NamedTuple):
     left_out: int
 
 
-def _units(tables: Sequence[pd.DataFrame], metric: str, part: Slice) -> _Units:
+def _units(tables: Sequence[pd.DataFrame], ratio: Ratio, part: Slice) -> _Units:
     """Sums up by unit, so that Σ totals / Σ sizes is the mean over windows of the metric.
 
     A metric that one run lacks for a question is left out of all.
     """
-    parts = [_contributions(table, metric, part.part) for table in tables]
+    parts = [_contributions(table, ratio, part.part) for table in tables]
     totals = np.stack([total for total, _ in parts], axis=1)  # (N, runs)
     sizes = parts[0][1]
     members = np.ones(len(sizes), dtype=bool) if part.members is None else part.members
@@ -250,22 +202,19 @@ def _units(tables: Sequence[pd.DataFrame], metric: str, part: Slice) -> _Units:
     return _Units(summed[:, :-1], summed[:, -1], int((members & ~valid).sum()))
 
 
-def _contributions(table: pd.DataFrame, metric: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _contributions(table: pd.DataFrame, ratio: Ratio, part: str) -> tuple[np.ndarray, np.ndarray]:
     """What each question adds to the two sums of the metric, (N,) each."""
-    if metric in FORECAST_RATIOS:
-        ratio = FORECAST_RATIOS[metric]
-        value = ratio.factor * table[ratio.value].to_numpy(dtype=float)
-        if ratio.weight is None or ratio.size is None:
-            return value, np.where(np.isnan(value), np.nan, 1.0)
-        weight, size = (table[name].to_numpy(dtype=float) for name in (ratio.weight, ratio.size))
-        return value * weight, size
-    return table[_column(metric, part)].to_numpy(dtype=float), np.ones(len(table))
+    value = ratio.factor * table[_column(ratio.value, part)].to_numpy(dtype=float)
+    if ratio.weight is None or ratio.size is None:
+        return value, np.where(np.isnan(value), np.nan, 1.0)
+    weight, size = (table[name].to_numpy(dtype=float) for name in (ratio.weight, ratio.size))
+    return value * weight, size
 
 
-def _column(metric: str, part: str) -> str:
-    """ndcg@10 of "new/ndcg@10", ndcg_tail@10 of its tail."""
-    name, at, k = metric.partition("/")[2].partition("@")
-    return f"{name}_{part}{at}{k}" if part else f"{name}{at}{k}"
+def _column(column: str, part: str) -> str:
+    """ndcg@10, or ndcg_tail@10 of the tail."""
+    name, at, k = column.partition("@")
+    return f"{name}_{part}{at}{k}" if part else column
 
 
 def _mean_over_seeds(totals: np.ndarray, entries: Sequence[Entry]) -> pd.DataFrame:
@@ -282,8 +231,8 @@ def _aligned(runs: Sequence[Run], metric: str) -> list[pd.DataFrame]:
     Raises:
         ConfigError: one run answered other questions than the first.
     """
-    tables = [_questions(run, metric) for run in runs]
-    keys = [key for key in ("unit", "window", "num_truth", "num_steps") if key in tables[0]]
+    tables = [run.units.rows(run.table, metric) for run in runs]
+    keys = ["unit", "window", *runs[0].units.questions]
     first = tables[0][keys]
     for run, table in zip(runs, tables, strict=True):
         if not set(keys) <= set(table) or not first.equals(table[keys]):
@@ -295,53 +244,23 @@ def _aligned(runs: Sequence[Run], metric: str) -> list[pd.DataFrame]:
     return tables
 
 
-def _questions(run: Run, metric: str) -> pd.DataFrame:
-    if run.task == "recommender":
-        view = metric.partition("/")[0]
-        table = run.table[run.table["view"] == view].rename(columns={"user_id": "unit"})
-        table = table.assign(window=0)
-    else:
-        table = run.table.rename(columns={"series_id": "unit"})
-    table = table.astype({"unit": str, "window": "int64"})
-    return table.sort_values(["unit", "window"], kind="stable", ignore_index=True)
-
-
 def _slices(
     runs: Sequence[Run], tables: Sequence[pd.DataFrame], metric: str
 ) -> tuple[list[Slice], list[str]]:
-    """Parts of the questions, and a sentence where some cannot be told."""
-    table = tables[0]
-    if runs[0].task == "forecaster":
-        return [
-            Slice(f"{name} series", _SERIES[name], table[name].to_numpy(dtype=bool))
-            for name in _SERIES
-            if name in table and table[name].any()
-        ], []
-    bought = runs[0].purchases.reindex(table["unit"]).fillna(0).to_numpy(dtype=int)
-    slices = [
-        Slice(f"{name} customers", _range(bought[members]), members)
-        for name, members in purchase_groups(bought).items()
-    ]
-    lacking = [
-        run.folder
-        for run, own in zip(runs, tables, strict=True)
-        if not {_column(metric, part) for part in _ITEMS} <= set(own)
-    ]
-    if not lacking:
-        return [*slices, *(Slice(f"{part} items", _ITEMS[part], None, part) for part in _ITEMS)], []
-    return slices, [
-        f"no slices of head and tail items: {lacking[0]} does not hold {_column(metric, 'tail')}"
-    ]
-
-
-def _range(bought: np.ndarray) -> str:
-    low, high = int(bought.min()), int(bought.max())
-    words = f"{low:,} to {high:,}" if low < high else f"{low:,}"
-    return f"{words} purchases before"
+    """Parts of the questions, and a sentence where a run lacks the columns of some."""
+    units, found, notes = runs[0].units, [], []
+    for each in units.slices(runs[0].folder, tables[0]):
+        column = _column(units.ratio(metric).value, each.part)
+        lacking = [run.folder for run, own in zip(runs, tables, strict=True) if column not in own]
+        if not each.part or not lacking:
+            found.append(each)
+        else:
+            notes.append(f"no slice of {each.name}: {lacking[0]} does not hold {column}")
+    return found, notes
 
 
 def _versions(runs: Sequence[Run]) -> list[str]:
-    commits = {str(run.record.get("git_commit") or "unknown")[:7] for run in runs}
+    commits = {(run.record.git_commit or "unknown")[:7] for run in runs}
     if len(commits) == 1:
         return []
     return [f"the runs come from {len(commits)} versions of the code: {', '.join(sorted(commits))}"]

@@ -25,11 +25,6 @@ def interval_title(confidence: float) -> str:
     return f"{100 * confidence:g}\N{NO-BREAK SPACE}% interval"
 
 
-def signed(value: float) -> str:
-    """+0.0123, with a minus as wide as the plus; a dash where undefined."""
-    return MISSING if not math.isfinite(value) else f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
-
-
 def probability(value: float) -> str:
     """0.032, 0.0002, <0.0001; a dash where nothing was tested."""
     if not math.isfinite(value):
@@ -100,4 +95,4 @@ def caution(comparison: Comparison) -> str:
 
 
 def _plural_unit(comparison: Comparison) -> str:
-    return "customers" if comparison.unit == "customer" else comparison.unit
+    return comparison.units

@@ -1,15 +1,14 @@
-"""From a command line to a plain configuration and to objects; the only module that knows Hydra."""
+"""From a command line to typed settings."""
 
-import difflib
-import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
@@ -23,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from recsys.config.completion import complete_files
 from recsys.config.multirun import (
     begin_again,
     cut_short,
@@ -31,10 +31,11 @@ from recsys.config.multirun import (
     require_launcher,
     threads_of_a_run,
 )
+from recsys.config.settings import Settings
+from recsys.config.targets import Target, allow
 from recsys.environment import limit_threads, threads_of_all
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError, UserError, closest
 
-ALLOWED_TARGETS = ("recsys.", "torch.nn.", "torch.optim.", "pytorch_lightning.")
 _PACKAGE = Path(__file__).parents[1]
 # beside the package in a checkout, inside it in a wheel
 CONF = next(
@@ -42,6 +43,8 @@ CONF = next(
     for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
     if (folder / "config.yaml").exists()
 )
+# groups of which one file has to be chosen
+_REQUIRED = ("data", "model", "loss", "evaluation", "optimizer", "trainer")
 
 
 class Multirun(Callback):
@@ -58,17 +61,17 @@ class Multirun(Callback):
 
 def command_line(
     arguments: list[str],
-    run: Callable[[dict[str, Any], Path], Path],
+    run: Callable[[Settings, Path], Path],
     runs_again: Mapping[str, Callable[[str, list[str]], Path]],
 ) -> None:
-    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2. A run
-    of many that fails leaves the others alone, and is named when it fails and at the end.
+    """Composes and runs, once or (-m) many times; an error is one sentence and exit code 2. A
+    failed run does not stop a multirun; it is named when it fails and at the end.
 
     Args:
         arguments: overrides in Hydra's grammar, or KEY=FOLDER with a key of `runs_again`.
-        run: from a plain configuration and an empty folder to the folder, which is printed.
-        runs_again: what a key does with the folder of a run, from that and the other arguments to a
-            folder.
+        run: trains in a folder and returns it; it is printed.
+        runs_again: functions that continue or repeat a run, by key: from its folder and the other
+            arguments to the folder written.
     """
     again = [argument for argument in arguments if argument.partition("=")[0] in runs_again]
     key, _, folder = again[0].partition("=") if again else ("", "", "RUN_FOLDER")
@@ -87,8 +90,7 @@ def command_line(
             begin_again(Path(folder))
             limit_threads(threads_of_a_run(hydra_config.launcher, threads))
         try:
-            plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            print(run(plain, Path(folder)))
+            print(run(_settings(config), Path(folder)))
         except Exception as error:
             # Hydra would first repeat the whole command line, with whatever password stands in it
             if many:
@@ -99,6 +101,7 @@ def command_line(
                 raise
 
     try:
+        arguments = _prepared(arguments)
         if again:
             others = [argument for argument in arguments if argument != again[0]]
             print(runs_again[key](folder, others))
@@ -161,21 +164,63 @@ def _leave(sentence: str, code: int = 2) -> None:
     sys.exit(code)
 
 
-def compose(overrides: list[str]) -> dict[str, Any]:
-    """The plain configuration that a command line of these overrides would run.
+def compose(overrides: Sequence[str], config_dir: str | None = None) -> Settings:
+    """The settings that a command line of these overrides would run.
+
+    Args:
+        overrides: in Hydra's grammar.
+        config_dir: a folder with further groups and experiments, as --config-dir names it.
 
     Raises:
-        ConfigError: an override names what does not exist.
+        ConfigError: an override names what does not exist, or a value does not fit.
     """
+    searched = (
+        [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+    )
+    overrides = _prepared([*overrides, *searched])
     with hydra.initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         try:
             config = hydra.compose("config", overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(config)
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+            return _settings(config)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain(error)) from error
+
+
+def model_targets() -> dict[str, Target]:
+    """Every model that comes with the project, by name, with the settings of its file."""
+    found = {}
+    for file in sorted((CONF / "model").glob("*.yaml")):
+        plain = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if "_target_" in plain and "defaults" not in plain:
+            found[file.stem] = Target.from_plain("model", plain)
+    return found
+
+
+def _prepared(arguments: Sequence[str]) -> list[str]:
+    """Allows the packages that an argument allow=[…] names, before any file is completed."""
+    complete_files()
+    for argument in arguments:
+        if argument.startswith("allow="):
+            names = argument.removeprefix("allow=").strip("[] ").split(",")
+            allow([name.strip(" '\"") for name in names if name.strip(" '\"")])
+        _require_choice(argument)
+    return list(arguments)
+
+
+def _require_choice(argument: str) -> None:
+    """Refuses GROUP=null where something has to be chosen; Hydra would raise a ValueError."""
+    group, _, value = argument.partition("=")
+    if group in _REQUIRED and value in ("null", ""):
+        names = [file.stem for file in (CONF / group).glob("*.yaml")]
+        raise ConfigError(f"{argument}: choose a {group}; it is one of: {', '.join(sorted(names))}")
+
+
+def _settings(config: DictConfig) -> Settings:
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return Settings.from_plain(plain)
 
 
 def explain(error: Exception) -> str:
@@ -216,59 +261,3 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
     return text
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """What to say after a name that does not exist: the closest one that does, and all of them."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return (
-        f"did you mean {close[0]}? It" if close else "it"
-    ) + f" is one of: {', '.join(sorted(known))}"
-
-
-def instantiate(config: dict[str, Any], **arguments: Any) -> Any:
-    """Builds what a `_target_` names, if it comes from where our configurations may point.
-
-    Raises:
-        ConfigError: another target, or arguments that it does not take.
-    """
-    for target in _targets(config):
-        if not target.startswith(ALLOWED_TARGETS):
-            raise ConfigError(
-                f"_target_={target} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}"
-            )
-    try:
-        return hydra.utils.instantiate(config, **arguments, _convert_="all")
-    except hydra.errors.InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        if isinstance(error.__cause__, TypeError):
-            raise ConfigError(f"{config['_target_']}: {error.__cause__}") from error
-        if str(error).startswith("Error locating target"):
-            raise ConfigError(
-                f"_target_={config['_target_']} does not exist: correct the module or the name"
-                " in it"
-            ) from error
-        raise error.__cause__ or error from None
-
-
-def takes(config: dict[str, Any], argument: str) -> bool:
-    """Whether what a `_target_` names has an argument of this name; False where it does not
-    exist.
-    """
-    try:
-        target = hydra.utils.get_object(config["_target_"])
-    except Exception:  # whatever the import of a misspelt module raises: `instantiate` will say it
-        return False
-    return argument in inspect.signature(target).parameters
-
-
-def _targets(config: Any) -> Iterator[str]:
-    if isinstance(config, dict):
-        if "_target_" in config:
-            yield str(config["_target_"])
-        for value in config.values():
-            yield from _targets(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _targets(value)

@@ -69,6 +69,15 @@ def _encode_dictionary(column: pa.DictionaryArray) -> pd.Categorical:
     return pd.Categorical.from_codes(recode[codes], categories=values.categories[used])
 
 
+def names_of_items(table: pa.Table) -> dict[str, str]:
+    """Item id to the name in its last row that has one."""
+    item = encode_ids(table.column("item_id"))
+    name = table.column("name").cast(pa.string()).to_pandas().str.strip()
+    named = pd.DataFrame({"item": item.astype(object), "name": name}).dropna()
+    named = named[named["name"] != ""].drop_duplicates("item", keep="last")
+    return dict(zip(named["item"], named["name"], strict=True))
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The users and items that the fitted part knows; an index is a position.

@@ -4,8 +4,8 @@ their answers.
 Axes: U users and I items of the vocabulary, N events, R users who are asked about, C candidates.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
+from recsys.data.phase_columns import PhaseColumns
 from recsys.data.ragged import Ragged
-from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions
+from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError
 
 
@@ -33,12 +34,15 @@ class Interactions:
         day: day of every event on the shop's clock, int32 (N,), since 1970; None where the source
             has no timestamps.
         quantity: units bought in every event, float32 (N,); None where the source has none.
+        columns: attributes and context of the phase that is fitted; None where the interactions do
+            not come from a dataset.
     """
 
     history: Ragged
     num_items: int
     day: Tensor | None = None
     quantity: Tensor | None = None
+    columns: PhaseColumns | None = field(default=None, compare=False, repr=False)
 
     @property
     def num_users(self) -> int:
@@ -113,7 +117,7 @@ class PhaseData:
     """One phase, indexed.
 
     Attributes:
-        name: "val", "test" or "ship".
+        name: "val", "test" or "full_data".
         vocabulary: users and items of the fitted part (and items that only candidates have, and
             users who are only asked about).
         interactions: what to fit on.
@@ -131,6 +135,11 @@ class PhaseData:
     candidates: Candidates | None
     counts: dict[str, int]
     fold_in: Interactions | None = None
+
+    @property
+    def columns(self) -> PhaseColumns | None:
+        """Attributes of users, context of events and the clock; read when asked for."""
+        return self.interactions.columns
 
     @property
     def histories(self) -> Interactions:
@@ -155,7 +164,7 @@ class PhaseData:
 
 
 def index_phase(
-    transactions: Transactions,
+    dataset: Dataset,
     name: str,
     phase: Phase,
     *,
@@ -167,7 +176,7 @@ def index_phase(
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
     Args:
-        transactions: the whole table.
+        dataset: the whole table.
         name: of the phase.
         phase: its rows.
         min_buyers: items with fewer distinct buyers in the fitted rows are left out.
@@ -180,33 +189,37 @@ def index_phase(
     Raises:
         DataError: fewer than two users or items are left.
     """
-    if phase.catalogue is None:
-        keep = _filter(
-            transactions.user[phase.fit], transactions.item[phase.fit], min_buyers, k_core
-        )
-    else:
-        user, item = transactions.user[phase.catalogue], transactions.item[phase.catalogue]
-        known = item[_filter(user, item, min_buyers, k_core)]
-        keep = np.isin(transactions.item[phase.fit], known)
-    rows = phase.fit[keep]
-    counts = {"fit_rows": len(keep), "fit_rows_dropped_by_filters": len(keep) - len(rows)}
-    users = present_codes(transactions.user[rows], len(transactions.user_ids))
-    items = present_codes(transactions.item[rows], len(transactions.item_ids))
+    rows = _fitted_rows(dataset, phase, min_buyers, k_core)
+    counts = {"fit_rows": len(phase.fit), "fit_rows_dropped_by_filters": len(phase.fit) - len(rows)}
+    users = present_codes(dataset.user[rows], len(dataset.user_ids))
+    items = present_codes(dataset.item[rows], len(dataset.item_ids))
     num_fitted, fold_in = len(users), rows[:0]
     if phase.fold_in is not None:
-        fold_in = phase.fold_in[np.isin(transactions.item[phase.fold_in], items)]
-        users = present_codes(np.r_[users, transactions.user[fold_in]], len(transactions.user_ids))
-    in_test = transactions.candidates
+        fold_in = phase.fold_in[np.isin(dataset.item[phase.fold_in], items)]
+        users = present_codes(np.r_[users, dataset.user[fold_in]], len(dataset.user_ids))
+    in_test = dataset.candidates
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
-        items = present_codes(np.r_[items, in_test.item], len(transactions.item_ids))
-    _require_enough(transactions, phase, num_fitted, len(items), min_buyers, k_core)
-    vocabulary = Vocabulary(transactions.user_ids[users], transactions.item_ids[items])
+        items = present_codes(np.r_[items, in_test.item], len(dataset.item_ids))
+    _require_enough(dataset, phase, num_fitted, len(items), min_buyers, k_core)
+    vocabulary = Vocabulary(dataset.user_ids[users], dataset.item_ids[items])
     to_user, to_item = (
-        _inverse(users, len(transactions.user_ids)),
-        _inverse(items, len(transactions.item_ids)),
+        _inverse(users, len(dataset.user_ids)),
+        _inverse(items, len(dataset.item_ids)),
     )
-    interactions = _events(transactions, rows, to_user, to_item, len(users), len(items))
+    columns = PhaseColumns(
+        dataset,
+        # computed again where a model asks: no row numbers are kept for those that do not
+        partial(_fitted_rows, dataset, phase, min_buyers, k_core),
+        phase.truth,
+        users,
+        to_user,
+        to_item,
+        len(items),
+    )
+    interactions = replace(
+        _events(dataset, rows, to_user, to_item, len(users), len(items)), columns=columns
+    )
     histories = None
     if phase.fold_in is not None:
         counts["fold_in_rows"] = len(phase.fold_in)
@@ -214,8 +227,8 @@ def index_phase(
         counts["users_not_fitted"] = len(users) - num_fitted
         # in phase "known" they are fitted too
         read = distinct_keys(np.r_[rows, fold_in])
-        histories = _events(transactions, read, to_user, to_item, len(users), len(items))
-    truth = _truth(transactions, phase.truth, to_user, to_item, len(users), len(items), counts)
+        histories = _events(dataset, read, to_user, to_item, len(users), len(items))
+    truth = _truth(dataset, phase.truth, to_user, to_item, len(users), len(items), counts)
     candidates = None
     if phase.candidates and in_test is not None:
         candidates = _published(
@@ -229,6 +242,17 @@ def index_phase(
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
     return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories)
+
+
+def _fitted_rows(dataset: Dataset, phase: Phase, min_buyers: int, k_core: int) -> np.ndarray:
+    """Rows of the fitted part that survive the filters."""
+    if phase.catalogue is None:
+        keep = _filter(dataset.user[phase.fit], dataset.item[phase.fit], min_buyers, k_core)
+    else:
+        user, item = dataset.user[phase.catalogue], dataset.item[phase.catalogue]
+        known = item[_filter(user, item, min_buyers, k_core)]
+        keep = np.isin(dataset.item[phase.fit], known)
+    return phase.fit[keep]
 
 
 def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) -> np.ndarray:
@@ -252,7 +276,7 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
 
 
 def _require_enough(
-    transactions: Transactions,
+    dataset: Dataset,
     phase: Phase,
     num_users: int,
     num_items: int,
@@ -262,11 +286,11 @@ def _require_enough(
     for count, noun in ((num_users, "user"), (num_items, "item")):
         if count < 2:
             before = (
-                len(present_codes(transactions.user[phase.fit], len(transactions.user_ids))),
-                len(present_codes(transactions.item[phase.fit], len(transactions.item_ids))),
+                len(present_codes(dataset.user[phase.fit], len(dataset.user_ids))),
+                len(present_codes(dataset.item[phase.fit], len(dataset.item_ids))),
             )
             raise DataError(
-                f"{transactions.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
+                f"{dataset.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
                 " fit on, at least 2 are needed; before the filters"
                 f" (evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core}) the fitted part"
                 f" had users: {before[0]:,}, items: {before[1]:,}"
@@ -288,7 +312,7 @@ def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
 
 
 def _events(
-    transactions: Transactions,
+    dataset: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,
@@ -298,20 +322,20 @@ def _events(
     """What was bought in rows (ascending), with codes of the table turned into indices."""
     # as narrow as the table has them: these are the long arrays
     user, item = (
-        to_user.astype(np.int32)[transactions.user[rows]],
-        to_item.astype(np.int32)[transactions.item[rows]],
+        to_user.astype(np.int32)[dataset.user[rows]],
+        to_item.astype(np.int32)[dataset.item[rows]],
     )
-    quantity = None if transactions.quantity is None else transactions.quantity[rows]
-    if transactions.timestamp is None or transactions.day is None:
+    quantity = None if dataset.quantity is None else dataset.quantity[rows]
+    if dataset.timestamp is None or dataset.day is None:
         order = stable_order(user)
     else:
         pair = user.astype(np.int64)
         pair *= num_items
         pair += item
-        events, quantity = _once_a_day(transactions.day[rows], pair, quantity)
+        events, quantity = _once_a_day(dataset.day[rows], pair, quantity)
         del pair
         rows, user, item = rows[events], user[events], item[events]
-        time = transactions.timestamp[rows]
+        time = dataset.timestamp[rows]
         time -= time.min()
         key = user.astype(np.int64)
         key *= int(time.max()) + 1
@@ -323,7 +347,7 @@ def _events(
     return Interactions(
         history,
         num_items,
-        None if transactions.day is None else torch.from_numpy(transactions.day[rows[order]]),
+        None if dataset.day is None else torch.from_numpy(dataset.day[rows[order]]),
         None if quantity is None else torch.from_numpy(quantity[order]),
     )
 
@@ -352,7 +376,7 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _truth(
-    transactions: Transactions,
+    dataset: Dataset,
     rows: np.ndarray,
     to_user: np.ndarray,
     to_item: np.ndarray,
@@ -360,8 +384,8 @@ def _truth(
     num_items: int,
     counts: dict[str, int],
 ) -> Ragged:
-    codes = transactions.user[rows]
-    user, item = to_user[codes], to_item[transactions.item[rows]]
+    codes = dataset.user[rows]
+    user, item = to_user[codes], to_item[dataset.item[rows]]
     counts["truth_rows"] = len(rows)
     counts["truth_rows_of_unknown_items"] = int((item < 0).sum())
     asked = present_codes(codes, len(to_user))

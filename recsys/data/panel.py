@@ -6,14 +6,16 @@ Axes: S series, N steps of all series together, F covariates.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
+from recsys.data.fingerprint import fingerprint
 from recsys.data.report import PanelReport
-from recsys.data.transactions import fingerprint
 from recsys.errors import ConfigError, DataError
 
-STEP_SECONDS = {"hour": 3_600, "day": 86_400, "week": 604_800}
+Step = Literal["hour", "day", "week"]
+STEP_SECONDS: dict[str, int] = {"hour": 3_600, "day": 86_400, "week": 604_800}
 # steps after which sales repeat, unless `evaluation.seasonality` says otherwise
 SEASONALITY = {"hour": 24, "day": 7, "week": 52}
 
@@ -56,7 +58,7 @@ class SalesPanel:
     y: np.ndarray
     covariates: np.ndarray
     covariate_names: tuple[str, ...]
-    step: str
+    step: Step
     timezone: str
     report: PanelReport
     retire_after: int | None = None

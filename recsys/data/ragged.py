@@ -54,7 +54,7 @@ class Ragged:
         offset = torch.arange(len(row), device=rows.device) + (start - before)[row]  # (P,)
         return row, self.values[offset]
 
-    def padded(self, rows: Tensor, pad: int) -> Tensor:
+    def padded(self, rows: Tensor, pad: float) -> Tensor:
         """Values of `rows` (B,) as a rectangle (B, L), filled with `pad` on the right."""
         start = self.indptr[rows]
         length = self.indptr[rows + 1] - start

@@ -1,11 +1,14 @@
 """What was read, what was dropped and why: shown on screen, kept as JSON in the run."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
+from recsys.data.schema import Schema
 from recsys.errors import ConfigError, DataError
+
+OnBadRows = Literal["drop", "error"]
 
 
 @dataclass
@@ -21,8 +24,10 @@ class DataReport:
             `data.duplicates` says).
         density: distinct (user, item) pairs / (users x items).
         first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
-        phases: counts of every split phase ("val", "test", "ship"): what was fitted, what is asked,
-            what was left out.
+        phases: counts of every phase ("val", "test", "full_data"): what was fitted, what is
+            evaluated, what was left out.
+        attributes: table ("users", "items") to how its rows met the ids of the events.
+        schema: every column with its role and kind.
     """
 
     source: str
@@ -38,10 +43,16 @@ class DataReport:
     last: str | None = None
     fingerprint: str = ""
     phases: dict[str, dict[str, int]] = field(default_factory=dict)
+    attributes: dict[str, dict[str, int]] = field(default_factory=dict)
+    schema: Schema | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for data_report.json."""
-        return asdict(self)
+        """Plain values, for data_report.json; the schema, as far as columns have been read, is
+        "columns".
+        """
+        plain = asdict(replace(self, schema=None))
+        del plain["schema"]
+        return plain | {"columns": {} if self.schema is None else self.schema.to_json()}
 
 
 @dataclass
@@ -95,7 +106,9 @@ class RowFilter:
     A row that is bad in several ways is counted under the first reason only.
     """
 
-    def __init__(self, report: DataReport | PanelReport, num_rows: int, on_bad_rows: str) -> None:
+    def __init__(
+        self, report: DataReport | PanelReport, num_rows: int, on_bad_rows: OnBadRows
+    ) -> None:
         if on_bad_rows not in ("drop", "error"):
             raise ConfigError(f"data.on_bad_rows={on_bad_rows!r}: choose drop (counted) or error")
         self.keep = np.ones(num_rows, dtype=bool)

@@ -4,20 +4,32 @@ Axes: N rows of the table; S series and M steps of all series together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from recsys.data.ids import encode_ids
-from recsys.data.panel import SalesPanel, complete_panel, step_seconds
-from recsys.data.report import PanelReport, RowFilter
-from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
-from recsys.data.transactions import SECONDS_A_DAY
+from recsys.data.attributes import AttributeTable, attribute_names, join_attributes
+from recsys.data.events import EventTable
+from recsys.data.ids import encode_ids, names_of_items
+from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
+from recsys.data.report import OnBadRows, PanelReport, RowFilter
+from recsys.data.tables import to_numbers
+from recsys.data.timestamps import (
+    SECONDS_A_DAY,
+    TimeUnit,
+    parse_timestamps,
+    require_timezone,
+    wall_clock,
+)
 from recsys.errors import ConfigError, DataError
+from recsys.ranges import Count
 
-MEASURES = ("quantity", "value", "lines")
+Measure = Literal["quantity", "value", "lines"]
+Returns = Literal["drop", "net"]
+MEASURES = get_args(Measure)
 # zero steps after which a series has left the shop, unless `data.retire_after` says otherwise
 RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26}
 # 1970-01-01 was a Thursday: weeks begin three days before it
@@ -45,15 +57,15 @@ class Resampling:
     """
 
     series: tuple[str, ...]
-    measure: str = "quantity"
-    step: str = "day"
+    measure: Measure = "quantity"
+    step: Step = "day"
     timezone: str = "UTC"
     naive_timezone: str | None = None
-    timestamp_unit: str | None = None
-    retire_after: int | None = None
+    timestamp_unit: TimeUnit | None = None
+    retire_after: Count | None = None
     keep_partial: bool = False
-    returns: str = "drop"
-    on_bad_rows: str = "drop"
+    returns: Returns = "drop"
+    on_bad_rows: OnBadRows = "drop"
 
     def __post_init__(self) -> None:
         step_seconds(self.step)
@@ -74,6 +86,63 @@ class Resampling:
     def life(self) -> int:
         """Zero steps after a last sale."""
         return RETIRE_AFTER[self.step] if self.retire_after is None else self.retire_after
+
+
+def panel_from_events(
+    events: EventTable,
+    report: PanelReport,
+    settings: Resampling,
+    *,
+    users: AttributeTable | None = None,
+    items: AttributeTable | None = None,
+    left_out: Mapping[str, np.ndarray] | None = None,
+    series_names: Mapping[str, str] | None = None,
+) -> SalesPanel:
+    """Sums events into series, which columns of the events, users or items name; events of users or
+    items without such an attribute are left out and counted.
+
+    Args:
+        events: everything that happened; quantity and price are read where they are mapped.
+        report, settings, left_out, series_names: as in `panel_from_transactions`; names of items
+            are those of the source unless they are given.
+        users, items: tables of attributes.
+    """
+    columns = dict(events.columns)
+    attributes = [
+        (key, table, section, set(attribute_names(table, key, section)))
+        for key, table, section in (
+            ("user_id", users, "data.users"),
+            ("item_id", items, "data.items"),
+        )
+    ]
+    own = set(events.source.names) | {key for key, name in columns.items() if name is not None}
+    joined = {
+        name: each
+        for name in settings.series
+        for each in attributes
+        if name not in own and name in each[3]
+    }
+    here = [name for name in settings.series if name not in joined]
+    keys = [each[0] for each in joined.values()]
+    by_item = list(settings.series) == ["item_id"]
+    named = ["name"] if by_item and columns.get("name") is not None else []
+    for name in ("timestamp", *here, *keys):
+        columns[name] = columns.get(name) or name
+    needed = ["timestamp", *here, *keys, "quantity", "price", *named]
+    mapped = replace(events, columns={name: columns.get(name) for name in needed})
+    table = mapped.read(list(dict.fromkeys(needed)), ("timestamp", *here, *keys))
+    if named and series_names is None:
+        series_names = names_of_items(table)
+    left_out = dict(left_out or {})
+    for name, (key, source, section, _) in joined.items():
+        ids = encode_ids(table.column(key))
+        found, _ = join_attributes(source, key, ids.categories.to_numpy(object), section)
+        values = found.raw(name).take(pa.array(ids.codes, mask=ids.codes < 0))
+        left_out[f"no {name}"] = values.is_null().to_numpy(zero_copy_only=False)
+        table = table.append_column(name, values)
+    return panel_from_transactions(
+        table, report, settings, left_out=left_out, series_names=series_names
+    )
 
 
 def panel_from_transactions(
@@ -192,12 +261,6 @@ def _amounts(
         if settings.measure == "value":
             amount = amount * price
     return amount, is_return
-
-
-def wall_clock(instant: pd.Series, timezone: str) -> np.ndarray:
-    """Local seconds since 1970 as if UTC, int64 (N,); nonsense where there is no instant."""
-    local = instant.dt.tz_convert(timezone).dt.tz_localize(None)
-    return local.to_numpy(dtype="datetime64[s]").astype(np.int64)
 
 
 def _step_number(seconds: np.ndarray, step: str) -> np.ndarray:

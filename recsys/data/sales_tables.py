@@ -4,19 +4,23 @@ Axes: N rows of the table; S series and M steps of all series together.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.panel import SalesPanel, complete_panel, step_seconds, with_covariates
-from recsys.data.report import PanelReport, RowFilter
-from recsys.data.resampling import clock_changes, wall_clock
-from recsys.data.tables import parse_timestamps, require_timezone, to_numbers
+from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds, with_covariates
+from recsys.data.report import OnBadRows, PanelReport, RowFilter
+from recsys.data.resampling import clock_changes
+from recsys.data.schema import BLANKS
+from recsys.data.tables import to_numbers
+from recsys.data.timestamps import TimeUnit, parse_timestamps, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
 
-BLANKS = ("", "na", "nan", "null", "none")
+Gaps = Literal["missing", "zero"]
+Negative = Literal["keep", "error"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ class SalesTable:
         on_bad_rows: "drop" counts and leaves out, "error" stops.
     """
 
-    step: str
+    step: Step
     covariates: tuple[str, ...] = ()
     timezone: str = "UTC"
-    timestamp_unit: str | None = None
-    gaps: str = "missing"
-    negative: str = "keep"
-    on_bad_rows: str = "error"
+    timestamp_unit: TimeUnit | None = None
+    gaps: Gaps = "missing"
+    negative: Negative = "keep"
+    on_bad_rows: OnBadRows = "error"
 
     def __post_init__(self) -> None:
         step_seconds(self.step)

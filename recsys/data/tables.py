@@ -1,12 +1,15 @@
-"""One reader for CSV, Parquet and SQL: the columns asked for, under their canonical names."""
+"""One reader for CSV, Parquet, SQL and tables in memory: the columns asked for, under their
+canonical names.
+"""
 
 import gc
-import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -15,11 +18,233 @@ import pyarrow.parquet
 from recsys.errors import ConfigError, DataError
 
 ID_COLUMNS = ("user_id", "item_id")
-TIME_UNITS = ("s", "ms", "us", "ns")
+# a .csv, .csv.gz, .tsv or .parquet file, a folder of .parquet files, a SQLAlchemy URL such as
+# sqlite:///shop.db, or a table in memory
+Location: TypeAlias = str | Path | pd.DataFrame | pa.Table
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Where a table lies, and how it is read.
+
+    Attributes:
+        location: file, URL or table in memory.
+        separator: of a CSV file.
+        table: name of the table behind a URL.
+        setting: the configuration key of `location`, for error messages.
+        name: what to call a table in memory.
+    """
+
+    location: Location
+    separator: str = ","
+    table: str | None = None
+    setting: str = "data.path"
+    name: str = "a table in memory"
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the table lies in a database."""
+        return isinstance(self.location, str) and "://" in self.location
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the source states the types of its columns; all cells of a text file are text."""
+        if self.is_url or not isinstance(self.location, str | Path):
+            return True
+        return self._is_parquet(Path(self.location))
+
+    @property
+    def label(self) -> str:
+        """What reports call the table. Of a URL what names the database: neither user and password
+        nor options, which may hold one.
+        """
+        if not isinstance(self.location, str | Path):
+            return self.name
+        location = str(self.location)
+        return location.rpartition("@")[2].partition("?")[0] if self.is_url else Path(location).name
+
+    @property
+    def _name(self) -> str:
+        """What errors call the table."""
+        return f"table {self.table}" if self.is_url else self.label
+
+    @cached_property
+    def types(self) -> list[tuple[str, pa.DataType | None]]:
+        """Name and type of every column, None where only its values tell.
+
+        Raises:
+            DataError: the source does not exist or cannot be read.
+        """
+        if isinstance(self.location, pa.Table):
+            return list(zip(self.location.column_names, self.location.schema.types, strict=True))
+        if isinstance(self.location, pd.DataFrame):
+            return [(str(name), _type_of(self.location[name])) for name in self.location.columns]
+        if self.is_url:
+            return self._sql_types()
+        path = self._existing()
+        with self._readable():
+            if self._is_parquet(path):
+                schema = (
+                    pa.parquet.read_schema(path)
+                    if path.is_file()
+                    else pa.parquet.ParquetDataset(path).schema
+                )
+                return list(zip(schema.names, schema.types, strict=True))
+            with pa.csv.open_csv(path, parse_options=self._parse_options(path)) as reader:
+                return [(name, None) for name in reader.schema.names]
+
+    @property
+    def names(self) -> list[str]:
+        """Name of every column."""
+        return [name for name, _ in self.types]
+
+    def read(self, names: Sequence[str], encoded: Sequence[str] = ()) -> pa.Table:
+        """Some columns; `encoded` ones that are strings in a file come as a dictionary and places
+        in it, which takes a tenth of the memory.
+
+        Returns:
+            Columns typed as in the source; everything in a CSV file is a string.
+        """
+        if isinstance(self.location, pa.Table):
+            return self.location.select(list(names))
+        if isinstance(self.location, pd.DataFrame):
+            return pa.table({name: _from_pandas(self.location[name]) for name in names})
+        if self.is_url:
+            return self._read_sql(names)
+        path = self._existing()
+        with self._readable():
+            if self._is_parquet(path):
+                return pa.parquet.read_table(
+                    path, columns=list(names), read_dictionary=list(encoded)
+                )
+            # every cell is a string and none is null: "007" and "NA" are ids
+            convert = pa.csv.ConvertOptions(
+                include_columns=list(names),
+                column_types={
+                    name: pa.dictionary(pa.int32(), pa.string()) if name in encoded else pa.string()
+                    for name in names
+                },
+                strings_can_be_null=False,
+            )
+            return pa.csv.read_csv(
+                path, parse_options=self._parse_options(path), convert_options=convert
+            )
+
+    def require(self, wanted: Mapping[str, str], required: Sequence[str]) -> None:
+        """Raises DataError where a column that is wanted is not there, or is there twice."""
+        prefix = self.setting.rpartition(".")[0] or "data"
+        require_columns(wanted, self.names, self._name, required, prefix)
+
+    def require_rows(self, table: pa.Table) -> None:
+        """Raises DataError where there are none."""
+        if table.num_rows == 0:
+            # a URL may carry a password
+            where = self._name if self.is_url else str(self.location)
+            where = where if isinstance(self.location, str | Path) else self.label
+            raise DataError(
+                f"{where} has a header but no rows; point {self.setting} at a table with"
+                " transactions"
+            )
+
+    def _is_parquet(self, path: Path) -> bool:
+        return path.suffix == ".parquet" or path.is_dir()
+
+    def _existing(self) -> Path:
+        path = Path(str(self.location))
+        if not path.exists():
+            raise DataError(
+                f"{self.setting}: {path} does not exist (looked in {path.parent.absolute()})"
+            )
+        if not self._is_parquet(path) and not {".csv", ".tsv", ".txt"} & set(path.suffixes):
+            raise DataError(
+                f"{self.setting}: {path.name} is neither .csv, .tsv nor .parquet, nor a SQL URL"
+                " (scheme://…)"
+            )
+        return path
+
+    def _parse_options(self, path: Path) -> pa.csv.ParseOptions:
+        delimiter = "\t" if ".tsv" in path.suffixes else self.separator
+        return pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{self.setting}: {self.label} cannot be read as a table: {reason}"
+            ) from error
+
+    @contextmanager
+    def _reflected(self) -> Iterator[tuple[Any, Any]]:
+        """A connection and the table in the database."""
+        import sqlalchemy
+
+        if self.table is None:
+            raise DataError(
+                f"{self.setting} is a SQL URL: name the table with"
+                f" {self.setting.rpartition('.')[0]}.table=NAME"
+            )
+        engine = None
+        try:
+            try:
+                engine = sqlalchemy.create_engine(str(self.location))
+            except ValueError as error:
+                # what stands where the port belongs may be half a password: say nothing of it
+                raise DataError(
+                    f"{self.setting}: the URL cannot be understood; in a user name or password"
+                    " write @ : / ? # as %40 %3A %2F %3F %23"
+                ) from error
+            with engine.connect() as connection:
+                yield (
+                    connection,
+                    sqlalchemy.Table(self.table, sqlalchemy.MetaData(), autoload_with=connection),
+                )
+        except sqlalchemy.exc.NoSuchTableError as error:
+            raise DataError(
+                f"{self.setting}: there is no table {self.table!r} in the database"
+            ) from error
+        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            # a URL may carry a password: name the driver's complaint, not the URL
+            raise DataError(
+                f"{self.setting}: the database cannot be read: {str(error).splitlines()[0]}"
+            ) from error
+        finally:
+            if engine is not None:
+                engine.dispose()
+
+    def _sql_types(self) -> list[tuple[str, pa.DataType | None]]:
+        import sqlalchemy
+
+        kinds = (
+            (sqlalchemy.Boolean, pa.bool_()),
+            (sqlalchemy.Integer, pa.int64()),
+            (sqlalchemy.Numeric, pa.float64()),
+            (sqlalchemy.DateTime, pa.timestamp("us")),
+            (sqlalchemy.Date, pa.date32()),
+        )
+        with self._reflected() as (_, table):
+            return [
+                (c.name, next((type_ for kind, type_ in kinds if isinstance(c.type, kind)), None))
+                for c in table.columns
+            ]
+
+    def _read_sql(self, names: Sequence[str]) -> pa.Table:
+        import sqlalchemy
+
+        with self._reflected() as (connection, table):
+            query = sqlalchemy.select(*(table.c[name] for name in names))
+            rows = connection.execute(query).fetchall()
+        # not through pandas, where a null turns a column of integers into floats and long ids into
+        # their neighbours
+        return pa.table(
+            {name: _to_arrow([row[place] for row in rows]) for place, name in enumerate(names)}
+        )
 
 
 def read_table(
-    source: str | Path,
+    source: Location,
     columns: Mapping[str, str | None],
     *,
     separator: str = ",",
@@ -31,24 +256,31 @@ def read_table(
     """Reads some columns of a table.
 
     Args:
-        source: a .csv, .csv.gz, .tsv or .parquet file, or a SQLAlchemy URL such as
-            sqlite:///shop.db.
+        source: file, URL, DataFrame or Arrow table.
         columns: canonical name to the name in the source; None leaves the column out.
-        separator: of a CSV file.
-        table: name of the table behind a SQL URL.
-        setting: the configuration key of `source`, for error messages.
-        encode_ids: ids that are strings in a file come as a dictionary and places in it, which
-            takes a tenth of the memory.
+        separator, table, setting: as in `TableSource`.
+        encode_ids: ids that are strings in a file come as a dictionary and places in it.
         required: canonical names that may not be left out.
 
     Returns:
-        The columns asked for, under canonical names, typed as in the source; everything in a CSV
-        file is a string.
+        The columns asked for, under canonical names.
 
     Raises:
         DataError: the source does not exist, cannot be read, lacks a column, or has no rows.
         ConfigError: a required column is mapped to null.
     """
+    return read_columns(
+        TableSource(source, separator, table, setting), columns, encode_ids, required
+    )
+
+
+def read_columns(
+    source: TableSource,
+    columns: Mapping[str, str | None],
+    encode_ids: bool = False,
+    required: Sequence[str] = ID_COLUMNS,
+) -> pa.Table:
+    """The same of a `TableSource`."""
     for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
@@ -56,117 +288,33 @@ def read_table(
                 " column's name"
             )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}
-    location = str(source)
-    if "://" in location:
-        arrow = _read_sql(location, table, wanted, setting, required)
-    else:
-        encoded = [wanted[key] for key in ID_COLUMNS if encode_ids and key in wanted]
-        arrow = _read_file(Path(location), wanted, separator, setting, encoded, required)
-    if arrow.num_rows == 0:
-        # a URL may carry a password
-        where = f"table {table}" if "://" in location else location
-        raise DataError(
-            f"{where} has a header but no rows; point {setting} at a table with transactions"
-        )
-    return select_columns(arrow, wanted, location, required)
+    source.require(wanted, required)
+    encoded = [wanted[key] for key in ID_COLUMNS if encode_ids and key in wanted]
+    read = source.read(list(dict.fromkeys(wanted.values())), encoded)
+    source.require_rows(read)
+    return pa.table({canonical: read.column(name) for canonical, name in wanted.items()})
 
 
-def select_columns(
-    table: pa.Table, wanted: dict[str, str], where: str, required: Sequence[str] = ID_COLUMNS
-) -> pa.Table:
-    """Columns of a table under their canonical names; DataError where one is missing, `where` is
-    what to call the table.
-    """
-    _require(wanted, table.column_names, where, required)
-    return pa.table({canonical: table.column(name) for canonical, name in wanted.items()})
+def _type_of(values: pd.Series) -> pa.DataType | None:
+    """Arrow type of a column of pandas, None where only its values tell."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return pa.dictionary(pa.int32(), pa.string())
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.timestamp("us", "UTC")
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return pa.timestamp("us")
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return pa.bool_()
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return pa.int64()
+    return pa.float64() if pd.api.types.is_float_dtype(values.dtype) else None
 
 
-def _read_file(
-    path: Path,
-    wanted: dict[str, str],
-    separator: str,
-    setting: str,
-    encoded: list[str],
-    required: Sequence[str],
-) -> pa.Table:
-    if not path.exists():
-        raise DataError(f"{setting}: {path} does not exist (looked in {path.parent.absolute()})")
-    names = list(dict.fromkeys(wanted.values()))
+def _from_pandas(values: pd.Series) -> pa.Array | pa.ChunkedArray:
     try:
-        if path.suffix == ".parquet" or path.is_dir():
-            present = (
-                pa.parquet.read_schema(path).names
-                if path.is_file()
-                else pa.parquet.ParquetDataset(path).schema.names
-            )
-            _require(wanted, present, path.name, required)
-            return pa.parquet.read_table(path, columns=names, read_dictionary=encoded)
-        if not {".csv", ".tsv", ".txt"} & set(path.suffixes):
-            raise DataError(
-                f"{setting}: {path.name} is neither .csv, .tsv nor .parquet, nor a SQL URL"
-                " (scheme://…)"
-            )
-        parse = pa.csv.ParseOptions(
-            delimiter="\t" if ".tsv" in path.suffixes else separator, newlines_in_values=True
-        )
-        with pa.csv.open_csv(path, parse_options=parse) as reader:
-            _require(wanted, reader.schema.names, path.name, required)
-        # every cell is a string and none is null: "007" and "NA" are ids
-        convert = pa.csv.ConvertOptions(
-            include_columns=names,
-            column_types={
-                name: pa.dictionary(pa.int32(), pa.string()) if name in encoded else pa.string()
-                for name in names
-            },
-            strings_can_be_null=False,
-        )
-        return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{setting}: {path.name} cannot be read as a table: {reason}") from error
-
-
-def _read_sql(
-    url: str, table: str | None, wanted: dict[str, str], setting: str, required: Sequence[str]
-) -> pa.Table:
-    import sqlalchemy
-
-    if table is None:
-        raise DataError(
-            f"{setting} is a SQL URL: name the table with {setting.rpartition('.')[0]}.table=NAME"
-        )
-    try:
-        try:
-            engine = sqlalchemy.create_engine(url)
-        except ValueError as error:
-            # what stands where the port belongs may be half a password: say nothing of it
-            raise DataError(
-                f"{setting}: the URL cannot be understood; in a user name or password write @ : / ?"
-                " # as %40 %3A %2F %3F %23"
-            ) from error
-        with engine.connect() as connection:
-            reflected = sqlalchemy.Table(table, sqlalchemy.MetaData(), autoload_with=connection)
-            _require(wanted, [c.name for c in reflected.columns], f"table {table}", required)
-            query = sqlalchemy.select(
-                *(reflected.c[name] for name in dict.fromkeys(wanted.values()))
-            )
-            rows = connection.execute(query).fetchall()
-            names = list(dict.fromkeys(wanted.values()))
-    except sqlalchemy.exc.NoSuchTableError as error:
-        raise DataError(f"{setting}: there is no table {table!r} in the database") from error
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        # a URL may carry a password: name the driver's complaint, not the URL
-        raise DataError(
-            f"{setting}: the database cannot be read: {str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        if "engine" in locals():
-            engine.dispose()
-    # not through pandas, where a null turns a column of integers into floats and long ids into
-    # their neighbours
-    return pa.table(
-        {name: _to_arrow([row[place] for row in rows]) for place, name in enumerate(names)}
-    )
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return _to_arrow(values.astype(object).where(values.notna(), None).tolist())
 
 
 def _to_arrow(values: list[Any]) -> pa.Array:
@@ -177,9 +325,14 @@ def _to_arrow(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _require(
-    wanted: dict[str, str], present: list[str], where: str, required: Sequence[str]
+def require_columns(
+    wanted: Mapping[str, str],
+    present: list[str],
+    where: str,
+    required: Sequence[str] = ID_COLUMNS,
+    section: str = "data",
 ) -> None:
+    """Raises DataError where a column is missing or there twice; `where` names the table."""
     for canonical, name in wanted.items():
         if present.count(name) > 1:
             raise DataError(
@@ -190,90 +343,14 @@ def _require(
             hint = (
                 ""
                 if canonical in required
-                else f", or set data.columns.{canonical}=null if there is none"
+                else f", or set {section}.columns.{canonical}=null if there is none"
             )
             if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
-                hint += "; the whole header is one column: does data.separator fit?"
+                hint += f"; the whole header is one column: does {section}.separator fit?"
             raise DataError(
                 f"column {name!r} is not in {where} (it has {has}); set"
-                f" data.columns.{canonical}{hint}"
+                f" {section}.columns.{canonical}{hint}"
             )
-
-
-def parse_timestamps(column: pd.Series, timezone: str, unit: str | None = None) -> pd.Series:
-    """Points in time of a column of dates, date strings or numbers.
-
-    Args:
-        column: (N,); strings are ISO 8601 ("2017-01-31 18:05:00", "2017-01-31").
-        timezone: IANA name of the clock that times without an offset were read from.
-        unit: "s", "ms", "us" or "ns" where numbers count from 1970-01-01 UTC.
-
-    Returns:
-        datetime64[s, UTC] (N,), NaT where a cell is empty or cannot be parsed.
-
-    Raises:
-        DataError: numbers without a unit, dates with one, or times of which only some carry an
-            offset.
-        ConfigError: an unknown unit or time zone.
-    """
-    require_timezone(timezone)
-    if unit is not None:
-        if unit not in TIME_UNITS:
-            raise ConfigError(
-                f"data.timestamp_unit={unit!r}: choose {', '.join(TIME_UNITS[:-1])} or"
-                f" {TIME_UNITS[-1]}"
-            )
-        if pd.api.types.is_datetime64_any_dtype(column):
-            raise DataError(
-                "the timestamp column holds dates, not numbers; leave"
-                f" data.timestamp_unit={unit} out"
-            )
-        numbers_since: Any = pd.to_numeric(column, errors="coerce")
-        known_unit: Any = unit
-        parsed_numbers: pd.Series = pd.to_datetime(
-            numbers_since, unit=known_unit, errors="coerce", utc=True
-        )
-        return parsed_numbers.dt.as_unit("s")
-    numbers = "the timestamp column holds numbers; set data.timestamp_unit to s, ms, us or ns"
-    if pd.api.types.is_numeric_dtype(column):
-        raise DataError(numbers)
-    if pd.api.types.is_datetime64_any_dtype(column):
-        parsed = column
-    else:
-        text = column.astype("str")
-        # +02:00, +0200, +02 or Z behind a time of day; a date alone also ends in -02
-        has_offset = text.str.contains(
-            r"[T ]\d\d.*(?:[+-]\d\d(?::?\d\d)?|Z)$", regex=True, na=False
-        )
-        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-        if parsed.isna().all() and to_numbers(text).notna().any():
-            raise DataError(numbers)
-        unclear = has_offset[parsed.notna()]
-        if unclear.any() and not unclear.all():
-            raise DataError(
-                f"{int(unclear.sum()):,} of {len(unclear):,} timestamps carry an offset from UTC"
-                " and the others do not; write all of them with one, or none (then data.timezone"
-                " says which clock they were read from)"
-            )
-        if not unclear.any():
-            parsed = parsed.dt.tz_localize(None)
-    if parsed.dt.tz is None:
-        # twice-existing hours are read as summer time, missing hours as the first instant after the
-        # gap
-        parsed = parsed.dt.tz_localize(
-            timezone, ambiguous=np.ones(len(parsed), dtype=bool), nonexistent="shift_forward"
-        )
-    return parsed.dt.tz_convert("UTC").dt.as_unit("s")
-
-
-def require_timezone(name: str) -> None:
-    """Raises ConfigError where there is no such time zone."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError) as error:
-        raise ConfigError(
-            f"data.timezone={name!r} is not a time zone; use an IANA name such as Europe/Paris"
-        ) from error
 
 
 def release_memory() -> None:

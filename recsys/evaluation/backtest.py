@@ -16,8 +16,8 @@ from recsys.data.panel import SEASONALITY, SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import TrainingError
+from recsys.evaluation.forecast_cache import cached_forecast
 from recsys.metrics.forecast import (
-    ForecastMetrics,
     Scale,
     errors,
     forecast_metrics,
@@ -26,8 +26,8 @@ from recsys.metrics.forecast import (
     seasonal_scale,
     segment_sums,
 )
-from recsys.models.forecaster import Forecaster
-from recsys.models.forecasters.statistical import StatsForecastModel
+from recsys.metrics.forecast_accumulator import ForecastMetrics
+from recsys.models.forecaster import Forecaster, ForecastsPanel
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SLICES = ("intermittent", "short", "new")
@@ -41,7 +41,7 @@ BLOCK = 8_192
 
 @torch.inference_mode()
 def forecast_phase(
-    model: Forecaster | StatsForecastModel,
+    model: Forecaster | ForecastsPanel,
     panel: SalesPanel,
     phase: ForecastPhase,
     *,
@@ -64,8 +64,8 @@ def forecast_phase(
     Raises:
         TrainingError: a network answers with what is no number.
     """
-    if isinstance(model, StatsForecastModel):
-        return model.forecast(panel, phase, quantiles)
+    if isinstance(model, ForecastsPanel):
+        return cached_forecast(model, panel, phase, quantiles)
     assert isinstance(model, nn.Module)
     assert model.horizon == phase.horizon
     model.to(device).eval()

@@ -15,7 +15,8 @@ from recsys.data.shards import Shard
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import DataError
-from recsys.metrics.forecast import ForecastMetrics, Scale, recent_sales, seasonal_scale
+from recsys.metrics.forecast import Scale, recent_sales, seasonal_scale
+from recsys.metrics.forecast_accumulator import ForecastMetrics
 
 
 class OriginBlocks:

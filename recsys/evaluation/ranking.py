@@ -15,15 +15,14 @@ from recsys.data.interactions import PhaseData
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError
-from recsys.metrics.ranking import (
-    RankingMetrics,
-    head_items,
-    hit_rate,
-    ndcg,
-    ranking_metrics,
-    recall,
-)
-from recsys.models.recommender import Query, Recommender, reads_age
+from recsys.metrics.ranking import ranking_metrics
+from recsys.metrics.ranking.exposure import head_items
+from recsys.metrics.ranking.hit_rate import hit_rate
+from recsys.metrics.ranking.ndcg import ndcg
+from recsys.metrics.ranking.recall import recall
+from recsys.metrics.ranking_accumulator import RankingMetrics
+from recsys.models.inputs import HISTORY_QUANTITY, asked_columns, column_inputs, query_of
+from recsys.models.recommender import Query, Recommender, reads_age, reads_history
 
 VIEWS = ("new", "all", "candidates")
 # of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
@@ -141,8 +140,11 @@ class RankingEvaluator:
         self._truth = data.truth.to(device)
         self._seen = data.histories.distinct.to(device)
         self._history = data.histories.history.to(device)
-        ages = data.ages
-        self._age = None if ages is None else Ragged(self._history.indptr, ages.to(device))
+        self._age, self._quantity = (
+            None if values is None else Ragged(self._history.indptr, values.to(device))
+            for values in (data.ages, data.histories.quantity)
+        )
+        self._columns: dict[str, Tensor] = {}  # (U,) each, read for the first model that asks
         self._head = head_items(data.interactions.buyers).to(device) if by_popularity else None
         self._catalogue_views = [view for view in views if view != "candidates"]
         self._candidates = data.candidates if "candidates" in views else None
@@ -211,24 +213,29 @@ class RankingEvaluator:
             self._add_candidates(model, query, users, scores)
 
     def query(self, model: Recommender, users: Tensor) -> Query:
-        """What the model is asked for these users (B,): history and ages only where it reads them.
+        """The declared inputs of the model for these users (B,); context and clock are those of
+        the first event of the truth.
 
         Raises:
-            ConfigError: it reads ages, and the data has no timestamps.
+            ConfigError: the data does not have one of them.
         """
-        history = (
-            self._history.padded(users, self._num_items)
-            if model.reads_history
-            else users.new_zeros(len(users), 0)
-        )
-        if not reads_age(model):
-            return Query(users, history)
-        if self._age is None:
-            raise ConfigError(
-                "the model reads the age of purchases, and the data has no timestamps; set"
-                " data.columns.timestamp, or choose another model"
-            )
-        return Query(users, history, self._age.padded(users, 0))
+        history = age = None
+        columns = {}
+        for each in column_inputs(model):
+            if each.name not in self._columns:
+                self._columns |= {
+                    name: values.to(self.device)
+                    for name, values in asked_columns(model, self._data.columns).items()
+                }
+            columns[each.name] = self._columns[each.name][users]
+        if reads_history(model):
+            history = self._history.padded(users, self._num_items)
+        if reads_age(model):
+            age = _required(self._age, "age", "timestamp").padded(users, 0)
+        if HISTORY_QUANTITY in model.inputs:
+            quantity = _required(self._quantity, "quantity", "quantity")
+            columns[HISTORY_QUANTITY.name] = quantity.padded(users, 0)
+        return query_of(model, users, columns, history, age)
 
     def compute(self) -> dict[str, float]:
         """Flat metrics of what was added, over all processes."""
@@ -281,11 +288,9 @@ class RankingEvaluator:
         items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
-        age = None if query.age is None else query.age[listed]
-        asked = Query(query.user[listed], query.history[listed], age)
         scores = (
             (
-                model.forward(asked, items.masked_fill(padding, 0))
+                model.forward(query.rows(listed), items.masked_fill(padding, 0))
                 if catalogue is None
                 else catalogue[listed].gather(1, items.masked_fill(padding, 0))
             )
@@ -336,6 +341,15 @@ class RankingEvaluator:
             for name, metric in BY_POPULARITY.items()
             for k in self._ks
         }
+
+
+def _required(values: Ragged | None, what: str, column: str) -> Ragged:
+    if values is None:
+        raise ConfigError(
+            f"the model reads the {what} of purchases, and the data has no {column} column; set"
+            f" data.columns.{column}, or choose another model"
+        )
+    return values
 
 
 @torch.inference_mode()

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+# scipy.stats.permutation_test takes 28 s for the flips below of 6,040 units and 5 models, bootstrap
+# (BCa) 2.8 s for the resamples, where these functions take 0.16 s and 0.13 s
 RESAMPLES = 2_000
 FLIPS = 9_999
 # beyond it resampling distributions are normal to more digits than anyone reads

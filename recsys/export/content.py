@@ -35,8 +35,8 @@ def manifest_content(
     content = {
         "task": task,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": [value._asdict() for value in inputs],
-        "outputs": [value._asdict() for value in outputs],
+        "inputs": [value.entry(is_input=True) for value in inputs],
+        "outputs": [value.entry(is_input=False) for value in outputs],
         **facts,
         "onnxruntime_min_version": ONNXRUNTIME_MIN_VERSION,
         "opset": OPSET,

@@ -1,4 +1,4 @@
-"""`python -m recsys.inference verify …` and `python -m recsys.inference recommend …`."""
+"""`python -m recsys.inference verify|recommend|forecast …`."""
 
 import sys
 

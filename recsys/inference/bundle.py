@@ -9,7 +9,7 @@ from typing import Any
 from recsys.bundle.manifest import GRAPH, check_files, read_manifest
 from recsys.errors import BundleError
 
-# Set before the import: on Linux the runtime else writes a device id below ~/.cache.
+# Set before the import: otherwise the runtime writes a device id below ~/.cache on Linux.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime  # noqa: E402
@@ -17,7 +17,7 @@ import onnxruntime  # noqa: E402
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle whose files are those that were exported.
+    """An opened bundle whose checksums were verified.
 
     Attributes:
         path: the folder.
@@ -30,7 +30,7 @@ class Bundle:
     session: onnxruntime.InferenceSession
 
     def optional_file(self, name: str) -> Path | None:
-        """Path of a file that a bundle may hold, or None where the manifest does not list it."""
+        """Path of an optional file, or None where the manifest does not list it."""
         return self.path / name if name in self.manifest["files"] else None
 
 
@@ -39,11 +39,11 @@ def open_bundle(path: Path, task: str | None = None, threads: int | None = None)
 
     Args:
         path: folder of the bundle.
-        task: the task it has to be for; None takes any.
+        task: the expected task; None accepts any.
         threads: threads for one run of the graph; None lets ONNX Runtime choose.
 
     Raises:
-        BundleError: if the folder is no complete, unaltered bundle for this task and this runtime.
+        BundleError: the bundle is incomplete, altered, of another task, or needs a newer runtime.
     """
     manifest = read_manifest(path)
     if task is not None and manifest["task"] != task:
@@ -55,7 +55,7 @@ def open_bundle(path: Path, task: str | None = None, threads: int | None = None)
 def open_session(graph: bytes | str, threads: int | None = None) -> onnxruntime.InferenceSession:
     """A CPU session on a graph, given as its bytes or as the path of its file."""
     options = onnxruntime.SessionOptions()
-    # 3 = errors: a warning about an optimisation that was not made is noise to whoever recommends.
+    # 3 = errors only: warnings about optimisations that were not applied do not help a caller.
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads

@@ -1,98 +1,106 @@
-"""Commands for teams that received a bundle: `verify`, `recommend` and `forecast`."""
+"""Commands on bundles: `verify`, `recommend` and `forecast`."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from recsys.arguments import parse_arguments, setting, unknown
-from recsys.errors import BundleError, ConfigError, UserError
-from recsys.inference.batch.forecast import ForecastResult, forecast_file
-from recsys.inference.batch.recommend import recommend_file
+from recsys.arguments import parse_arguments, reports_errors, setting, unknown
+from recsys.errors import BundleError, ConfigError
 from recsys.inference.forecaster import Forecaster
 from recsys.inference.recommender import Recommender
 from recsys.inference.verification import verify
+
+# Batch files need pyarrow, which is imported by the commands that read them.
+if TYPE_CHECKING:
+    from recsys.inference.batch.forecast import ForecastResult
 
 _COMMAND = "python -m recsys.inference"
 _USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
        {_COMMAND} recommend bundle=BUNDLE users=FILE output=FILE [k=10] [exclude=none]
        {_COMMAND} forecast bundle=BUNDLE history=FILE output=FILE
 
-verify     checks that bundles are whole and answer as they did where they were exported
-recommend  writes the best items for every user of a file; `recommend help` lists its settings
-forecast   writes what every series of a table will sell; `forecast help` lists its settings"""
-# What the largest difference of `verify` is of.
+verify     verifies checksums and replays the golden samples of bundles
+recommend  writes the best items for each user of a file; `recommend help` lists its settings
+forecast   writes forecasts for each series of a table; `forecast help` lists its settings"""
 _DIFFERENCES = {
     "recommender": "largest difference of scores",
     "forecaster": "largest relative difference of forecasts",
 }
-# So many ids stand in a warning.
+# Largest number of ids in a warning.
 _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendArguments:
-    """Recommends items for every user of a file: user_id, rank (1 is the best), item_id, score."""
+    """Writes the best items for each user of a file: user_id, rank (1 is the best), item_id, score.
+
+    The file may hold further inputs of the model, in columns named as in the manifest.
+    """
 
     bundle: Path = setting("bundle folder, such as exported/journey")
     users: Path = setting(
-        "CSV or Parquet file with the column user_id, optionally history and history_age"
+        "CSV or Parquet file with the column user_id, optionally history and further inputs"
     )
     output: Path = setting("CSV or Parquet file to write")
     k: int = setting("items a user", default=10, minimum=1)
-    exclude: Literal["none", "seen"] = setting("seen leaves out what a user bought", default="none")
-    threads: int | None = setting(
-        "threads, else as many as there are cores", default=None, minimum=1
+    exclude: Literal["none", "seen"] = setting(
+        "seen leaves out the purchases of a user", default="none"
     )
+    at: str | None = setting(
+        "moment of the request, such as 2024-01-31T18:00, for models that read the hour or the "
+        "weekday; now, if not given",
+        default=None,
+    )
+    threads: int | None = setting("threads; all cores, if not given", default=None, minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastArguments:
-    """Forecasts every series of a table: series_id, timestamp, and a column for each quantile.
+    """Writes forecasts for each series of a table: series_id, timestamp, a column a quantile.
 
-    A step without a row is missing, not zero. Timestamps without an offset are read by the clock of
-    the bundle's zone, others are converted to it; rows after the last y tell the covariates ahead.
+    A step without a row is missing, not zero. Timestamps without an offset are local time of the
+    bundle's zone, others are converted to it; rows after the last y hold the covariates ahead.
     """
 
     bundle: Path = setting("bundle folder, such as exported/journey-forecaster")
     history: Path = setting(
         "CSV or Parquet file with the columns series_id, timestamp, y and covariates as the "
-        "manifest names them, the rows of a series together"
+        "manifest names them; the rows of a series are consecutive"
     )
     output: Path = setting("CSV or Parquet file to write")
-    threads: int | None = setting(
-        "threads, else as many as there are cores", default=None, minimum=1
-    )
+    threads: int | None = setting("threads; all cores, if not given", default=None, minimum=1)
 
 
+@reports_errors
 def main(arguments: Sequence[str]) -> int:
-    """`python -m recsys.inference`; the exit code."""
-    commands: dict[str, Callable[[Sequence[str]], int]] = {
-        "verify": verify_command,
-        "recommend": recommend_command,
-        "forecast": forecast_command,
-    }
+    """`python -m recsys.inference`; returns the exit code."""
     name = arguments[0] if arguments else "help"
-    if name in {"help", "--help", "-h"}:
+    if name in _HELP:
         print(_USAGE)
         return 0
-    if name not in commands:
-        return _fail(ConfigError(unknown(name, commands, "command")))
-    return commands[name](arguments[1:])
+    if name not in _COMMANDS:
+        raise ConfigError(unknown(name, _COMMANDS, "command"))
+    return _COMMANDS[name](arguments[1:], f"{_COMMAND} {name}")
 
 
-def verify_command(arguments: Sequence[str]) -> int:
-    """Verifies bundles, a line each: 0 if all are as exported, 1 if not, 2 if none is named."""
-    if {"help", "--help", "-h"} & set(arguments):
-        print(_USAGE)
+@reports_errors
+def verify_command(arguments: Sequence[str], program: str = f"{_COMMAND} verify") -> int:
+    """Verifies bundles, one line each: 0 if all are valid, 1 if one is not, 2 if none is named.
+
+    Args:
+        arguments: folders.
+        program: how the command is called, for the usage.
+    """
+    if _HELP & set(arguments):
+        print(f"usage: {program} BUNDLE [BUNDLE ...]")
         return 0
     if not arguments:
-        return _fail(
-            ConfigError(f"no bundle is named; usage: {_COMMAND} verify BUNDLE [BUNDLE ...]")
-        )
+        raise ConfigError(f"no bundle is named; usage: {program} BUNDLE [BUNDLE ...]")
     failed = False
     for path in arguments:
         try:
@@ -107,61 +115,77 @@ def verify_command(arguments: Sequence[str]) -> int:
     return int(failed)
 
 
-def recommend_command(arguments: Sequence[str], command: str = f"{_COMMAND} recommend") -> int:
-    """Recommends for a file: 0, or 2 after one sentence that says what is wrong.
+@reports_errors
+def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} recommend") -> int:
+    """Recommends for the users of a file; returns the exit code.
 
     Args:
         arguments: `key=value` settings of `RecommendArguments`.
-        command: what is typed before them, for the usage.
+        program: how the command is called, for the usage.
     """
-    try:
-        asked = parse_arguments(RecommendArguments, arguments, command)
-        exclude: Literal["seen"] | None = "seen" if asked.exclude == "seen" else None
-        recommender = Recommender(asked.bundle, asked.threads)
-        with _progress_line("users") as progress:
-            result = recommend_file(
-                recommender, asked.users, asked.output, asked.k, exclude, progress
-            )
-    except UserError as error:
-        return _fail(error)
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        return 130
-    if result.impersonal:
+    given = parse_arguments(RecommendArguments, arguments, program)
+    from recsys.inference.batch.recommend import recommend_file
+
+    recommender = Recommender(given.bundle, given.threads)
+    with _progress_line("users") as progress:
+        result = recommend_file(
+            recommender,
+            given.users,
+            given.output,
+            given.k,
+            "seen" if given.exclude == "seen" else None,
+            progress,
+            _moment(given.at),
+        )
+    if result.popular_only:
         print(
             "warning: this bundle reads histories, and neither it nor the users file holds any: "
-            "everyone got what is popular (add a column history, or export with seen=true)",
+            "all users got the most popular items (add a column history, or export with seen=true)",
             file=sys.stderr,
         )
-    print(f"{result.users} users, {result.rows} rows in {result.seconds:.1f} s: {asked.output}")
+    print(f"{result.users} users, {result.rows} rows in {result.seconds:.1f} s: {given.output}")
     return 0
 
 
-def forecast_command(arguments: Sequence[str], command: str = f"{_COMMAND} forecast") -> int:
-    """Forecasts for a file: 0, or 2 after one sentence that says what is wrong.
+@reports_errors
+def forecast_command(arguments: Sequence[str], program: str = f"{_COMMAND} forecast") -> int:
+    """Forecasts the series of a file; returns the exit code.
 
     Args:
         arguments: `key=value` settings of `ForecastArguments`.
-        command: what is typed before them, for the usage.
+        program: how the command is called, for the usage.
     """
-    try:
-        asked = parse_arguments(ForecastArguments, arguments, command)
-        forecaster = Forecaster(asked.bundle, asked.threads)
-        with _progress_line("series") as progress:
-            result = forecast_file(forecaster, asked.history, asked.output, progress)
-    except UserError as error:
-        return _fail(error)
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        return 130
+    given = parse_arguments(ForecastArguments, arguments, program)
+    from recsys.inference.batch.forecast import forecast_file
+
+    forecaster = Forecaster(given.bundle, given.threads)
+    with _progress_line("series") as progress:
+        result = forecast_file(forecaster, given.history, given.output, progress)
     for warning in _forecast_warnings(result, forecaster):
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{result.series} series, {result.rows} rows in {result.seconds:.1f} s: {asked.output}")
+    print(f"{result.series} series, {result.rows} rows in {result.seconds:.1f} s: {given.output}")
     return 0
 
 
-def _forecast_warnings(result: ForecastResult, forecaster: Forecaster) -> Iterator[str]:
-    """A sentence for each thing in a table of histories that its owner may not expect."""
+_HELP = {"help", "--help", "-h"}
+_COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
+    "verify": verify_command,
+    "recommend": recommend_command,
+    "forecast": forecast_command,
+}
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"at={text!r} is not a date or time: write it as 2024-01-31T18:00"
+        ) from None
+
+
+def _forecast_warnings(result: "ForecastResult", forecaster: Forecaster) -> Iterator[str]:
+    """A sentence for each unexpected property of a table of histories."""
     counts, horizon = result.counts, forecaster.horizon
     if counts.without_value:
         names = ", ".join(map(repr, counts.without_value[:_NAMED]))
@@ -174,8 +198,8 @@ def _forecast_warnings(result: ForecastResult, forecaster: Forecaster) -> Iterat
         )
     if counts.added_up:
         yield (
-            f"{counts.added_up} rows were added to the one before, because the clock of "
-            f"{forecaster.timezone} showed their hour twice"
+            f"{counts.added_up} rows were added to the previous one, because the clock of "
+            f"{forecaster.timezone} was set back"
         )
     if counts.unknown_covariates:
         yield (
@@ -185,12 +209,12 @@ def _forecast_warnings(result: ForecastResult, forecaster: Forecaster) -> Iterat
             "write rows after the last y, with y empty"
         )
     if counts.beyond:
-        yield f"{counts.beyond} rows lie beyond the {horizon} steps ahead and were not read"
+        yield f"{counts.beyond} rows lie beyond the {horizon} steps ahead and were ignored"
 
 
 @contextmanager
 def _progress_line(what: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A line on the terminal, drawn at most ten times a second; None where there is none."""
+    """A progress line on the terminal, drawn at most ten times a second; None without terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -210,8 +234,3 @@ def _progress_line(what: str) -> Iterator[Callable[[int, int | None], None] | No
     finally:
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()
-
-
-def _fail(error: UserError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return 2

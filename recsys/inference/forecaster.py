@@ -1,6 +1,6 @@
 """Forecasts from a bundle with numpy and ONNX Runtime alone.
 
-Axes: B series asked about, T steps of history, H steps of the horizon, F covariates, Q quantiles.
+Axes: B series of a query, T steps of history, H steps of the horizon, F covariates, Q quantiles.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recsys.bundle.ragged import as_list, as_strings
+from recsys.bundle.list_columns import left_padded
 from recsys.inference.bundle import open_bundle
+from recsys.inference.inputs import as_list, as_strings
 
-# Steps of all series of a block, history and horizon: small enough for what a network of 64 units
-# makes of them to stay near the cores.
+# Steps of all series of a block, history and horizon: the activations of a network of 64 units then
+# fit into the cache of a core.
 _BLOCK_STEPS = 2**15
 
 
@@ -25,11 +26,11 @@ class Forecaster:
         manifest: content of manifest.json.
         horizon: steps that are forecast, H.
         quantiles: levels of the forecast, ascending; 0.5 is the point forecast.
-        history_length: steps of history that make a difference.
+        history_length: steps of history that the model reads.
         step: hour, day or week.
         step_seconds: length of a step.
         timezone: IANA zone of the wall clock that `start` counts.
-        covariate_names: what has to be known ahead, in the order of the last axis, F of them.
+        covariate_names: inputs known ahead, in the order of the last axis, F of them.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
@@ -40,7 +41,8 @@ class Forecaster:
             threads: threads for one run of the graph; None lets ONNX Runtime choose.
 
         Raises:
-            BundleError: if it is no bundle of a forecaster, incomplete, altered, or too new.
+            BundleError: the folder is not a forecaster's bundle, is incomplete or altered, or needs
+                a newer recsys.
         """
         self._bundle = open_bundle(Path(path), "forecaster", threads)
         self.manifest = self._bundle.manifest
@@ -77,13 +79,13 @@ class Forecaster:
             float32 (B, H, Q), ascending along Q.
 
         Raises:
-            ValueError: if shapes do not fit, a value is infinite, or covariates are missing or not
-                wanted.
-            TypeError: if ids are not strings, or start is neither datetime64 nor whole seconds.
+            ValueError: shapes do not fit, a value is infinite, or covariates are missing, or given
+                to a bundle without.
+            TypeError: an id is not a string, or start is neither datetime64 nor whole seconds.
         """
         given = ["" if name is None else name for name in as_list(series, "series")]
         names = np.array(as_strings(given, "series"), dtype=object)
-        rows, lengths = _left_padded(history, (), "history")  # (B, T), (B,)
+        rows, lengths = _padded(history, (), "history")  # (B, T), (B,)
         _check_rows(rows, names, "history", "history")
         seconds = _seconds(start)
         if seconds.shape != names.shape:
@@ -125,7 +127,7 @@ class Forecaster:
                 f"{self.horizon} steps ahead: give (B, T + {self.horizon}, {len(wanted)}), NaN "
                 "where unknown"
             )
-        rows, found = _left_padded(covariates, (len(wanted),), "covariates")
+        rows, found = _padded(covariates, (len(wanted),), "covariates")
         _check_rows(rows, names, "covariates", "table of covariates")
         if (wrong := np.flatnonzero(found != lengths + self.horizon)).size:
             row = wrong[0]
@@ -143,8 +145,7 @@ class Forecaster:
         start: NDArray[np.int64],
         covariates: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Runs the graph in blocks and puts the answers into one table (B, H, Q)."""
-        # What is older makes no difference, and a graph takes no history of no step at all.
+        """Forecasts (B, H, Q), computed in blocks."""
         history, start, covariates = self._cut(history, start, covariates)
         total, width = history.shape
         forecast = np.empty((total, self.horizon, len(self.quantiles)), dtype=np.float32)
@@ -163,7 +164,7 @@ class Forecaster:
         start: NDArray[np.int64],
         covariates: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """At least one step of history, and at most as many as make a difference."""
+        """At most `history_length` steps of history, and at least the one that the graph needs."""
         width = history.shape[1]
         if not width:
             missing = [(0, 0), (1, 0)]
@@ -176,32 +177,29 @@ class Forecaster:
         return history[:, older:], start + older * self.step_seconds, covariates[:, older:]
 
 
-def _left_padded(
+def _padded(
     values: Any, tail: tuple[int, ...], what: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Rows of unequal lengths as one table (B, W, *tail), NaN before what is short; and lengths.
+    """Rows of different lengths as one array (B, W, *tail), NaN before shorter ones; and lengths.
 
     Raises:
-        ValueError: for rows that are no numbers, or of another shape.
+        ValueError: for rows that are not numbers, or of another shape.
     """
     shape = ", ".join(["B", "steps", *map(str, tail)])
-    # Tables of other libraries too, over whose columns a loop would go.
+    # Includes DataFrames, which would be iterated by column.
     if hasattr(values, "__array__") and (values := np.asarray(values)).dtype != object:
-        table = _floats(values, what)
-        if table.ndim != 2 + len(tail) or table.shape[2:] != tail:
-            raise ValueError(f"{what} has the shape {table.shape}, not ({shape})")
-        return table, np.full(len(table), table.shape[1], dtype=np.int64)
+        array = _floats(values, what)
+        if array.ndim != 2 + len(tail) or array.shape[2:] != tail:
+            raise ValueError(f"{what} has the shape {array.shape}, not ({shape})")
+        return array, np.full(len(array), array.shape[1], dtype=np.int64)
     rows = [_floats(row, what) for row in values]
     for number, row in enumerate(rows):
         if row.ndim != 1 + len(tail) or row.shape[1:] != tail:
             wanted = shape.removeprefix("B, ") + ("" if tail else ",")
             raise ValueError(f"row {number} of {what} has the shape {row.shape}, not ({wanted})")
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    width = int(lengths.max(initial=0))
-    table = np.full((len(rows), width, *tail), np.nan, dtype=np.float32)
-    if rows:
-        table[np.arange(width) >= width - lengths[:, None]] = np.concatenate(rows)
-    return table, lengths
+    empty = np.empty((0, *tail), dtype=np.float32)
+    return left_padded(np.concatenate([empty, *rows]), lengths, np.nan), lengths
 
 
 def _floats(values: Any, what: str) -> NDArray[np.float32]:
@@ -210,7 +208,7 @@ def _floats(values: Any, what: str) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} holds what is no number: {error}") from None
+        raise ValueError(f"{what} holds a value that is not a number: {error}") from None
 
 
 def _check_rows(rows: NDArray[np.float32], names: NDArray[np.object_], what: str, one: str) -> None:

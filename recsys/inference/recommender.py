@@ -6,7 +6,7 @@ Axes: B users, L width of the histories, E excluded items a user, I items in the
 import json
 import operator
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,22 +15,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.bundle.ragged import (
-    Ragged,
-    RaggedSource,
-    as_days,
-    as_list,
-    as_ragged,
-    as_strings,
-    join,
-)
-from recsys.bundle.seen import SEEN, Seen, SeenRows
+from recsys.arguments import unknown
+from recsys.bundle.list_columns import ListColumn, ListSource, concatenated
+from recsys.bundle.manifest import GraphInput, graph_inputs
+from recsys.bundle.seen import SEEN, Seen
 from recsys.errors import BundleError
 from recsys.inference.bundle import open_bundle
+from recsys.inference.inputs import (
+    CLOCK_SOURCES,
+    as_id_lists,
+    as_list,
+    as_number_lists,
+    as_rows,
+    as_strings,
+    as_values,
+    clock_value,
+    local_times,
+    missing_values,
+)
 
 ITEM_NAMES = "items.json"
 
-# What a block may hold at once: 64 MB of scores, and as many strings as take about 50 MB.
+# Limits of a block: 64 MB of scores, and as many strings as take about 50 MB.
 _BLOCK_FLOATS = 2**24
 _BLOCK_STRINGS = 2**20
 # Copies of the (B, I) scores in the graph beside the model: widened, masked, cut, ranked.
@@ -39,39 +45,55 @@ _GRAPH_FLOATS_PER_PAIR = 4
 
 @dataclass(frozen=True)
 class _Query:
-    """One call, in a form that is cut into blocks.
+    """The inputs of one call, to be cut into blocks of users.
 
     Attributes:
-        users: ids, object (B,).
-        history: rows that are joined to the history of a user.
-        age: rows of days since each of those purchases, where the bundle reads them.
-        exclude: rows that are not to be returned to a user.
-        exclude_all: ids not to be returned to anyone, object (E,).
+        values: by name of an input with one value a user (B,).
+        purchases: by name of an input with one value a purchase; the sources of a row are
+            concatenated.
+        exclude: items excluded for each user.
+        exclude_all: ids excluded for all users, object (E,).
     """
 
-    users: NDArray[np.object_]
-    history: list[RaggedSource]
-    age: list[RaggedSource]
-    exclude: list[RaggedSource]
+    values: Mapping[str, NDArray[Any]]
+    purchases: Mapping[str, Sequence[ListSource]]
+    exclude: Sequence[ListSource]
     exclude_all: NDArray[np.object_]
+
+    @property
+    def num_users(self) -> int:
+        return len(self.values["user_id"])
+
+    def feeds(self, start: int, stop: int, inputs: Mapping[str, GraphInput]) -> dict[str, Any]:
+        """Inputs of the graph for users `start` to `stop`, except for `k`."""
+        feeds: dict[str, Any] = {name: array[start:stop] for name, array in self.values.items()}
+        for name, sources in self.purchases.items():
+            parts = [source.block(start, stop) for source in sources]
+            kind = object if inputs[name].type == "string" else np.float32
+            empty = np.empty((stop - start, 0), dtype=kind)
+            feeds[name] = concatenated(parts).padded() if parts else empty  # (B, L)
+        rows = [source.block(start, stop).padded() for source in self.exclude]
+        everyone = np.broadcast_to(self.exclude_all, (stop - start, len(self.exclude_all)))
+        feeds["exclude"] = np.concatenate([*rows, everyone], axis=1)  # (B, E)
+        return feeds
 
 
 @dataclass(frozen=True)
 class _Exclusion:
-    """What a caller wants excluded: the seen, or ids for everyone, or ids for each user.
+    """Items that a caller excludes.
 
     Attributes:
-        seen: True for what each user has bought.
-        everyone: ids for all users.
-        rows: ids for each user, or None.
+        seen: whether the purchases of each user are excluded.
+        everyone: ids excluded for all users.
+        rows: ids excluded for each user, or None.
     """
 
     seen: bool = False
     everyone: Sequence[str] = ()
-    rows: Ragged | None = None
+    rows: ListColumn | None = None
 
     @classmethod
-    def parse(cls, exclude: Iterable[Any] | None, users: list[str]) -> "_Exclusion":
+    def parse(cls, exclude: Iterable[Any] | None, num_users: int) -> "_Exclusion":
         """Tells the forms that `Recommender.recommend` takes from each other."""
         if exclude is None:
             return cls()
@@ -88,7 +110,9 @@ class _Exclusion:
                 "exclude mixes item ids and lists: give ids for all users, or a list for each user"
             )
         if are_strings == {False}:
-            return cls(rows=_rows_of(users, values, "exclude"))
+            rows = as_id_lists(values, "exclude")
+            as_rows(values, "exclude", num_users)
+            return cls(rows=rows)
         return cls(everyone=values)
 
 
@@ -99,7 +123,7 @@ class Recommender:
         manifest: content of manifest.json.
         num_items: size of the catalogue, the largest k.
         reads_history: True where scores come from histories, False where they come from user ids.
-        reads_age: True where they also depend on how long ago the purchases were.
+        inputs: by name, what the model reads beside the user id and the items of the history.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
@@ -110,13 +134,21 @@ class Recommender:
             threads: threads for one run of the graph; None lets ONNX Runtime choose.
 
         Raises:
-            BundleError: if it is no bundle of a recommender, incomplete, altered, or too new.
+            BundleError: the folder is not a recommender's bundle, is incomplete or altered, or
+                needs a newer recsys.
         """
         self._bundle = open_bundle(Path(path), "recommender", threads)
         self.manifest = self._bundle.manifest
         self.num_items: int = self.manifest["num_items"]
         self.reads_history: bool = self.manifest["reads_history"]
-        self.reads_age: bool = self.manifest.get("reads_age", False)
+        found = graph_inputs(self._bundle.path, self.manifest)
+        self._graph_inputs = {entry.name: entry for entry in found}
+        self.inputs = {entry.name: entry for entry in found if entry.declared}
+
+    @property
+    def reads_age(self) -> bool:
+        """Whether scores depend on how long ago the purchases were."""
+        return "history.age" in {entry.source for entry in self.inputs.values()}
 
     @property
     def holds_seen(self) -> bool:
@@ -137,109 +169,138 @@ class Recommender:
         history: Iterable[Iterable[str] | None] | None = None,
         candidates: Iterable[str] | None = None,
         history_age: Iterable[Iterable[float] | None] | None = None,
+        *,
+        inputs: Mapping[str, Iterable[Any]] | None = None,
+        at: Any = None,
     ) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
         """The best items for each user, best first; exact ties go to the lower item index.
 
-        A user who is unknown gets what the manifest names as fallback. Large calls run in blocks of
+        An unknown user gets the fallback that the manifest names. Large calls run in blocks of
         bounded memory.
 
         Args:
             users: user ids, B of them.
             k: items a user; clamped to 0 … number of items, which is then the width of the outputs.
-            exclude: "seen" (what the bundle knows the user to have bought, and the history given
-                here), item ids for all users, or a list of item ids for each user. Ids that are not
-                known are ignored.
-            history: what each user bought, latest last, for models that read histories (others
-                ignore it); it speaks instead of the user id. None, for all users or for one, takes
-                what the bundle holds of the user in seen.npz.
-            candidates: item ids to which the answer is restricted. Ids that are not known are
-                ignored, as long as one is known.
+            exclude: "seen" (purchases in the bundle and in `history`), item ids for all users, or
+                a list of item ids for each user. Unknown ids are ignored.
+            history: purchases of each user, latest last, used by models that read histories
+                instead of the user id. None, for all users or for one, takes the purchases in
+                seen.npz.
+            candidates: item ids to choose from. Unknown ids are ignored, but one has to be known.
             history_age: days since each purchase in `history`, for models that read them (others
-                ignore it). The purchases in seen.npz are as old as at the end of the training data.
+                ignore it); the same as `inputs={"history_age": …}`. The ages in seen.npz are those
+                at the end of the training data.
+            inputs: by name, further inputs of the model (`Recommender.inputs`): one value for each
+                user, "" or NaN or None where unknown, or one list of numbers for each user, one for
+                each purchase in `history`. An input of users that is not given is unknown for all.
+            at: moment of the request, for models that read the hour or the weekday: a datetime or
+                datetime64 for all users, or one for each; local time in the manifest's timezone
+                unless it has an offset. None is now.
 
         Returns:
             item_ids: str in an object array (B, k); "" where fewer than k items are left.
             scores: float32 (B, k); -inf there.
 
         Raises:
-            BundleError: if the seen are to be excluded and the bundle does not hold them.
-            ValueError: if lists are not as many as users, no candidate is known, or the days since
-                the purchases are needed and missing.
-            TypeError: if ids are not strings, or one string stands where a list belongs.
+            BundleError: the bundle does not hold the purchases to be excluded.
+            ValueError: a list has another length than users, no candidate is known, an input has
+                an unknown name or a value out of range, or a value of the purchases in `history`
+                is missing.
+            TypeError: a value is of the wrong type, or one string stands where a list belongs.
         """
         names = as_strings(users, "users")
-        given = None if history is None else as_list(history, "history")
-        if given is None and self.reads_history and not self.holds_seen:
+        rows = None if history is None else as_rows(history, "history", len(names))
+        if rows is None and self.reads_history and not self.holds_seen:
             warnings.warn(
-                f"{self._bundle.path} reads histories and holds no {SEEN}: without history= every "
-                "user gets what is popular; give histories, or export it with seen=true",
+                f"{self._bundle.path} reads histories and holds no {SEEN}: without history= all "
+                "users get the most popular items; give histories, or export it with seen=true",
                 stacklevel=2,
             )
-        given_rows = None if given is None else _rows_of(names, given, "history")
-        excluded = _Exclusion.parse(exclude, names)
+        items = None if rows is None else as_id_lists(rows, "history")
+        given = dict(inputs or {})
+        for name in given:
+            if name not in self.inputs:
+                raise ValueError(unknown(name, self.inputs, "input of this bundle"))
+        if history_age is not None and self.reads_age:
+            given["history_age"] = history_age
+        excluded = _Exclusion.parse(exclude, len(names))
         query = _Query(
-            users=np.array(names, dtype=object),
-            history=self._history_sources(names, given, given_rows),
-            age=self._age_sources(names, given, given_rows, history_age),
-            exclude=self._exclude_sources(names, excluded, given_rows),
+            values=self._values(names, given, at),
+            purchases=self._purchases(names, rows, items, given),
+            exclude=self._exclude_sources(names, excluded, items),
             exclude_all=np.array([*excluded.everyone, *self._all_but(candidates)], dtype=object),
         )
-        width = min(max(operator.index(k), 0), self.num_items)
-        return self._run(query, width)
+        return self._run(query, min(max(operator.index(k), 0), self.num_items))
 
-    def _history_sources(
-        self, users: list[str], given: list[Any] | None, given_rows: Ragged | None
-    ) -> list[RaggedSource]:
-        """Given histories and, for users without one, those of the bundle: never both for one."""
-        if not self.reads_history:
-            return []
-        sources: list[RaggedSource] = [] if given_rows is None else [given_rows]
-        if self._seen is not None:
-            stored = self._seen.of(users)
-            left_out = (
-                None if given is None else np.array([row is None for row in given], dtype=bool)
-            )
-            sources.append(stored if left_out is None else stored.only_where(left_out))
-        return sources
+    def _values(
+        self, users: list[str], given: Mapping[str, Iterable[Any]], at: Any
+    ) -> dict[str, NDArray[Any]]:
+        """The inputs with one value a user (B,)."""
+        values = {"user_id": np.array(users, dtype=object)}
+        for name, entry in self.inputs.items():
+            if entry.per_purchase:
+                continue
+            if name in given:
+                values[name] = as_values(given[name], name, entry.type, len(users))
+            elif entry.source in CLOCK_SOURCES:
+                times = local_times(at, self.manifest.get("timezone", "UTC"), len(users))
+                values[name] = clock_value(entry.source, times)
+            else:
+                values[name] = missing_values(entry.type, len(users))
+        return values
 
-    def _age_sources(
+    def _purchases(
         self,
         users: list[str],
-        given: list[Any] | None,
-        given_rows: Ragged | None,
-        history_age: Iterable[Any] | None,
-    ) -> list[RaggedSource]:
-        """Days since each purchase of `_history_sources`."""
-        if not self.reads_age:
-            return []
-        sources = self._history_sources(users, given, given_rows)
-        ages = [replace(source, ages=True) for source in sources if isinstance(source, SeenRows)]
-        if given_rows is None:
-            return [*ages]
-        rows = [None] * len(users) if history_age is None else as_list(history_age, "history_age")
-        if history_age is None and len(given_rows.values):
+        rows: list[Any] | None,
+        items: ListColumn | None,
+        given: Mapping[str, Iterable[Any]],
+    ) -> dict[str, list[ListSource]]:
+        """The inputs with one value a purchase: from `rows` (`items`, flat), else from seen.npz."""
+        found: dict[str, list[ListSource]] = {}
+        stored = None
+        if self.reads_history and self._seen is not None:
+            stored = self._seen.of(users)
+            if rows is not None:
+                stored = stored.where(np.array([row is None for row in rows], dtype=bool))
+        for name, entry in self._graph_inputs.items():
+            if not entry.per_purchase:
+                continue
+            sources: list[ListSource] = []
+            if self.reads_history and items is not None:
+                sources.append(
+                    items if name == "history" else self._beside(entry, items, given.get(name))
+                )
+            if stored is not None:
+                sources.append(replace(stored, source=entry.source))
+            found[name] = sources
+        return found
+
+    def _beside(
+        self, entry: GraphInput, items: ListColumn, values: Iterable[Any] | None
+    ) -> ListColumn:
+        """A number for each purchase in a given history."""
+        count = len(items.lengths)
+        if values is None and len(items.values):
             raise ValueError(
-                f"{self._bundle.path} weighs purchases by their age: give history_age, the days"
-                " since each purchase in history"
+                f"{self._bundle.path} reads {entry.name}: give it, one number for each purchase in "
+                "history"
             )
-        if len(rows) != len(users):
-            raise ValueError(
-                f"history_age holds {len(rows)} lists for {len(users)} users: give one for each"
-            )
-        return [as_days(rows, given_rows), *ages]
+        rows = [None] * count if values is None else as_rows(values, entry.name, count)
+        return as_number_lists(rows, entry.name, items)
 
     def _exclude_sources(
-        self, users: list[str], excluded: "_Exclusion", given_rows: Ragged | None
-    ) -> list[RaggedSource]:
-        """What is excluded for one user and not for another."""
+        self, users: list[str], excluded: _Exclusion, items: ListColumn | None
+    ) -> list[ListSource]:
+        """Items that are excluded for each user."""
         if not excluded.seen:
             return [] if excluded.rows is None else [excluded.rows]
         if self._seen is None:
             raise BundleError(
-                f"{self._bundle.path} holds no {SEEN}, so the seen cannot be excluded: export it "
+                f"{self._bundle.path} holds no {SEEN}, so purchases cannot be excluded: export it "
                 "with seen=true, or give the item ids in exclude"
             )
-        return [self._seen.of(users), *([] if given_rows is None else [given_rows])]
+        return [self._seen.of(users), *([] if items is None else [items])]
 
     def _all_but(self, candidates: Iterable[str] | None) -> list[str]:
         """Every item of the catalogue that is no candidate."""
@@ -262,27 +323,27 @@ class Recommender:
     @cached_property
     def _item_ids(self) -> list[str]:
         """The catalogue, in any order: the graph knows it, and gives all of it to one user."""
-        nobody = np.array([""], dtype=object)
-        query = _Query(nobody, [], [], [], np.empty(0, dtype=object))
+        values = {"user_id": np.array([""], dtype=object)}
+        purchases: dict[str, list[ListSource]] = {}
+        for name, entry in self._graph_inputs.items():
+            if entry.per_purchase:
+                purchases[name] = []
+            elif entry.declared:
+                values[name] = missing_values(entry.type, 1)
+        query = _Query(values, purchases, [], np.empty(0, dtype=object))
         item_ids, _ = self._run(query, self.num_items)  # (1, I)
         return list(item_ids[0])
 
     def _run(self, query: _Query, width: int) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
-        """Runs the graph in blocks and puts the answers into one table (B, width)."""
-        total = len(query.users)
+        """Item ids and scores (B, width), computed in blocks."""
+        total = query.num_users
         item_ids = np.empty((total, width), dtype=object)
         scores = np.empty((total, width), dtype=np.float32)
         step = self._block_rows(query)
         for start in range(0, total, step):
             stop = min(start + step, total)
-            feeds = {
-                "user_id": query.users[start:stop],
-                "history": _table(query.history, start, stop, object),
-                "exclude": _exclude_table(query, start, stop),
-                "k": np.array([width], dtype=np.int64),
-            }
-            if self.reads_age:
-                feeds["history_age"] = _table(query.age, start, stop, np.float32)
+            feeds = query.feeds(start, stop, self._graph_inputs)
+            feeds["k"] = np.array([width], dtype=np.int64)
             item_ids[start:stop], scores[start:stop] = self._bundle.session.run(
                 ["item_id", "score"], feeds
             )
@@ -293,32 +354,8 @@ class Recommender:
         floats_per_pair: int = self.manifest["floats_per_pair"] + _GRAPH_FLOATS_PER_PAIR
         floats = self.num_items * floats_per_pair
         strings = sum(
-            (source.lengths for source in (*query.history, *query.exclude)),
-            start=np.full(len(query.users), len(query.exclude_all)),
+            (source.lengths for source in (*query.purchases.get("history", ()), *query.exclude)),
+            start=np.full(query.num_users, len(query.exclude_all)),
         )  # (B,)
         widest = int(strings.max(initial=1))
         return max(1, min(_BLOCK_FLOATS // max(floats, 1), _BLOCK_STRINGS // max(widest, 1)))
-
-
-def _table(sources: list[RaggedSource], start: int, stop: int, kind: Any) -> NDArray[Any]:
-    """Histories of a block, or their ages (B, L)."""
-    if not sources:
-        return np.empty((stop - start, 0), dtype=kind)
-    return join([source.block(start, stop) for source in sources]).padded()
-
-
-def _exclude_table(query: _Query, start: int, stop: int) -> NDArray[np.object_]:
-    """What is excluded in a block, object (B, E)."""
-    everyone = np.broadcast_to(query.exclude_all, (stop - start, len(query.exclude_all)))
-    rows = [source.block(start, stop).padded() for source in query.exclude]
-    return np.concatenate([*rows, everyone], axis=1)
-
-
-def _rows_of(users: Sequence[str], rows: list[Any], what: str) -> Ragged:
-    """Lists of ids as rows, one for each user."""
-    ragged = as_ragged(rows, what)
-    if len(rows) != len(users):
-        raise ValueError(
-            f"{what} holds {len(rows)} lists for {len(users)} users: give one for each user"
-        )
-    return ragged

@@ -1,4 +1,4 @@
-"""Proves that a bundle is whole and answers here as it answered where it was exported."""
+"""Verifies the checksums of a bundle and replays its golden samples."""
 
 import json
 from collections.abc import Callable
@@ -16,13 +16,13 @@ SAMPLES = "samples.json"
 
 
 class Verification(NamedTuple):
-    """What was compared.
+    """Result of a verification.
 
     Attributes:
-        task: what the bundle is for.
-        cases: golden runs that were replayed.
-        largest_difference: between the scores of then and now; between the forecasts, as a share
-            of what is forecast.
+        task: of the bundle.
+        cases: number of samples replayed.
+        largest_difference: between recorded and replayed scores, or between forecasts, relative
+            to the forecast.
     """
 
     task: str
@@ -34,8 +34,8 @@ def verify(path: str | Path) -> Verification:
     """Checks the checksums of a bundle and replays samples.json, its golden inputs and outputs.
 
     Raises:
-        BundleError: if the folder is no bundle, incomplete or altered, or if it answers otherwise
-            than recorded.
+        BundleError: the folder is not a bundle, is incomplete or altered, or an output differs
+            from the recorded one.
     """
     bundle = open_bundle(Path(path))
     samples = bundle.optional_file(SAMPLES)
@@ -46,12 +46,12 @@ def verify(path: str | Path) -> Verification:
         cases = json.loads(samples.read_text(encoding="utf-8"))["cases"]
         differences = [_named(replay, bundle, case) for case in cases]
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{samples} is not of the form of golden samples: {error!r}") from error
+        raise BundleError(f"{samples} does not hold golden samples: {error!r}") from error
     return Verification(bundle.manifest["task"], len(differences), max(differences, default=0.0))
 
 
 def _named(replay: Callable[[Bundle, Any], float], bundle: Bundle, case: dict[str, Any]) -> float:
-    """Replays one case; its name stands in the error."""
+    """Replays one case; errors name it."""
     try:
         return replay(bundle, case)
     except ValueError as error:
@@ -63,15 +63,7 @@ def _named(replay: Callable[[Bundle, Any], float], bundle: Bundle, case: dict[st
 def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
-    feeds = {
-        "user_id": np.array(case["user_id"], dtype=object),
-        "history": np.array(case["history"], dtype=object).reshape(batch, -1),
-        "exclude": np.array(case["exclude"], dtype=object).reshape(batch, -1),
-        "k": np.array([case["k"]], dtype=np.int64),
-    }
-    if bundle.manifest.get("reads_age"):
-        feeds["history_age"] = _numbers(case["history_age"]).reshape(batch, -1)
-    got_items, got_scores = bundle.session.run(["item_id", "score"], feeds)
+    got_items, got_scores = bundle.session.run(["item_id", "score"], _feeds(bundle, case, batch))
     want_items = np.array(case["item_id"], dtype=object).reshape(batch, -1)
     # JSON has no infinity: null stands for the score of an empty place.
     scores = [-np.inf if score is None else score for row in case["score"] for score in row]
@@ -81,17 +73,22 @@ def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
 
 def _replay_forecaster(bundle: Bundle, case: dict[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest relative difference."""
-    manifest, batch = bundle.manifest, len(case["series_id"])
-    history = _numbers(case["history"]).reshape(batch, -1)
-    feeds = {
-        "series_id": np.array(case["series_id"], dtype=object),
-        "history": history,
-        "start": np.array(case["start"], dtype=np.int64),
-    }
-    if names := manifest["covariate_names"]:
-        feeds["covariates"] = _numbers(case["covariates"]).reshape(batch, -1, len(names))
+    feeds = _feeds(bundle, case, len(case["series_id"]))
     (got,) = bundle.session.run(["forecast"], feeds)
-    return check_same_forecast(_numbers(case["forecast"]), got, history)
+    return check_same_forecast(_numbers(case["forecast"]), got, feeds["history"])
+
+
+def _feeds(bundle: Bundle, case: dict[str, Any], batch: int) -> dict[str, NDArray[Any]]:
+    """The inputs of a case in the types and dimensions that the manifest declares."""
+    feeds = {}
+    for entry in bundle.manifest["inputs"]:
+        shape = [
+            size if isinstance(size, int) else batch if size == "batch" else -1
+            for size in entry["dims"]
+        ]
+        values = np.array(case[entry["name"]], dtype=_TYPES[entry["type"]])
+        feeds[entry["name"]] = values.reshape(shape)
+    return feeds
 
 
 def _numbers(values: Any) -> NDArray[np.float32]:
@@ -99,6 +96,7 @@ def _numbers(values: Any) -> NDArray[np.float32]:
     return np.array(values, dtype=np.float32)
 
 
+_TYPES: dict[str, Any] = {"string": object, "float32": np.float32, "int64": np.int64}
 # How the samples of each task are replayed.
 _REPLAYS: dict[str, Callable[[Bundle, dict[str, Any]], float]] = {
     "recommender": _replay_recommender,

@@ -1,60 +1,53 @@
-"""What every recommender offers, learned or closed-form.
+"""What every recommender offers, learned or closed-form, and what some can do beside.
 
-Axes: B users in a block, C candidates, I items in the catalogue, L length of a history.
+Axes: B users in a block, C candidates, I items in the catalogue.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from recsys.data.interactions import Interactions
+from recsys.models.inputs import ModelInput, Query, reads_age, reads_history
 
-class Query(NamedTuple):
-    """Who is asked about.
-
-    Attributes:
-        user: index of the user, int64 (B,).
-        history: item indices bought so far, latest last, int64 (B, L), padded with I (= num_items).
-        age: days from each purchase to the question, float32 (B, L), any number in the padding;
-            for models that say `reads_age = True`.
-    """
-
-    user: Tensor
-    history: Tensor
-    age: Tensor | None = None
-
-    def days(self) -> Tensor:
-        """`age`, for a model that needs it.
-
-        Raises:
-            ValueError: there is none.
-        """
-        if self.age is None:
-            raise ValueError(
-                "the model weighs purchases by their age, and the query has none: give Query.age,"
-                " the days since each purchase in Query.history"
-            )
-        return self.age
+__all__ = [
+    "ExemptsFromWeightDecay",
+    "FitsInteractions",
+    "HasSquaredNorms",
+    "LoadsPretrained",
+    "ObservesInteractions",
+    "Query",
+    "Recommender",
+    "reads_age",
+    "reads_history",
+]
 
 
 @runtime_checkable
 class Recommender(Protocol):
     """A network, or a fitted table, that scores items; a higher score is recommended first.
 
-    One that reads the age of purchases has the attribute `reads_age`, which is True; one that is
-    trained by losses of its own names them in `supported_losses`.
+    One that is not trained by every loss of its kind names those that train it in
+    `supported_losses`.
 
     Attributes:
+        inputs: what scores depend on.
         num_users, num_items: size of the vocabularies.
-        reads_history: True where scores come from `Query.history` and `Query.user` is ignored, else
-            the reverse.
         floats_per_pair: width of the widest intermediate of `score_all` per (user, item) pair:
             blocks are sized by it.
     """
 
-    num_users: int
-    num_items: int
-    reads_history: bool
-    floats_per_pair: int
+    if TYPE_CHECKING:  # issubclass takes protocols of methods alone
+
+        @property
+        def inputs(self) -> tuple[ModelInput, ...]:
+            """What scores depend on."""
+            ...
+
+        num_users: int
+        num_items: int
+        floats_per_pair: int
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """Scores of candidates `items` (B, C) -> (B, C)."""
@@ -67,6 +60,48 @@ class Recommender(Protocol):
         ...
 
 
-def reads_age(model: object) -> bool:
-    """Whether the model is asked with `Query.age`."""
-    return getattr(model, "reads_age", False)
+@runtime_checkable
+class FitsInteractions(Protocol):
+    """A closed-form model: fitted at once, without a loss."""
+
+    def fit(self, interactions: Interactions) -> None:
+        """Fits on all interactions."""
+        ...
+
+
+@runtime_checkable
+class ObservesInteractions(Protocol):
+    """A model that takes statistics of the interactions before it is trained."""
+
+    def observe(self, interactions: Interactions) -> None:
+        """Takes them."""
+        ...
+
+
+@runtime_checkable
+class LoadsPretrained(Protocol):
+    """A model whose halves can start from trained models."""
+
+    def load_pretrained(
+        self, gmf: Mapping[str, Tensor], mlp: Mapping[str, Tensor], alpha: float = 0.5
+    ) -> None:
+        """Takes the states of a trained GMF, weighted by `alpha`, and MLP, by 1 - `alpha`."""
+        ...
+
+
+@runtime_checkable
+class HasSquaredNorms(Protocol):
+    """A model with factors of users and items, which a loss can regularise."""
+
+    def squared_norms(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared norms of the factors of users (B,) -> (B,), and of every item (I,)."""
+        ...
+
+
+@runtime_checkable
+class ExemptsFromWeightDecay(Protocol):
+    """A model with parameters that weight decay leaves alone."""
+
+    def no_weight_decay(self) -> Iterable[nn.Parameter]:
+        """These parameters."""
+        ...

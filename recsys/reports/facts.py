@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
+from recsys.reports.intervals import mean_interval
 from recsys.reports.labels import METRICS, STEPS, per_step
 from recsys.reports.leaderboard import cutoff, forecast_leaderboard, leaderboard, shown_coverage
 from recsys.runs.folder import RunFolder
@@ -32,6 +33,9 @@ class RunFacts:
     curves: dict[str, pd.DataFrame]
     examples: list[dict[str, Any]]
 
+    # which end of the monitored metric is the good one; None where the task does not say
+    direction: ClassVar[Literal["max", "min"] | None] = None
+
     @property
     def model(self) -> str:
         """Name of the model that was configured."""
@@ -49,6 +53,7 @@ class RankingFacts(RunFacts):
 
     per_user: pd.DataFrame | None
     purchases: pd.Series | None
+    direction = "max"
 
     @cached_property
     def ks(self) -> tuple[int, ...]:
@@ -84,6 +89,10 @@ class RankingFacts(RunFacts):
         rows = self.per_user[self.per_user["view"] == view]
         return rows.set_index("user_id")[column].astype("float64").dropna()
 
+    def interval(self, view: str) -> tuple[float, float] | None:
+        """95 % interval of the model's NDCG over customers; None where it is undefined."""
+        return mean_interval(self.by_user(view))
+
 
 @dataclass(frozen=True)
 class ForecastFacts(RunFacts):
@@ -99,6 +108,7 @@ class ForecastFacts(RunFacts):
     per_series: pd.DataFrame | None
     by_horizon: dict[str, dict[str, list[float]]]
     window_starts: dict[int, pd.Timestamp]
+    direction = "min"
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -183,27 +193,38 @@ class ForecastFacts(RunFacts):
         )
 
 
-def read_facts(run: RunFolder) -> RankingFacts | ForecastFacts:
-    """Reads what is there."""
-    record = run.read_json("run.json", {})
-    found = {
-        "record": record,
+def read_run_facts(run: RunFolder) -> RunFacts:
+    """What the run of any task holds."""
+    return RunFacts(**_shared(run))
+
+
+def read_ranking_facts(run: RunFolder) -> RankingFacts:
+    """What the run of a recommender holds."""
+    return RankingFacts(
+        **_shared(run), per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
+    )
+
+
+def read_forecast_facts(run: RunFolder) -> ForecastFacts:
+    """What the run of a forecaster holds."""
+    return ForecastFacts(
+        **_shared(run),
+        per_series=_table(run, "per_series.parquet"),
+        by_horizon=run.read_json("horizon.json") or {},
+        window_starts=_window_starts(run),
+    )
+
+
+def _shared(run: RunFolder) -> dict[str, Any]:
+    """Fields of `RunFacts`."""
+    return {
+        "record": run.read_json("run.json", {}),
         "config": run.read_config(),
         "metrics": run.read_json("metrics.json", {}),
         "data": run.read_json("data_report.json", {}),
         "curves": read_curves(run),
         "examples": run.read_json("examples.json") or [],
     }
-    if record.get("task") == "forecaster":
-        return ForecastFacts(
-            **found,
-            per_series=_table(run, "per_series.parquet"),
-            by_horizon=run.read_json("horizon.json") or {},
-            window_starts=_window_starts(run),
-        )
-    return RankingFacts(
-        **found, per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
-    )
 
 
 def _table(run: RunFolder, name: str) -> pd.DataFrame | None:
@@ -230,12 +251,12 @@ def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
 
 
 def _logged_phases(run: RunFolder) -> list[str]:
-    """val, known, test or test-1, test-2 …, ship: in the order of training."""
+    """val, known, test or test-1, test-2 …, full_data: in the order of training."""
     logs = run.path / "logs"
     found = [folder.name for folder in logs.iterdir()] if logs.is_dir() else []
     tests = [name for name in found if name.startswith("test-")]
     tests.sort(key=lambda name: (len(name), name))
-    return ["val", "known", "test", *tests, "ship"]
+    return ["val", "known", "test", *tests, "full_data"]
 
 
 def _window_starts(run: RunFolder) -> dict[int, pd.Timestamp]:

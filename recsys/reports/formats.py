@@ -4,9 +4,10 @@ A number and its unit stand on one line: between them is a no-break space.
 """
 
 import math
-import re
+from datetime import UTC, datetime
 
 MISSING = "–"
+HOUR, DAY = 3_600, 86_400
 
 
 def decimal(value: float | None, places: int = 4) -> str:
@@ -85,6 +86,37 @@ def moment(timestamp: str | None) -> str:
     return f"{day} {clock[:5]} {zone}".strip()
 
 
-def without_passwords(text: str) -> str:
-    """Reports are passed on; URLs of databases lose who may enter them."""
-    return re.sub(r"://[^/\s]*@", "://", text)
+def signed(value: float) -> str:
+    """+0.0123, with a minus as wide as the plus; a dash where undefined."""
+    return MISSING if not math.isfinite(value) else f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def day_name(seconds: float) -> str:
+    """12 Mar 2017; moments are local wall-clock seconds counted as if UTC, as in `SalesPanel`."""
+    day = datetime.fromtimestamp(seconds, UTC)
+    return f"{day.day} {day:%b %Y}"
+
+
+def moment_name(seconds: float, step_seconds: int) -> str:
+    """12 Mar 2017, with the time of day where steps are shorter than a day."""
+    clock = f", {datetime.fromtimestamp(seconds, UTC):%H:%M}" if step_seconds < DAY else ""
+    return day_name(seconds) + clock
+
+
+def date_range(first: float, last: float) -> str:
+    """12 Mar 2017; 12 to 19 Mar 2017; 12 Mar to 2 Apr 2017; 12 Dec 2016 to 2 Jan 2017."""
+    begin, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+    if begin.date() == end.date():
+        return day_name(last)
+    words = day_name(first).split()
+    shared = 1 if begin.year != end.year else 2 if begin.month != end.month else 3
+    return f"{' '.join(words[: 4 - shared])} to {day_name(last)}"
+
+
+def show_metric(metric: str, value: float) -> str:
+    """A value as people read it: shares as percent, sMAPE in its own percent."""
+    if metric.startswith("coverage_"):
+        return percent(value)
+    if metric == "bias":
+        return signed_percent(value)
+    return decimal(value, 2 if metric == "smape" else 4)

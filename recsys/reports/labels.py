@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from recsys.metrics.registry import find_metric, metrics_of
+
 
 class Words(NamedTuple):
     """A name for headings, the same inside a sentence, and what it means."""
@@ -39,6 +41,8 @@ MODELS = {
     "ials": "iALS",
     "item_knn": "item k-NN",
     "user_knn": "user k-NN",
+    "personal_frequency": "personal top frequency (P-TopFreq)",
+    "personal_top_frequency": "personal top frequency (P-TopFreq)",
     "lstm": "LSTM",
     "lstm_ensemble": "LSTM ensemble",
     "auto_arima": "AutoARIMA",
@@ -50,6 +54,7 @@ MODELS = {
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
     "personal_frequency": "what the customer bought most often",
+    "personal_top_frequency": "what the customer bought most often",
     "personal_recency": "what the customer bought most often, recent purchases counting more",
     "seasonal_naive": "what was sold one season before",
     "weekday_mean": "the mean of the last weeks, weekday by weekday",
@@ -65,7 +70,7 @@ PHASES = {
     "val": "Validation",
     "known": "Test, its customers learned from too",
     "test": "Test",
-    "ship": "Shipping",
+    "full_data": "Full data",
 }
 
 COUNTS = {
@@ -112,7 +117,7 @@ STEPS = {3_600: "hour", 86_400: "day", 604_800: "week"}
 PER_STEP = {"hour": "an hour", "day": "a day", "week": "a week"}
 
 
-class Metric(NamedTuple):
+class MetricWords(NamedTuple):
     """A name for headings, and what it means."""
 
     title: str
@@ -120,41 +125,20 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "ndcg": Metric("NDCG", "How many hits, and how far up in the list; 1 is a perfect list."),
-    "recall": Metric("Recall", "Share of what the customer bought that the list contained."),
-    "hit_rate": Metric("Hit rate", "Share of customers with at least one hit."),
-    "precision": Metric("Precision", "Share of the recommendations that were bought."),
-    "map": Metric("MAP", "Precision at the place of every hit, averaged: rewards early hits."),
-    "mrr": Metric("MRR", "One over the place of the first hit: 1 first, 0.5 second, 0 if none."),
-}
-
-FORECAST_METRICS = {
-    "wape": Metric(
-        "WAPE", "Sum of absolute errors over sum of sales: 0.25 is wrong by a quarter of them."
-    ),
-    "mase": Metric(
-        "MASE",
-        "Absolute error in units of what repeating the last season was wrong by in the history, "
-        "every series alike; below 1 is better than that.",
-    ),
-    "smape": Metric(
-        "sMAPE", "Absolute error over the mean of forecast and sales, in percent; 200 is the worst."
-    ),
-    "rmsse": Metric("RMSSE", "As MASE, from squared errors: a few large misses weigh more."),
-    "bias": Metric(
-        "Bias", "Sum of errors over sum of sales: above 0 too much is forecast, below 0 too little."
-    ),
+    name: MetricWords(metric.title, metric.meaning)
+    for name, metric in metrics_of("ranking").items()
 }
 
 
-def metric_words(metric: str) -> Metric:
-    """Words for a metric of forecasts; its key where it is not among those we know."""
+def metric_words(metric: str) -> MetricWords:
+    """Words for a metric by its key; the key itself where it is not registered."""
     if metric.startswith("coverage_"):
-        return Metric(
+        return MetricWords(
             f"{interval_name(metric)} interval",
             f"Share of the sales inside the interval: {interval_name(metric)} would be right.",
         )
-    return FORECAST_METRICS.get(metric, Metric(metric, ""))
+    found = find_metric(metric)
+    return MetricWords(found.title, found.meaning) if found else MetricWords(metric, "")
 
 
 def interval_name(coverage: str) -> str:
@@ -199,6 +183,6 @@ def protocol(split: dict[str, object]) -> str:
         "Presplit": "tested on the published test part",
         "RollingOrigin": "tested on rolling windows",
         "UnseenUsers": "tested on customers who were not learned from",
-        "FitOnEverything": "fitted on everything, not tested",
+        "FullData": "fitted on everything, not tested",
     }
     return known.get(name, name)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+# what a row adds to the name of a baseline that is called as the model
+_BASELINE = " (baseline)"
 SHOWN = ("ndcg", "recall", "hit_rate")
 SHOWN_OF_FORECASTS = ("wape", "mase", "smape", "rmsse", "bias")
 
@@ -68,6 +70,15 @@ def forecast_leaderboard(
     return table.reindex(columns=order).sort_values(order[:1], kind="stable") if order else table
 
 
+def any_leaderboard(metrics: dict[str, float], model: str) -> pd.DataFrame:
+    """One row for the model and each baseline, a column for each metric that the model has."""
+    rows: dict[str, dict[str, float]] = {model: {}}
+    for name, key, value in _tested(metrics, model):
+        rows.setdefault(name, {})[key] = value
+    table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index")
+    return table.reindex(columns=list(rows[model]))
+
+
 def shown_coverage(metrics: dict[str, float]) -> list[str]:
     """The interval to show, "coverage_80" where it was measured, else the widest; or none."""
     levels = [
@@ -76,6 +87,11 @@ def shown_coverage(metrics: dict[str, float]) -> list[str]:
         if key.startswith("test/coverage_")
     ]
     return [f"coverage_{80 if 80 in levels else max(levels):g}"] if levels else []
+
+
+def baseline_name(row: str) -> str:
+    """Name of a baseline in metrics.json, from its row of the leaderboard."""
+    return row.removesuffix(_BASELINE)
 
 
 def best_of(metric: str, values: pd.Series) -> np.ndarray:
@@ -98,7 +114,7 @@ def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, f
     for key, value in metrics.items():
         match key.split("/", 3):
             case ["test", "baselines", baseline, rest]:
-                yield f"{baseline} (baseline)" if baseline == model else baseline, rest, value
+                yield f"{baseline}{_BASELINE}" if baseline == model else baseline, rest, value
             case ["test", *rest] if rest[:1] != ["baselines"]:
                 yield model, "/".join(rest), value
             case ["known", *rest]:

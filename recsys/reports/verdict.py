@@ -1,37 +1,10 @@
 """One honest sentence about a run, made from its numbers."""
 
 import math
-from typing import NamedTuple
-
-import pandas as pd
 
 from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, sentence_case
 from recsys.reports.labels import INTERVAL, model_title, view_words
-
-
-class Interval(NamedTuple):
-    """A mean over customers and its 95 % interval; the ends are NaN for less than two customers."""
-
-    mean: float
-    low: float
-    high: float
-    size: int
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """Low and high, where they are defined."""
-        return None if math.isnan(self.low) else (self.low, self.high)
-
-
-def mean_interval(values: pd.Series) -> Interval:
-    """Mean of values between 0 and 1: plus and minus 1.96 standard errors, cut at 0 and 1."""
-    numbers = values.to_numpy(dtype=float)
-    size = len(numbers)
-    if size < 2:
-        return Interval(float(numbers.mean()) if size else math.nan, math.nan, math.nan, size)
-    mean, half = float(numbers.mean()), 1.96 * float(numbers.std(ddof=1)) / math.sqrt(size)
-    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0), size)
 
 
 def verdict(facts: RankingFacts) -> str:
@@ -60,12 +33,12 @@ def caution(facts: RankingFacts) -> str:
     """Says where the difference is smaller than the uncertainty over customers; else empty."""
     close, size = [], 0
     for view in facts.views:
-        interval = mean_interval(facts.by_user(view))
+        interval = facts.interval(view)
         best = max(_baselines(facts, view).values(), default=math.nan)
         level = _level(best, facts.scores(view).get(facts.model, math.nan))
-        if interval.low <= best <= interval.high and not level:
-            size = max(size, interval.size)
-            ends = f"{decimal(interval.low)} to {decimal(interval.high)}"
+        if interval is not None and interval[0] <= best <= interval[1] and not level:
+            size = max(size, len(facts.by_user(view)))
+            ends = " to ".join(map(decimal, interval))
             close.append(f"{view_words(view).inline} ({ends})")
     if not close:
         return ""

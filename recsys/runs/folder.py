@@ -27,9 +27,6 @@ windows.npz          a few windows, which an export compares torch and graph on
 
 import json
 import os
-import re
-import shlex
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +40,6 @@ from torch import nn
 
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
-from recsys.environment import environment, peak_memory
 from recsys.errors import ConfigError
 
 
@@ -116,7 +112,12 @@ class RunFolder:
         """Reads vocabulary.npz."""
         return Vocabulary.load(self.path / "vocabulary.npz")
 
-    def write_history(self, history: Ragged, ages: torch.Tensor | None = None) -> None:
+    def write_history(
+        self,
+        history: Ragged,
+        ages: torch.Tensor | None = None,
+        quantity: torch.Tensor | None = None,
+    ) -> None:
         """Writes history.npz."""
         arrays = {
             "indptr": history.indptr.numpy(),
@@ -124,6 +125,8 @@ class RunFolder:
         }
         if ages is not None:
             arrays["age"] = ages.numpy()
+        if quantity is not None:
+            arrays["quantity"] = quantity.numpy()
         self.write_arrays("history.npz", arrays)
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -146,6 +149,10 @@ class RunFolder:
         """Days since each purchase in history.npz, float32 (N,); None without time."""
         return self.read_arrays("history.npz").get("age")
 
+    def read_quantities(self) -> np.ndarray | None:
+        """Units of each purchase in history.npz, float32 (N,); None where no model reads them."""
+        return self.read_arrays("history.npz").get("quantity")
+
     def write_weights(self, phase: str, model: nn.Module) -> None:
         """Writes checkpoints/PHASE/model.safetensors."""
         state = {
@@ -158,11 +165,13 @@ class RunFolder:
         """Weights of a phase; of the last one by default."""
         windows = [path.name for path in (self.path / "checkpoints").glob("test-*")]
         windows.sort(key=lambda name: int(name.partition("-")[2]), reverse=True)
-        for name in [phase] if phase else ["ship", "test", *windows]:
+        for name in [phase] if phase else ["full_data", "test", *windows]:
             file = self.path / "checkpoints" / name / "model.safetensors"
             if file.is_file():
                 return load_file(file)
-        raise ConfigError(f"{self.path} holds no trained model of phase {phase or 'test or ship'}")
+        raise ConfigError(
+            f"{self.path} holds no trained model of phase {phase or 'test or full_data'}"
+        )
 
     def _replace(self, name: str, write: Any) -> None:
         if not self.writes:
@@ -171,66 +180,3 @@ class RunFolder:
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
         write(beside)
         os.replace(beside, self.path / name)
-
-
-def begin(config: dict[str, Any], earlier: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What run.json says from the first moment on: what is run, by which code, on what.
-
-    Args:
-        config: plain.
-        earlier: run.json of the attempt that is resumed; its start stays.
-    """
-    begun = {
-        "model": config["choices"]["model"],
-        "data": config["choices"]["data"],
-        "split": config["choices"]["evaluation"],
-        "seed": config["seed"],
-        "monitor": config["train"]["monitor"],
-        "command": shlex.join(["python", "scripts/train.py", *config["choices"]["overrides"]]),
-        "started": now(),
-    } | environment()
-    if earlier:
-        begun["resumed"] = [*earlier.get("resumed", []), begun["started"]]
-        begun["started"] = earlier.get("started", begun["started"])
-        begun |= {key: earlier[key] for key in ("rerun_of",) if key in earlier}
-    return begun
-
-
-def record(
-    run: RunFolder, task: str, config: dict[str, Any], data_print: str, split_print: str
-) -> dict[str, Any]:
-    """What run.json says at the end: enough to tell whether two runs may be compared, and to repeat
-    one.
-
-    Args:
-        run: folder, whose run.json `begin` has written.
-        task: recommender or forecaster.
-        config: plain.
-        data_print, split_print: fingerprints of the rows, and of which are fitted and asked.
-    """
-    return {
-        "task": task,
-        **(run.read_json("run.json") or begin(config)),
-        "data_fingerprint": data_print,
-        "split_fingerprint": split_print,
-        "finished": now(),
-        **peak_memory(),
-    }
-
-
-def now() -> str:
-    """2026-03-01T12:30:59Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def for_others(config: Any) -> Any:
-    """The configuration without what only this machine should know: passwords in URLs, folders in
-    paths.
-    """
-    if isinstance(config, dict):
-        return {key: for_others(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [for_others(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    return Path(config).name if Path(config).is_absolute() else re.sub(r"://[^/]*@", "://", config)

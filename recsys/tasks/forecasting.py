@@ -1,269 +1,324 @@
-"""From a panel of sales to a judged forecaster, and from its run to a bundle."""
+"""How much will we sell: from a panel of sales to a judged forecaster, its report and bundle."""
 
 import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from recsys.config.composition import closest, instantiate, takes
+from recsys.comparison.units import UnitTable
+from recsys.config.composition import model_targets
+from recsys.config.settings import Settings
+from recsys.config.targets import Target
+from recsys.data.fingerprint import fingerprint
 from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
-from recsys.data.transactions import fingerprint
 from recsys.data.windows import PanelTensors
-from recsys.errors import ConfigError
-from recsys.evaluation.backtest import BacktestResult, forecast_phase, forecast_table, judge
-from recsys.evaluation.forecast_examples import example_series
-from recsys.export import SampleWindows, write_forecaster_bundle
-from recsys.models.forecasters.statistical import StatsForecastModel
+from recsys.errors import ConfigError, closest
+from recsys.evaluation.settings import BacktestEvaluation
+from recsys.metrics.registry import direction_of
+from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
-from recsys.reports.html import write_report
 from recsys.reports.labels import unit_of
-from recsys.runs.folder import RunFolder, record
-from recsys.tasks.setup import (
-    add_seconds,
-    evaluation_device,
-    make_loggers,
-    model_settings,
-    note_training,
-    optimization,
-    provenance,
-    require_validation,
-    seed_everything,
-    trainer_options,
-)
-from recsys.training.fit import FitResult, Validation
-from recsys.training.fit_forecaster import fit_forecaster
-from recsys.training.forecast_problem import ForecastObjective
+from recsys.reports.page import Page
+from recsys.runs.folder import RunFolder
+from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.provenance import provenance
+from recsys.tasks.task import Direction
+from recsys.tasks.units import FORECAST_UNITS
+from recsys.training.forecaster_data import FittedPanel, covariate_scale
+from recsys.training.objective import require_trains
+
+if TYPE_CHECKING:
+    # Lightning, which only a training loads
+    import pytorch_lightning as pl
+
+    from recsys.evaluation.backtest import BacktestResult
+    from recsys.evaluation.backtest_evaluator import BacktestEvaluator
+    from recsys.training.fit import FitResult
 
 # windows that an export compares torch and graph on
 EXPORTED_WINDOWS = 64
 
 
-def run_forecaster(
-    config: dict[str, Any], panel: SalesPanel, run: RunFolder, metrics: dict[str, float]
-) -> None:
-    """Trains before every origin, judges and reports.
+class Forecasting:
+    """The task of forecasters."""
+
+    name: str = "forecasting"
+    data: type[Any] = SalesPanel
+    evaluation: type[Any] = BacktestEvaluation
+
+    def check(self, settings: Settings) -> None:
+        """Refuses what no forecaster is trained or judged with."""
+        _require_forecaster(settings)
+        model = settings.model.resolve()
+        if not is_statistical(model):
+            require_trains(settings.loss.resolve(), model, settings.choices.model)
+        for name in settings.evaluation.arguments.get("baselines", ()):
+            _baseline(name)
+
+    def prepare(
+        self,
+        settings: Settings,
+        data: Any,
+        run: RunFolder,
+        metrics: MutableMapping[str, float],
+    ) -> "PreparedForecasting":
+        """Cuts the panel at its origins."""
+        return PreparedForecasting(settings, data, run, metrics)
+
+    def direction(self, metric: str) -> Direction | None:
+        """See `recsys.metrics.forecast`; names are "val/METRIC"."""
+        return direction_of(metric)
+
+    def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
+        """The model beside its baselines."""
+        print_forecast_leaderboard(dict(metrics), settings.choices.model)
+
+    def page(self, run: RunFolder) -> Page:
+        """Leaderboard, fans, horizon, slices, series, training, data."""
+        from recsys.reports.facts import read_forecast_facts
+        from recsys.reports.forecast_page import forecast_page
+
+        return forecast_page(read_forecast_facts(run))
+
+    def units(self, run: RunFolder) -> UnitTable:
+        """One row per series and window."""
+        return FORECAST_UNITS
+
+    def load(self, run: RunFolder) -> nn.Module:
+        """The forecaster that was fitted before the last origin."""
+        config, data = run.read_config(), run.read_json("data_report.json")
+        target = Target.from_plain("model", config["model"])
+        if is_statistical(target.resolve()):
+            raise ConfigError(
+                f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
+                " and has no weights to load or export; export a run of model=lstm"
+            )
+        evaluation: BacktestEvaluation = Target.from_plain(
+            "evaluation", config["evaluation"]
+        ).build()
+        num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
+        model = _build(target, evaluation, num_series, num_covariates, data["step_seconds"])
+        model.load_state_dict(run.read_weights())
+        return model.eval()
+
+    def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
+        """A bundle from raw numbers to raw quantiles."""
+        from recsys.export import SampleWindows, write_forecaster_bundle
+
+        if seen:
+            raise ConfigError(
+                f"seen=true is for recommenders, and {run.path} is a forecaster's run"
+            )
+        model, data = self.load(run), run.read_json("data_report.json")
+        return write_forecaster_bundle(
+            folder,
+            model=model,  # type: ignore[arg-type]
+            series_ids=np.array(run.read_json("series.json"), dtype=object),
+            step=data["step"],
+            timezone=data["timezone"],
+            covariate_names=data["covariates"],
+            histories=SampleWindows(**run.read_arrays("windows.npz")),
+            provenance=provenance(run),
+            unit=unit_of(run.read_config()["data"].get("measure")),
+        )
+
+
+class PreparedForecasting:
+    """A panel of one run, cut at its origins.
 
     Args:
-        config: plain.
-        panel: what `config["data"]` names.
-        run: folder to write to.
-        metrics: what is already known, such as the seconds of reading.
+        settings, data, run, metrics: of `Forecasting.prepare`.
     """
-    phases: list[ForecastPhase] = instantiate(config["evaluation"]["split"])(panel, config["seed"])
-    print_panel_report(panel.report)
-    run.write_json("data_report.json", panel.report.to_json())
-    epochs: int | None = None
-    tests: dict[str, np.ndarray] = {}
-    for phase in phases:
-        model, fitted = _fit(config, panel, phase, run, epochs)
-        if fitted is not None:
-            run.write_weights(phase.name, model)
-            epochs = fitted.epochs
-            note_training(metrics, phase.name, fitted, config["train"]["monitor"])
-        if not len(phase.origin):
-            continue
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: SalesPanel,
+        run: RunFolder,
+        metrics: MutableMapping[str, float],
+    ) -> None:
+        self._settings, self._panel, self._run, self._metrics = settings, data, run, metrics
+        self._evaluation: BacktestEvaluation = settings.evaluation.build()
+        self._quantiles = tuple(self._evaluation.quantiles)
+        phases: list[ForecastPhase] = self._evaluation.split(data, settings.seed)
+        self._phases = {phase.name: phase for phase in phases}
+        self.phases: Sequence[str] = tuple(self._phases)
+        self.split_fingerprint = fingerprint(
+            *(array for phase in phases for array in (phase.fit_until, phase.origin))
+        )
+        self._tests: dict[str, np.ndarray] = {}
+        print_panel_report(data.report)
+        run.write_json("data_report.json", self._data_report())
+
+    def fit(
+        self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
+    ) -> "tuple[Any, FitResult | None]":
+        """Networks with validation, or for the epochs that it chose; statistical methods fit when
+        they forecast.
+        """
+        settings, panel = self._settings, self._panel
+        seed_everything(settings.seed)
+        model = _build(
+            settings.model,
+            self._evaluation,
+            len(panel),
+            len(panel.covariate_names),
+            panel.step_seconds,
+        )
+        if isinstance(model, ForecastsPanel):
+            return model, None
+        return model, self._fit_network(model, phase, epochs, callbacks)
+
+    def _fit_network(
+        self,
+        model: Any,
+        phase: str,
+        epochs: int | None,
+        callbacks: "Sequence[pl.Callback]",
+    ) -> "FitResult":
+        settings, cut = self._settings, self._phases[phase]
+        model.scale_covariates(torch.from_numpy(covariate_scale(self._panel, cut)))
+        data = FittedPanel(self._panel, cut, self._evaluation.seasonality)
+        return fit_network(
+            model,
+            settings,
+            self._run,
+            phase,
+            objective=settings.loss.build().objective(model, data, seed=settings.seed),
+            evaluator=partial(self._evaluator, cut, model.quantiles) if phase == "val" else None,
+            mode="min",
+            epochs=epochs,
+            callbacks=callbacks,
+        )
+
+    def _evaluator(
+        self, cut: ForecastPhase, quantiles: tuple[float, ...], device: torch.device
+    ) -> "BacktestEvaluator":
+        """Of the validation windows, while training."""
+        # torchmetrics takes as long to load as torch
+        from recsys.evaluation.backtest_evaluator import BacktestEvaluator
+
+        return BacktestEvaluator(self._panel, cut, quantiles, self._evaluation.seasonality, device)
+
+    def judge(self, phase: str, model: Any) -> dict[str, float]:
+        """Validation at once; tests are judged together, in `finish`."""
+        cut = self._phases[phase]
+        if not len(cut.origin):
+            return {}
         start = time.perf_counter()
-        forecast = _forecast(config, model, panel, phase)
-        add_seconds(metrics, "evaluation/seconds", time.perf_counter() - start)
-        if phase.name == "val":
-            found = _judge(config, panel, [phase], [forecast]).metrics
-            metrics |= {f"val/{key}": value for key, value in found.items()}
-        else:
-            tests[phase.name] = forecast
-    if tests:
-        _judge_tests(config, panel, [p for p in phases if p.name in tests], tests, run, metrics)
-    if isinstance(model, nn.Module):
-        run.write_arrays("windows.npz", _last_windows(model, panel, phases[-1]))
-    _finish(config, run, panel, phases, metrics)
+        made = self._forecast(model, cut)
+        seconds = time.perf_counter() - start
+        self._metrics["evaluation/seconds"] = self._metrics.get("evaluation/seconds", 0.0) + seconds
+        if phase != "val":
+            self._tests[phase] = made
+            return {}
+        found = self._judge([cut], [made]).metrics
+        return {f"val/{key}": value for key, value in found.items()}
 
-
-def validate_forecaster(
-    config: dict[str, Any],
-    panel: SalesPanel,
-    run: RunFolder,
-    metrics: dict[str, float],
-    callbacks: list[pl.Callback],
-) -> FitResult | None:
-    """The validation phase alone: trains, judges, and never looks at the windows of the test.
-
-    Args:
-        config, panel, run, metrics: of `run_forecaster`.
-        callbacks: of the training.
-
-    Returns:
-        How the training went; None for a statistical method, whose values are in `metrics`.
-
-    Raises:
-        ConfigError: the split has no validation windows.
-    """
-    phases = instantiate(config["evaluation"]["split"])(panel, config["seed"])
-    phase = next((phase for phase in phases if phase.name == "val"), None)
-    require_validation(config, phase is not None)
-    assert phase is not None
-    model, fitted = _fit(config, panel, phase, run, None, callbacks)
-    if fitted is None:
-        found = _judge(config, panel, [phase], [_forecast(config, model, panel, phase)]).metrics
-        metrics |= {f"val/{key}": value for key, value in found.items()}
-    return fitted
-
-
-def load_forecaster(run: RunFolder) -> nn.Module:
-    """The trained model of a finished run, fitted before its last origin; on the CPU and in
-    evaluation mode.
-    """
-    config, data = run.read_config(), run.read_json("data_report.json")
-    model = _build(
-        config, len(run.read_json("series.json")), len(data["covariates"]), data["step_seconds"]
-    )
-    if not isinstance(model, nn.Module):
-        raise ConfigError(
-            f"{run.path}: model={config['choices']['model']} reads its series anew for every"
-            " forecast and has no weights to load or export; export a run of model=lstm"
+    def finish(self, model: Any) -> dict[str, float]:
+        """Judges the tests beside baselines; writes series, windows and counts."""
+        run, report = self._run, self._panel.report
+        metrics = self._judge_tests() if self._tests else {}
+        if isinstance(model, nn.Module):
+            last = self._phases[self.phases[-1]]
+            run.write_arrays("windows.npz", _last_windows(model, self._panel, last))
+        run.write_json("data_report.json", self._data_report())
+        run.write_json("series.json", self._panel.series_ids.tolist())
+        counted = ("rows_in", "rows", "series", "steps")
+        return (
+            metrics
+            | {f"data/{key}": float(getattr(report, key)) for key in counted}
+            | {f"data/dropped/{reason}": float(n) for reason, n in report.dropped.items()}
         )
-    model.load_state_dict(run.read_weights())
-    return model.eval()
+
+    def _data_report(self) -> dict[str, Any]:
+        return self._panel.report.to_json() | {"step_seconds": self._panel.step_seconds}
+
+    def _forecast(self, model: Any, phase: ForecastPhase) -> np.ndarray:
+        from recsys.evaluation.backtest import forecast_phase
+
+        device = evaluation_device(self._settings)
+        return forecast_phase(model, self._panel, phase, device=device, quantiles=self._quantiles)
+
+    def _judge(
+        self, phases: Sequence[ForecastPhase], forecasts: Sequence[np.ndarray]
+    ) -> "BacktestResult":
+        from recsys.evaluation.backtest import judge
+
+        return judge(self._panel, phases, forecasts, self._quantiles, self._evaluation.seasonality)
+
+    def _judge_tests(self) -> dict[str, float]:
+        """The model and its baselines in the same windows; writes the tables of the test."""
+        from recsys.evaluation.backtest import forecast_table
+        from recsys.evaluation.forecast_examples import example_series
+
+        run, panel, name = self._run, self._panel, self._settings.choices.model
+        phases = [self._phases[phase] for phase in self._tests]
+        own = list(self._tests.values())
+        result = self._judge(phases, own)
+        metrics = {f"test/{key}": value for key, value in result.metrics.items()}
+        by_horizon, drawn = {name: result.by_horizon}, {}
+        for baseline in self._evaluation.baselines:
+            method, start = _baseline(baseline).build(), time.perf_counter()
+            made = [self._forecast(method, phase) for phase in phases]
+            found = self._judge(phases, made)
+            metrics |= {f"test/baselines/{baseline}/{k}": v for k, v in found.metrics.items()}
+            metrics[f"test/baselines/{baseline}/seconds"] = time.perf_counter() - start
+            by_horizon[baseline] = found.by_horizon
+            drawn[baseline] = made[-1]
+        run.write_table("per_series.parquet", result.per_series)
+        table = forecast_table(panel, phases, own, self._quantiles)
+        run.write_table("forecasts.parquet", table)
+        run.write_json("horizon.json", by_horizon)
+        number = sum(len(phase.origin) for phase in phases)
+        examples = example_series(panel, phases[-1], own[-1], self._quantiles, drawn, window=number)
+        run.write_json("examples.json", examples)
+        return metrics
 
 
-def export_forecaster(run: RunFolder, bundle: Path) -> Path:
-    """Exports the model of a finished run; see `recsys.tasks.lifecycle.export_run`."""
-    model, data = load_forecaster(run), run.read_json("data_report.json")
-    return write_forecaster_bundle(
-        bundle,
-        model=model,  # type: ignore[arg-type]
-        series_ids=np.array(run.read_json("series.json"), dtype=object),
-        step=data["step"],
-        timezone=data["timezone"],
-        covariate_names=data["covariates"],
-        histories=SampleWindows(**run.read_arrays("windows.npz")),
-        provenance=provenance(run),
-        unit=unit_of(run.read_config()["data"].get("measure")),
-    )
-
-
-def _build(config: dict[str, Any], num_series: int, num_covariates: int, step_seconds: int) -> Any:
-    """A learned forecaster, or one of statsforecast's methods, which knows no sizes."""
-    if takes(config["model"], "num_users"):
+def _require_forecaster(settings: Settings) -> None:
+    model = settings.model.resolve()
+    if not (isinstance(model, type) and (is_network(model) or is_statistical(model))):
         raise ConfigError(
-            f"model={config['choices']['model']} is a recommender, and"
-            f" data={config['choices']['data']} is a panel of sales: choose model=lstm or a"
-            " statistical method such as model=auto_ets"
+            f"model={settings.choices.model} is no forecaster, and data={settings.choices.data} is"
+            " a panel of sales: choose model=lstm or a statistical method such as model=auto_ets"
         )
-    if not takes(config["model"], "num_series"):
-        return instantiate(config["model"])
-    return instantiate(
-        config["model"],
-        num_series=num_series,
-        num_covariates=num_covariates,
-        horizon=config["evaluation"]["split"]["horizon"],
-        step_seconds=step_seconds,
-        quantiles=tuple(config["evaluation"]["quantiles"]),
-    )
 
 
-def _fit(
-    config: dict[str, Any],
-    panel: SalesPanel,
-    phase: ForecastPhase,
-    run: RunFolder,
-    epochs: int | None,
-    callbacks: list[pl.Callback] | None = None,
-) -> tuple[Any, FitResult | None]:
-    """Fits a fresh model with validation, or for the epochs that it chose; a statistical method is
-    fitted when it is asked.
-    """
-    seed, train = config["seed"], config["train"]
-    seed_everything(seed)
-    model = _build(config, len(panel), len(panel.covariate_names), panel.step_seconds)
-    if isinstance(model, StatsForecastModel):
-        return model, None
-    if "units" not in config["loss"]:
-        raise ConfigError(
-            f"loss={config['choices']['loss']} is for recommenders: choose quantile or student_t"
-        )
-    validation = None
-    if phase.name == "val":
-        validation = Validation(train["monitor"], train["patience"], train["validate_every"], "min")
-    fitted = fit_forecaster(
-        model,
-        panel,
-        phase,
-        objective=ForecastObjective(**config["loss"]),
-        optimization=optimization(config),
-        seed=seed,
-        folder=run.path / "checkpoints" / phase.name,
-        trainer_options=trainer_options(config),
-        seasonality=config["evaluation"]["seasonality"],
-        validation=validation,
-        stop_after=epochs,
-        loggers=make_loggers(config, run, phase.name),
-        callbacks=callbacks,
-    )
-    return model, fitted
-
-
-def _forecast(
-    config: dict[str, Any], model: Any, panel: SalesPanel, phase: ForecastPhase
-) -> np.ndarray:
-    quantiles = tuple(config["evaluation"]["quantiles"])
-    device = evaluation_device(config)
-    return forecast_phase(model, panel, phase, device=device, quantiles=quantiles)
-
-
-def _judge(
-    config: dict[str, Any],
-    panel: SalesPanel,
-    phases: list[ForecastPhase],
-    forecasts: list[np.ndarray],
-) -> BacktestResult:
-    evaluation = config["evaluation"]
-    quantiles = tuple(evaluation["quantiles"])
-    return judge(panel, phases, forecasts, quantiles, evaluation["seasonality"])
-
-
-def _judge_tests(
-    config: dict[str, Any],
-    panel: SalesPanel,
-    phases: list[ForecastPhase],
-    forecasts: dict[str, np.ndarray],
-    run: RunFolder,
-    metrics: dict[str, float],
-) -> None:
-    """The model and its baselines in the same windows; writes the tables of the test."""
-    name, quantiles = config["choices"]["model"], tuple(config["evaluation"]["quantiles"])
-    own = [forecasts[phase.name] for phase in phases]
-    result = _judge(config, panel, phases, own)
-    metrics |= {f"test/{key}": value for key, value in result.metrics.items()}
-    by_horizon, drawn = {name: result.by_horizon}, {}
-    for baseline in config["evaluation"]["baselines"]:
-        method = _baseline(baseline)
-        start = time.perf_counter()
-        made = [_forecast(config, method, panel, phase) for phase in phases]
-        found = _judge(config, panel, phases, made)
-        metrics |= {f"test/baselines/{baseline}/{k}": v for k, v in found.metrics.items()}
-        metrics[f"test/baselines/{baseline}/seconds"] = time.perf_counter() - start
-        by_horizon[baseline] = found.by_horizon
-        drawn[baseline] = made[-1]
-    run.write_table("per_series.parquet", result.per_series)
-    run.write_table("forecasts.parquet", forecast_table(panel, phases, own, quantiles))
-    run.write_json("horizon.json", by_horizon)
-    number = sum(len(phase.origin) for phase in phases)
-    examples = example_series(panel, phases[-1], own[-1], quantiles, drawn, window=number)
-    run.write_json("examples.json", examples)
-
-
-def _baseline(name: str) -> StatsForecastModel:
-    settings = model_settings()
-    known = [stem for stem, plain in settings.items() if takes(plain, "season_length")]
+def _baseline(name: str) -> Target:
+    known = {
+        each: target for each, target in model_targets().items() if is_statistical(target.resolve())
+    }
     if name not in known:
         raise ConfigError(
-            f"evaluation.baselines: {name} is no statistical method; {closest(name, known)}"
+            f"evaluation.baselines: {name} is no statistical method; {closest(name, list(known))}"
         )
-    return instantiate(settings[name])
+    return known[name]
+
+
+def _build(
+    model: Target,
+    evaluation: BacktestEvaluation,
+    num_series: int,
+    num_covariates: int,
+    step_seconds: int,
+) -> Any:
+    """A network of these sizes, or a statistical method, which needs none."""
+    if is_statistical(model.resolve()):
+        return model.build()
+    return model.build(
+        num_series=num_series,
+        num_covariates=num_covariates,
+        horizon=evaluation.split.horizon,
+        step_seconds=step_seconds,
+        quantiles=tuple(evaluation.quantiles),
+    )
 
 
 def _last_windows(model: Any, panel: SalesPanel, phase: ForecastPhase) -> dict[str, np.ndarray]:
@@ -277,28 +332,3 @@ def _last_windows(model: Any, panel: SalesPanel, phase: ForecastPhase) -> dict[s
         phase.horizon,
     )
     return {name: value.numpy() for name, value in window._asdict().items()}
-
-
-def _finish(
-    config: dict[str, Any],
-    run: RunFolder,
-    panel: SalesPanel,
-    phases: list[ForecastPhase],
-    metrics: dict[str, float],
-) -> None:
-    """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
-    if not run.writes:
-        return  # the first process does
-    report = panel.report
-    for key in ("rows_in", "rows", "series", "steps"):
-        metrics[f"data/{key}"] = float(getattr(report, key))
-    metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
-    run.write_json("data_report.json", report.to_json() | {"step_seconds": panel.step_seconds})
-    run.write_json("series.json", panel.series_ids.tolist())
-    split = [array for p in phases for array in (p.fit_until, p.origin)]
-    run.write_json(
-        "run.json", record(run, "forecaster", config, report.fingerprint, fingerprint(*split))
-    )
-    run.write_json("metrics.json", metrics)
-    print_forecast_leaderboard(metrics, str(config["choices"]["model"]))
-    write_report(run)

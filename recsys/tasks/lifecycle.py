@@ -1,10 +1,10 @@
-"""A configuration in, a run folder out; a run folder in, a bundle out."""
+"""Settings in, a run folder out; a run folder in, a bundle out: the same steps for every task."""
 
 import gc
 import math
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,102 +12,109 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from recsys.config.composition import command_line, instantiate
-from recsys.data.panel import SalesPanel
+from recsys.config.settings import Settings
 from recsys.environment import differences, environment, process_rank
 from recsys.errors import ConfigError, DataError
 from recsys.reports.console import say
-from recsys.reports.html import write_report
-from recsys.runs.folder import RunFolder, begin
-from recsys.tasks.recommendation import (
-    export_recommender,
-    load_recommender,
-    run_recommender,
-    validate_recommender,
-)
+from recsys.reports.page import write_report
+from recsys.runs.folder import RunFolder
+from recsys.runs.record import RunRecord, finished_now
+from recsys.tasks.registry import task_of, task_of_run
+from recsys.tasks.task import Prepared, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
 
 if TYPE_CHECKING:
-    # what only a training waits for
+    # Lightning, which only a training loads
     import pytorch_lightning as pl
 
-# that other processes of a training wait for the first to begin
-FIRST_PROCESS_SECONDS = 300.0
+    from recsys.training.fit import FitResult
+
+# seconds that the other processes of a training wait for rank 0
+RANK_0_SECONDS = 300.0
 # metrics that tell how long something took, and so differ from run to run
 TIMINGS = ("seconds", "per_second")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line of scripts/train.py; the run folder is the last line it prints."""
-    others = {"train.resume": resume_run, "rerun": rerun}
-    command_line(sys.argv[1:] if arguments is None else arguments, run_experiment, others)
-
-
-def run_experiment(config: dict[str, Any], folder: Path, rerun_of: RunFolder | None = None) -> Path:
+def run_training(
+    settings: Settings, folder: Path, *, data: Any = None, rerun_of: RunFolder | None = None
+) -> Path:
     """Reads, splits, trains, refits, judges and reports.
 
     Args:
-        config: plain, as `recsys.config.composition.compose` returns it.
+        settings: of the run.
         folder: of the run; continued where it holds one with the same configuration.
+        data: a table to read in place of `data.path`, such as a DataFrame; None: as configured.
         rerun_of: a run that this one repeats.
 
     Returns:
         The folder.
+
+    Raises:
+        ConfigError: settings that do not fit each other, or the folder holds another run.
+        DataError: the data cannot be used, or are not those of `rerun_of`.
+        TrainingError: the training cannot go on.
     """
-    if not isinstance(config["seed"], int):
-        raise ConfigError(f"seed={config['seed']!r} is not a whole number")
-    trackers_of(config)  # a package that is missing is said before training, not after
-    run = RunFolder(folder, writes=not (_together(config) and process_rank() > 0))
+    task = checked_task(settings)
+    trackers_of(settings.logger)  # a missing package is reported before training, not after
+    run = RunFolder(folder, writes=not (_is_distributed(settings) and process_rank() > 0))
     if not run.writes:
-        _wait_for_the_first(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "config.yaml").exists() and run.read_config() != config:
+        _wait_for_rank_0(run)
+    _make(folder)
+    if (folder / "config.yaml").exists() and run.read_config() != settings.plain:
         raise ConfigError(
             f"{folder} already holds a run with another configuration; choose another hydra.run.dir"
         )
-    _begin(config, run, rerun_of)
+    record = _begin(settings, run, rerun_of)
     start = time.perf_counter()
-    data = instantiate(config["data"])
+    read = _read(settings, data)
     metrics = {"data/seconds": time.perf_counter() - start}
     if rerun_of is not None:
-        _require_same_data(rerun_of, data.report.fingerprint)
-    if isinstance(data, SalesPanel):
-        from recsys.tasks.forecasting import run_forecaster
-
-        run_forecaster(config, data, run, metrics)
-    else:
-        run_recommender(config, data, run, metrics)
+        _require_same_data(rerun_of, read.report.fingerprint)
+    prepared = task.prepare(settings, read, run, metrics)
+    fitted = _fit_and_judge(prepared, settings, run, metrics)
     if run.writes:
+        record = replace(
+            record,
+            task=task.name,
+            data_fingerprint=read.report.fingerprint,
+            split_fingerprint=prepared.split_fingerprint,
+            optimizer=optimizer_used(fitted, settings),
+            **finished_now(),
+        )
+        _finish(task, settings, run, record, metrics)
         send_run(run)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
     return folder
 
 
-def _together(config: dict[str, Any]) -> bool:
-    """Whether this process is one of several that all run the whole command; those that Lightning
-    spawns only train.
-    """
-    strategy = str(config["trainer"].get("strategy", ""))
-    return strategy.startswith("ddp") and not strategy.endswith(("spawn", "fork", "notebook"))
-
-
-def _wait_for_the_first(run: RunFolder) -> None:
-    """Until the process that writes has begun.
+def checked_task(settings: Settings) -> Task:
+    """The task of the settings, once these fit it and each other; nothing has been read yet.
 
     Raises:
-        ConfigError: it has not, in this folder.
+        ConfigError: a source, an evaluation, a model, a loss or a monitor that does not fit.
     """
-    deadline = time.monotonic() + FIRST_PROCESS_SECONDS
-    while not (run.path / "run.json").exists():
-        if time.monotonic() > deadline:
-            raise ConfigError(
-                f"the first process of this training has not begun in {run.path}: give all of them"
-                " one folder, which all machines see, with hydra.run.dir=FOLDER"
-            )
-        time.sleep(0.1)
+    task = task_of(settings)
+    evaluation = settings.evaluation.resolve()
+    if evaluation is not task.evaluation:
+        raise ConfigError(
+            f"evaluation={settings.choices.evaluation} is not for task={task.name}, which"
+            f" data={settings.choices.data} is read for: choose another evaluation, or other data"
+        )
+    task.check(settings)
+    monitor = settings.train.monitor
+    try:
+        direction = task.direction(monitor)
+    except ConfigError as error:
+        raise ConfigError(f"train.monitor: {error}") from error
+    if direction is None:
+        raise ConfigError(
+            f"train.monitor={monitor}: neither a higher nor a lower value of it is better, so it"
+            " cannot choose an epoch; monitor another metric"
+        )
+    return task
 
 
-def resume_run(folder: str, others: list[str]) -> Path:
+def resume_run(folder: str, others: Sequence[str]) -> Path:
     """Continues a run with its own configuration.
 
     Raises:
@@ -119,17 +126,18 @@ def resume_run(folder: str, others: list[str]) -> Path:
             f" {' '.join(others)})"
         )
     run = RunFolder.open(folder)
+    settings = Settings.from_plain(run.read_config())
     if not (run.path / "metrics.json").exists():
-        return run_experiment(run.read_config(), run.path)
+        return run_training(settings, run.path)
     if not (run.path / "report.html").exists():
-        write_report(run)
+        write_report(run, task_of_run(run).page(run))
         send_run(run)
     elif not send_run(run):
         raise ConfigError(f"{folder} has finished; there is nothing to resume")
     return run.path
 
 
-def rerun(folder: str, others: list[str]) -> Path:
+def rerun(folder: str, others: Sequence[str]) -> Path:
     """Repeats a finished run in a new folder, with as many threads, and says whether its metrics
     are the same.
 
@@ -149,12 +157,11 @@ def rerun(folder: str, others: list[str]) -> Path:
             "rerun repeats a run as it was configured and takes no other setting than"
             f" hydra.run.dir=FOLDER (found {' '.join(others)})"
         )
-    config = run.read_config()
-    names = str(config["choices"]["data"]), str(config["choices"]["model"])
-    default = Path("runs", *names, f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}")
+    settings = Settings.from_plain(run.read_config())
+    default = new_run_folder(settings)
     target = Path(chosen) if chosen else default
     try:
-        again = RunFolder(run_experiment(config, target, run))
+        again = RunFolder(run_training(settings, target, rerun_of=run))
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(target)) from stop
     found = metrics_that_differ(run, again)
@@ -167,6 +174,12 @@ def rerun(folder: str, others: list[str]) -> Path:
     return again.path
 
 
+def new_run_folder(settings: Settings) -> Path:
+    """runs/DATA/MODEL/TIME, as a command line would choose it."""
+    names = settings.choices.data, settings.choices.model
+    return Path("runs", *names, f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}")
+
+
 def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[str]:
     """Names of the metrics whose values are not equal to the last bit; timings aside."""
     mine, its = one.read_json("metrics.json"), other.read_json("metrics.json")
@@ -177,46 +190,14 @@ def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[str]:
     ]
 
 
-def _equal(one: float | None, other: float | None) -> bool:
-    both_undefined = one is not None and other is not None and math.isnan(one) and math.isnan(other)
-    return one == other or both_undefined
-
-
-def _begin(config: dict[str, Any], run: RunFolder, rerun_of: RunFolder | None) -> None:
-    """Writes config.yaml and run.json; takes the threads of what is continued or repeated, because
-    sums depend on them.
-    """
-    earlier = run.read_json("run.json")
-    model = earlier or (rerun_of.read_json("run.json") if rerun_of else None)
-    if model:
-        if "threads" in model:
-            torch.set_num_threads(model["threads"])
-        if changed := differences(model, environment()):
-            say(f"numbers may differ, because the run was made with other: {'; '.join(changed)}")
-    begun = begin(config, earlier)
-    if rerun_of is not None:
-        begun["rerun_of"] = str(rerun_of.path)
-    run.write_config(config)
-    run.write_json("run.json", begun)
-
-
-def _require_same_data(run: RunFolder, fingerprint: str) -> None:
-    expected = run.read_json("run.json").get("data_fingerprint")
-    if expected and fingerprint != expected:
-        raise DataError(
-            f"{run.path} was trained on other data (fingerprint {expected}, now {fingerprint}), so"
-            " it cannot be repeated; bring the data back, or train anew with its command"
-        )
-
-
 def run_validation(
-    config: dict[str, Any], folder: Path, report: Callable[[int, float], None]
+    settings: Settings, folder: Path, report: Callable[[int, float], None]
 ) -> dict[str, Any]:
-    """Trains and judges on validation alone, as one trial of a sweep; the test part is not looked
-    at. A trial that was killed goes on where it was.
+    """Trains and judges on validation alone, as one trial of a sweep; the test is not evaluated. A
+    trial that was killed continues where it was.
 
     Args:
-        config: plain.
+        settings: of the trial.
         folder: of the trial.
         report: called with the epoch, from 1, and the monitored value after every validation.
 
@@ -226,29 +207,29 @@ def run_validation(
     Raises:
         ConfigError: the split has no validation part, or the monitor is no metric of it.
     """
-    from recsys.tasks.forecasting import validate_forecaster
-    from recsys.training.progress import ReportValidations
-
-    folder.mkdir(parents=True, exist_ok=True)
+    task = checked_task(settings)
+    _make(folder)
     run, metrics = RunFolder(folder), dict[str, float]()
     if (known := run.read_json("result.json")) is not None:
         return known
-    run.write_config(config, "trial.yaml")
-    data = instantiate(config["data"])
-    monitor = config["train"]["monitor"]
-    # a process that training starts could not call back
-    alone = config["trainer"].get("devices", 1) == 1
-    callbacks: list[pl.Callback] = [ReportValidations(monitor, report)] if alone else []
-    validate = validate_forecaster if isinstance(data, SalesPanel) else validate_recommender
-    fitted = validate(config, data, run, metrics, callbacks)
+    run.write_config(dict(settings.plain), "trial.yaml")
+    prepared = task.prepare(settings, _read(settings), run, metrics)
+    if "val" not in prepared.phases:
+        raise ConfigError(
+            f"evaluation={settings.choices.evaluation} has no validation part, and a sweep chooses"
+            " on validation only: choose an evaluation with a validation split"
+        )
+    model, fitted = prepared.fit("val", epochs=None, callbacks=_reporting(settings, report))
     if fitted is not None:
         found = {"value": fitted.value, "epochs": fitted.epochs, "seconds": fitted.seconds}
-    elif monitor in metrics:
-        found = {"value": metrics[monitor]}
     else:
-        raise ConfigError(
-            f"train.monitor={monitor!r} is not among the metrics of this data: {', '.join(metrics)}"
-        )
+        judged = prepared.judge("val", model)
+        if settings.train.monitor not in judged:
+            raise ConfigError(
+                f"train.monitor={settings.train.monitor!r} is not among the metrics of this data:"
+                f" {', '.join(judged)}"
+            )
+        found = {"value": judged[settings.train.monitor]}
     run.write_json("result.json", found)
     return found
 
@@ -257,11 +238,7 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     """The trained model of a finished run, on the CPU and in evaluation mode, and the run."""
     run = RunFolder.open(folder)
     run.require_finished()
-    if not _is_forecaster(run):
-        return load_recommender(run), run
-    from recsys.tasks.forecasting import load_forecaster
-
-    return load_forecaster(run), run
+    return task_of_run(run).load(run), run
 
 
 def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
@@ -278,17 +255,133 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     """
     run = RunFolder.open(folder)
     run.require_finished()
-    if include_seen and _is_forecaster(run):
-        raise ConfigError(f"seen=true is for recommenders, and {folder} is the run of a forecaster")
-    if _is_forecaster(run):
-        from recsys.tasks.forecasting import export_forecaster
-
-        written = export_forecaster(run, bundle)
-    else:
-        written = export_recommender(run, bundle, include_seen)
+    written = task_of_run(run).export(run, bundle, seen=include_seen)
     send_bundle(run, written)
     return written
 
 
-def _is_forecaster(run: RunFolder) -> bool:
-    return run.read_json("run.json").get("task") == "forecaster"
+def optimizer_used(fitted: "FitResult | None", settings: Settings) -> dict[str, Any] | None:
+    """What updated the parameters, for run.json; None where nothing was trained."""
+    if fitted is None:
+        return None
+    name = settings.optimizer.path.rpartition(".")[2]
+    if not fitted.row_wise:
+        return {"name": name}
+    return {"name": f"RowWise{name}", "row_wise": list(fitted.row_wise)}
+
+
+def _fit_and_judge(
+    prepared: Prepared, settings: Settings, run: RunFolder, metrics: dict[str, float]
+) -> "FitResult | None":
+    """All phases in order; the last trained one says how it went."""
+    epochs: int | None = None
+    fitted: FitResult | None = None
+    model: Any = None
+    for phase in prepared.phases:
+        model, fitted = prepared.fit(phase, epochs=epochs, callbacks=())
+        if isinstance(model, nn.Module):
+            run.write_weights(phase, model)
+        if fitted is not None:
+            epochs = fitted.epochs
+            _note_training(metrics, phase, fitted, settings.train.monitor)
+        metrics |= prepared.judge(phase, model)
+    if run.writes:
+        metrics |= prepared.finish(model)
+    return fitted
+
+
+def _finish(
+    task: Task, settings: Settings, run: RunFolder, record: RunRecord, metrics: dict[str, float]
+) -> None:
+    """Writes run.json and then metrics.json: a run that has it has finished."""
+    record.write(run)
+    run.write_json("metrics.json", metrics)
+    task.print_board(metrics, settings)
+    write_report(run, task.page(run))
+
+
+def _read(settings: Settings, data: Any = None) -> Any:
+    return settings.data.build() if data is None else settings.data.build(path=data)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}): choose another hydra.run.dir"
+        ) from error
+
+
+def _is_distributed(settings: Settings) -> bool:
+    """Whether this process is one of several that all run the whole command; those that Lightning
+    spawns only train.
+    """
+    strategy = str(settings.trainer.arguments.get("strategy", ""))
+    return strategy.startswith("ddp") and not strategy.endswith(("spawn", "fork", "notebook"))
+
+
+def _wait_for_rank_0(run: RunFolder) -> None:
+    """Raises ConfigError where rank 0 has not begun in this folder."""
+    deadline = time.monotonic() + RANK_0_SECONDS
+    while not (run.path / "run.json").exists():
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"the first process of this training has not begun in {run.path}: give all of them"
+                " one folder, which all machines see, with hydra.run.dir=FOLDER"
+            )
+        time.sleep(0.1)
+
+
+def _begin(settings: Settings, run: RunFolder, rerun_of: RunFolder | None) -> RunRecord:
+    """Writes config.yaml and run.json; takes the threads of what is continued or repeated, because
+    sums depend on them.
+    """
+    earlier = RunRecord.read(run)
+    template = earlier or (RunRecord.read(rerun_of) if rerun_of else None)
+    if template is not None:
+        if template.threads:
+            torch.set_num_threads(template.threads)
+        if changed := differences(vars(template), environment()):
+            say(f"numbers may differ, because the run was made with other: {'; '.join(changed)}")
+    record = RunRecord.begin(settings, earlier, str(rerun_of.path) if rerun_of else None)
+    run.write_config(dict(settings.plain))
+    record.write(run)
+    return record
+
+
+def _require_same_data(run: RunFolder, fingerprint: str) -> None:
+    record = RunRecord.read(run)
+    expected = record.data_fingerprint if record else ""
+    if expected and fingerprint != expected:
+        raise DataError(
+            f"{run.path} was trained on other data (fingerprint {expected}, now {fingerprint}), so"
+            " it cannot be repeated; bring the data back, or train anew with its command"
+        )
+
+
+def _reporting(settings: Settings, report: Callable[[int, float], None]) -> "list[pl.Callback]":
+    """Calls `report` after validations; a process that training starts could not call back."""
+    from recsys.training.progress import ReportValidations
+
+    alone = settings.trainer.arguments.get("devices", 1) == 1
+    return [ReportValidations(settings.train.monitor, report)] if alone else []
+
+
+def _note_training(
+    metrics: dict[str, float], phase: str, fitted: "FitResult", monitor: str
+) -> None:
+    """Adds how a training went, and prints it."""
+    metrics["train/seconds"] = metrics.get("train/seconds", 0.0) + fitted.seconds
+    metrics["train/samples_per_second"] = fitted.samples_per_second
+    metrics["train/epochs"] = fitted.epochs
+    found = "" if math.isnan(fitted.value) else f", {monitor} {fitted.value:.4f}"
+    rows = ""
+    if fitted.row_wise:
+        rows = f"; only the rows that a batch touches were updated in {', '.join(fitted.row_wise)}"
+    say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}{rows}")
+
+
+def _equal(one: float | None, other: float | None) -> bool:
+    both_undefined = one is not None and other is not None and math.isnan(one) and math.isnan(other)
+    return one == other or both_undefined

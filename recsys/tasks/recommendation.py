@@ -1,285 +1,342 @@
-"""From transactions to a judged recommender, and from its run to a bundle."""
+"""What will this customer buy next: from a dataset to a judged recommender and its bundle."""
 
 import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from recsys.config.composition import closest, instantiate, takes
+from recsys.comparison.units import UnitTable
+from recsys.config.composition import model_targets
+from recsys.config.settings import Settings
+from recsys.config.targets import Target
+from recsys.data.dataset import Dataset
+from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import Transactions, fingerprint
-from recsys.errors import ConfigError
+from recsys.data.splits.phase import Phase
+from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
-from recsys.evaluation.ranking import RankingResult, evaluate
-from recsys.models.recommenders.popularity import Popularity
-from recsys.reports.console import print_data_report, print_leaderboard
-from recsys.reports.html import write_report
-from recsys.runs.folder import RunFolder, record
-from recsys.tasks.setup import (
-    add_seconds,
-    evaluation_device,
-    make_loggers,
-    model_settings,
-    note_training,
-    optimization,
-    optimizer_used,
-    provenance,
-    require_validation,
-    seed_everything,
-    trainer_options,
+from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
+from recsys.evaluation.settings import RankingEvaluation
+from recsys.metrics.registry import direction_of
+from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
+from recsys.models.recommender import (
+    FitsInteractions,
+    LoadsPretrained,
+    ObservesInteractions,
 )
-from recsys.training.objectives import objective_of
+from recsys.reports.console import print_data_report, print_leaderboard
+from recsys.reports.page import Page
+from recsys.runs.folder import RunFolder
+from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.provenance import provenance
+from recsys.tasks.task import Direction
+from recsys.tasks.units import RANKING_UNITS
+from recsys.training.objective import require_trains
 
 if TYPE_CHECKING:
-    # Lightning, which only a training waits for
+    # Lightning, which only a training loads
     import pytorch_lightning as pl
 
     from recsys.training.fit import FitResult
 
-
-def run_recommender(
-    config: dict[str, Any],
-    transactions: Transactions,
-    run: RunFolder,
-    metrics: dict[str, float],
-) -> None:
-    """Splits, trains, refits, judges and reports.
-
-    Args:
-        config: plain.
-        transactions: what `config["data"]` names.
-        run: folder to write to.
-        metrics: what is already known, such as the seconds of reading.
-    """
-    start = time.perf_counter()
-    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
-    add_seconds(metrics, "data/seconds", time.perf_counter() - start)
-    epochs: int | None = None
-    for name, phase in phases.items():
-        data = _index(config, transactions, name, phase, metrics)
-        if name == next(iter(phases)):
-            print_data_report(transactions.report)
-            run.write_json("data_report.json", transactions.report.to_json())
-        start = time.perf_counter()
-        model, fitted = _fit(config, data, run, epochs)
-        run.write_weights(name, model)
-        if fitted is None:
-            add_seconds(metrics, "train/seconds", time.perf_counter() - start)
-        else:
-            epochs = fitted.epochs
-            note_training(metrics, name, fitted, config["train"]["monitor"])
-        if config["evaluation"]["views"] and name != "ship":
-            _judge(config, model, data, transactions, run, metrics)
-    _finish(config, run, transactions, phases, data, metrics, fitted)
+# categories of the model's inputs, in the folder of a run
+INPUTS = "inputs.npz"
 
 
-def validate_recommender(
-    config: dict[str, Any],
-    transactions: Transactions,
-    run: RunFolder,
-    metrics: dict[str, float],
-    callbacks: "list[pl.Callback]",
-) -> "FitResult | None":
-    """The validation phase alone: trains or fits, judges, and never looks at the test part.
+class Recommendation:
+    """The task of recommenders."""
 
-    Args:
-        config, transactions, run, metrics: of `run_recommender`.
-        callbacks: of the training.
+    name: str = "recommendation"
+    data: type[Any] = Dataset
+    evaluation: type[Any] = RankingEvaluation
 
-    Returns:
-        How the training went; None for a closed-form model, whose values are in `metrics`.
+    def check(self, settings: Settings) -> None:
+        """Refuses what no recommender is trained or judged with."""
+        _require_recommender(settings.model, f"model={settings.choices.model}")
+        model = settings.model.resolve()
+        if not issubclass(model, FitsInteractions):
+            require_trains(settings.loss.resolve(), model, settings.choices.model)
+        for name in settings.evaluation.arguments.get("baselines", ()):
+            _baseline(name)
 
-    Raises:
-        ConfigError: the split has no validation part.
-    """
-    phases = instantiate(config["evaluation"]["split"])(transactions, config["seed"])
-    require_validation(config, "val" in phases)
-    data = _index(config, transactions, "val", phases["val"], metrics)
-    model, fitted = _fit(config, data, run, None, callbacks)
-    if fitted is None:
-        found = _evaluate(config, model, data).metrics
-        metrics |= {f"val/{key}": value for key, value in found.items()}
-    return fitted
+    def prepare(
+        self,
+        settings: Settings,
+        data: Any,
+        run: RunFolder,
+        metrics: MutableMapping[str, float],
+    ) -> "PreparedRecommendation":
+        """Splits the purchases."""
+        return PreparedRecommendation(settings, data, run, metrics)
 
+    def direction(self, metric: str) -> Direction | None:
+        """See `recsys.metrics.ranking`; names are "val/VIEW/METRIC@K"."""
+        return direction_of(metric)
 
-def _index(
-    config: dict[str, Any],
-    transactions: Transactions,
-    name: str,
-    phase: Phase,
-    metrics: dict[str, float],
-) -> PhaseData:
-    start = time.perf_counter()
-    evaluation = config["evaluation"]
-    data = index_phase(
-        transactions,
-        name,
-        phase,
-        min_buyers=evaluation["min_buyers"],
-        k_core=evaluation["k_core"],
-        seed=config["seed"],
-        max_users=evaluation.get("max_users"),
-    )
-    transactions.report.phases[name] = data.counts
-    add_seconds(metrics, "data/seconds", time.perf_counter() - start)
-    return data
-
-
-def _judge(
-    config: dict[str, Any],
-    model: Any,
-    data: PhaseData,
-    transactions: Transactions,
-    run: RunFolder,
-    metrics: dict[str, float],
-) -> None:
-    start = time.perf_counter()
-    result = _evaluate(config, model, data, by_popularity=data.name == "test")
-    add_seconds(metrics, "evaluation/seconds", time.perf_counter() - start)
-    metrics |= {f"{data.name}/{key}": value for key, value in result.metrics.items()}
-    if data.name == "test":
-        table = result.per_user
-        table.insert(0, "user_id", data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)])
-        run.write_table("per_user.parquet", table)
-        metrics |= _baselines(config, data)
-        run.write_json("examples.json", example_customers(model, data, transactions.item_names))
-
-
-def _finish(
-    config: dict[str, Any],
-    run: RunFolder,
-    transactions: Transactions,
-    phases: dict[str, Phase],
-    data: PhaseData,
-    metrics: dict[str, float],
-    fitted: "FitResult | None",
-) -> None:
-    """Writes what the run leaves, metrics.json last of the data: a run that has it has finished."""
-    if not run.writes:
-        return  # the first process does
-    report = transactions.report
-    for key in ("rows_in", "rows", "users", "items", "density"):
-        metrics[f"data/{key}"] = float(getattr(report, key))
-    metrics |= {f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()}
-    run.write_json("data_report.json", report.to_json())
-    run.write_vocabulary(data.vocabulary)
-    run.write_history(data.histories.history, data.ages)
-    known = set(data.vocabulary.item_ids)
-    names = {item: name for item, name in transactions.item_names.items() if item in known}
-    run.write_json("items.json", names)
-    split = fingerprint(*(rows for phase in phases.values() for rows in (phase.fit, phase.truth)))
-    about = record(run, "recommender", config, report.fingerprint, split)
-    run.write_json("run.json", about | {"optimizer": optimizer_used(fitted)})
-    run.write_json("metrics.json", metrics)
-    print_leaderboard(metrics, str(config["choices"]["model"]), config["evaluation"]["ks"])
-    write_report(run)
-
-
-def load_recommender(run: RunFolder) -> nn.Module:
-    """The trained model of a finished run, on the CPU and in evaluation mode."""
-    model = _build(run.read_config()["model"], run.read_vocabulary())
-    model.load_state_dict(run.read_weights())
-    return model.eval()
-
-
-def export_recommender(run: RunFolder, bundle: Path, include_seen: bool) -> Path:
-    """Exports the model of a finished run; see `recsys.tasks.lifecycle.export_run`."""
-    from recsys.export import write_recommender_bundle
-
-    vocabulary, history = run.read_vocabulary(), run.read_history()
-    return write_recommender_bundle(
-        bundle,
-        model=load_recommender(run),  # type: ignore[arg-type]
-        user_ids=vocabulary.user_ids,
-        item_ids=vocabulary.item_ids,
-        popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
-        history_indptr=history.indptr.numpy(),
-        history_items=history.values.numpy(),
-        history_age=run.read_ages(),
-        include_seen=include_seen,
-        item_names=run.read_json("items.json") or None,
-        provenance=provenance(run),
-    )
-
-
-def _build(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
-    if takes(config, "num_series") or takes(config, "season_length"):
-        raise ConfigError(
-            f"{config['_target_'].rpartition('.')[2]} forecasts sales, and the data are"
-            " transactions of customers: choose a recommender, such as model=gmf, or data=…_sales"
+    def print_board(self, metrics: Mapping[str, float], settings: Settings) -> None:
+        """The model beside its baselines, view by view."""
+        print_leaderboard(
+            dict(metrics), settings.choices.model, settings.evaluation.arguments["ks"]
         )
-    return instantiate(config, num_users=vocabulary.num_users, num_items=vocabulary.num_items)
+
+    def page(self, run: RunFolder) -> Page:
+        """Leaderboard, customers, popularity, training, data."""
+        from recsys.reports.facts import read_ranking_facts
+        from recsys.reports.ranking_page import ranking_page
+
+        return ranking_page(read_ranking_facts(run))
+
+    def units(self, run: RunFolder) -> UnitTable:
+        """One row per customer and view."""
+        return RANKING_UNITS
+
+    def load(self, run: RunFolder) -> nn.Module:
+        """The recommender of the last phase."""
+        inputs = InputVocabulary.load(run.path / INPUTS)
+        model = _build(_stored_model(run), run.read_vocabulary(), inputs)
+        model.load_state_dict(run.read_weights())
+        return model.eval()
+
+    def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
+        """A bundle from strings to strings."""
+        from recsys.export import write_recommender_bundle
+
+        vocabulary, history = run.read_vocabulary(), run.read_history()
+        return write_recommender_bundle(
+            folder,
+            model=self.load(run),  # type: ignore[arg-type]
+            user_ids=vocabulary.user_ids,
+            item_ids=vocabulary.item_ids,
+            inputs=InputVocabulary.load(run.path / INPUTS),
+            popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
+            history_indptr=history.indptr.numpy(),
+            history_items=history.values.numpy(),
+            history_age=run.read_ages(),
+            history_quantity=run.read_quantities(),
+            include_seen=seen,
+            item_names=run.read_json("items.json") or None,
+            provenance=provenance(run),
+        )
 
 
-def _fit(
-    config: dict[str, Any],
-    data: PhaseData,
-    run: RunFolder,
-    epochs: int | None,
-    callbacks: "list[pl.Callback] | None" = None,
-) -> "tuple[nn.Module, FitResult | None]":
-    """Fits a fresh model: closed-form at once, else trained with validation, or for the epochs that
-    it chose.
+class PreparedRecommendation:
+    """Purchases of one run, split.
+
+    Args:
+        settings, data, run, metrics: of `Recommendation.prepare`.
     """
-    seed, train, evaluation = config["seed"], config["train"], config["evaluation"]
-    seed_everything(seed)
-    model: Any = _build(config["model"], data.vocabulary)
-    _require_known_users(model, data)
-    if hasattr(model, "fit"):
-        model.fit(data.interactions)
-        return model, None
-    if hasattr(model, "observe"):
-        model.observe(data.interactions)
-    if any(train["pretrained"][half] for half in ("gmf", "mlp")):
-        _load_pretrained(model, train["pretrained"], data)
-    # Lightning takes as long to load as a closed form to fit
-    from recsys.training.fit import Validation
-    from recsys.training.fit_recommender import fit_recommender
 
-    validation = None
-    if data.name == "val":
-        validation = Validation(train["monitor"], train["patience"], train["validate_every"])
-    fitted = fit_recommender(
-        model,
-        data,
-        objective=objective_of(config["loss"]),
-        optimization=optimization(config),
-        seed=seed,
-        folder=run.path / "checkpoints" / data.name,
-        trainer_options=trainer_options(config),
-        validation=validation,
-        ks=tuple(evaluation["ks"]),
-        block_mb=evaluation["block_mb"],
-        stop_after=epochs,
-        loggers=make_loggers(config, run, data.name),
-        callbacks=callbacks,
-    )
-    return model, fitted
+    def __init__(
+        self,
+        settings: Settings,
+        data: Dataset,
+        run: RunFolder,
+        metrics: MutableMapping[str, float],
+    ) -> None:
+        self._settings, self._dataset, self._run, self._metrics = settings, data, run, metrics
+        self._evaluation: RankingEvaluation = settings.evaluation.build()
+        start = time.perf_counter()
+        self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
+        _add_seconds(metrics, "data/seconds", start)
+        self.phases: Sequence[str] = tuple(self._rows)
+        self.split_fingerprint = fingerprint(
+            *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
+        )
+        self._indexed: PhaseData | None = None
+
+    def fit(
+        self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
+    ) -> "tuple[Any, FitResult | None]":
+        """Closed-form models at once; others with validation, or for the epochs that it chose."""
+        data, settings = self._index(phase), self._settings
+        if phase == self.phases[0]:
+            print_data_report(self._dataset.report)
+            self._run.write_json("data_report.json", self._dataset.report.to_json())
+        start = time.perf_counter()
+        seed_everything(settings.seed)
+        inputs = InputVocabulary(columns=data.columns)
+        model = _build(settings.model, data.vocabulary, inputs)
+        if self._run.writes:
+            inputs.save(self._run.path / INPUTS, model)
+        _require_known_users(model, data)
+        if isinstance(model, FitsInteractions):
+            model.fit(data.interactions)
+            _add_seconds(self._metrics, "train/seconds", start)
+            return model, None
+        if isinstance(model, ObservesInteractions):
+            model.observe(data.interactions)
+        if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
+            _load_pretrained(model, settings, data)
+        objective = settings.loss.build().objective(model, data.interactions, seed=settings.seed)
+        return model, fit_network(
+            model,
+            settings,
+            self._run,
+            phase,
+            objective=objective,
+            evaluator=partial(self._evaluator, data) if phase == "val" else None,
+            mode="max",
+            epochs=epochs,
+            callbacks=callbacks,
+        )
+
+    def _evaluator(self, data: PhaseData, device: torch.device) -> RankingEvaluator:
+        """Of the monitored view, while training."""
+        monitor, ks = self._settings.train.monitor, tuple(self._evaluation.ks)
+        if monitor.count("/") != 2:
+            raise ConfigError(
+                f"train.monitor={monitor!r}: write val/VIEW/METRIC@K, for instance val/new/ndcg@10"
+            )
+        view = monitor.split("/")[1]
+        evaluator = RankingEvaluator(
+            data, views=(view,), ks=ks, device=device, block_mb=self._evaluation.block_mb
+        )
+        if not evaluator.has_questions(view):
+            raise DataError(
+                f"nobody can be asked in the validation part: no truth for {monitor}"
+                " (train.monitor) is left, because its users or items are unknown to the part that"
+                " is fitted, or there are no candidates; data_report.json has the counts; hold out"
+                " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
+                " another view"
+            )
+        return evaluator
+
+    def judge(self, phase: str, model: Any) -> dict[str, float]:
+        """Ranks for every user with truth; the test also beside baselines and by user."""
+        data = self._index(phase)
+        if not self._evaluation.views or not len(self._rows[phase].truth):
+            return {}
+        start = time.perf_counter()
+        result = self._evaluate(model, data, by_popularity=phase == "test")
+        _add_seconds(self._metrics, "evaluation/seconds", start)
+        metrics = {f"{phase}/{key}": value for key, value in result.metrics.items()}
+        if phase == "test":
+            table = result.per_user
+            ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
+            table.insert(0, "user_id", ids)
+            self._run.write_table("per_user.parquet", table)
+            metrics |= self._baselines(data)
+            examples = example_customers(model, data, self._dataset.item_names)
+            self._run.write_json("examples.json", examples)
+        return metrics
+
+    def finish(self, model: Any) -> dict[str, float]:
+        """Writes vocabulary, histories and names of the last phase; counts of the data."""
+        data, report, run = self._index(self.phases[-1]), self._dataset.report, self._run
+        run.write_json("data_report.json", report.to_json())
+        run.write_vocabulary(data.vocabulary)
+        quantity = data.histories.quantity if HISTORY_QUANTITY in model.inputs else None
+        run.write_history(data.histories.history, data.ages, quantity)
+        known = set(data.vocabulary.item_ids)
+        names = {item: n for item, n in self._dataset.item_names.items() if item in known}
+        run.write_json("items.json", names)
+        counted = ("rows_in", "rows", "users", "items", "density")
+        return {f"data/{key}": float(getattr(report, key)) for key in counted} | {
+            f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()
+        }
+
+    def _index(self, phase: str) -> PhaseData:
+        """The phase with its vocabulary; the latest one is kept."""
+        if self._indexed is None or self._indexed.name != phase:
+            start = time.perf_counter()
+            self._indexed = index_phase(
+                self._dataset,
+                phase,
+                self._rows[phase],
+                min_buyers=self._evaluation.min_buyers,
+                k_core=self._evaluation.k_core,
+                seed=self._settings.seed,
+                max_users=self._evaluation.max_users,
+            )
+            self._dataset.report.phases[phase] = self._indexed.counts
+            _add_seconds(self._metrics, "data/seconds", start)
+        return self._indexed
+
+    def _evaluate(self, model: Any, data: PhaseData, by_popularity: bool = False) -> RankingResult:
+        return evaluate(
+            model,
+            data,
+            views=tuple(self._evaluation.views),
+            ks=tuple(self._evaluation.ks),
+            device=evaluation_device(self._settings),
+            block_mb=self._evaluation.block_mb,
+            by_popularity=by_popularity,
+        )
+
+    def _baselines(self, data: PhaseData) -> dict[str, float]:
+        """Closed-form models beside the model, fitted and judged on the same phase."""
+        metrics: dict[str, float] = {}
+        for name in self._evaluation.baselines:
+            inputs = InputVocabulary(columns=data.columns)
+            model = _build(_baseline(name), data.vocabulary, inputs)
+            _require_known_users(model, data)
+            model.fit(data.interactions)
+            found = self._evaluate(model, data).metrics
+            metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
+        return metrics
+
+
+def _baseline(name: str) -> Target:
+    known = model_targets()
+    if name not in known:
+        raise ConfigError(
+            f"evaluation.baselines: {name} does not exist; {closest(name, list(known))}"
+        )
+    _require_recommender(known[name], f"evaluation.baselines: {name}")
+    if not issubclass(known[name].resolve(), FitsInteractions):
+        raise ConfigError(
+            f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
+        )
+    return known[name]
+
+
+def _require_recommender(model: Target, named: str) -> None:
+    found = model.resolve()
+    if not hasattr(found, "score_all"):
+        raise ConfigError(
+            f"{named} is no recommender, and the data are purchases of customers: choose a"
+            " recommender, such as model=gmf, or data=…_sales"
+        )
+
+
+def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> Any:
+    sizes: dict[str, Any] = {"num_users": vocabulary.num_users, "num_items": vocabulary.num_items}
+    if model.takes("num_categories"):
+        sizes["num_categories"] = inputs
+    return model.build(**sizes)
+
+
+def _stored_model(run: RunFolder) -> Target:
+    return Target.from_plain("model", run.read_config()["model"])
 
 
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    if unknown and not model.reads_history and not isinstance(model, Popularity):
+    if unknown and USER in model.inputs:
         raise ConfigError(
-            f"{type(model).__name__} knows users by their ids, and evaluation=unseen_users asks"
-            f" about {unknown:,} whom it was not fitted on; choose a model that reads histories,"
-            " such as model=autoencoder, next_purchase or ease"
+            f"{type(model).__name__} knows users by their ids, and {unknown:,} of those to evaluate"
+            " (evaluation=unseen_users) were not fitted; choose a model that reads histories, such"
+            " as model=autoencoder, next_purchase or ease"
         )
 
 
-def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) -> None:
-    if not hasattr(model, "load_pretrained"):
+def _load_pretrained(model: Any, settings: Settings, data: PhaseData) -> None:
+    pretrained = settings.train.pretrained
+    if not isinstance(model, LoadsPretrained):
         raise ConfigError("train.pretrained is for model=neumf only")
     states = {}
     for half in ("gmf", "mlp"):
-        if pretrained[half] is None:
+        folder = getattr(pretrained, half)
+        if folder is None:
             raise ConfigError(f"train.pretrained.{half} is missing: both halves come from a run")
-        run = RunFolder.open(pretrained[half])
+        run = RunFolder.open(folder)
         run.require_finished()
         states[half] = run.read_weights(data.name)
         vocabulary = run.read_vocabulary()
@@ -288,47 +345,14 @@ def _load_pretrained(model: Any, pretrained: dict[str, Any], data: PhaseData) ->
             and np.array_equal(vocabulary.item_ids, data.vocabulary.item_ids)
         ):
             raise ConfigError(
-                f"train.pretrained.{half}={pretrained[half]} was trained on other data or another"
-                " split"
+                f"train.pretrained.{half}={folder} was trained on other data or another split"
             )
     try:
-        model.load_pretrained(states["gmf"], states["mlp"], pretrained["alpha"])
+        model.load_pretrained(states["gmf"], states["mlp"], pretrained.alpha)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ConfigError(f"train.pretrained does not fit model=neumf: {reason}") from error
 
 
-def _evaluate(
-    config: dict[str, Any], model: nn.Module, data: PhaseData, by_popularity: bool = False
-) -> RankingResult:
-    evaluation = config["evaluation"]
-    return evaluate(
-        model,
-        data,
-        views=tuple(evaluation["views"]),
-        ks=tuple(evaluation["ks"]),
-        device=evaluation_device(config),
-        block_mb=evaluation["block_mb"],
-        by_popularity=by_popularity,
-    )
-
-
-def _baselines(config: dict[str, Any], data: PhaseData) -> dict[str, float]:
-    """Rows beside the model: closed-form models, fitted and judged on the same phase."""
-    metrics: dict[str, float] = {}
-    settings = model_settings()
-    for name in config["evaluation"]["baselines"]:
-        if name not in settings:
-            raise ConfigError(
-                f"evaluation.baselines: {name} does not exist; {closest(name, list(settings))}"
-            )
-        model: Any = _build(settings[name], data.vocabulary)
-        if not hasattr(model, "fit"):
-            raise ConfigError(
-                f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
-            )
-        _require_known_users(model, data)
-        model.fit(data.interactions)
-        found = _evaluate(config, model, data).metrics
-        metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
-    return metrics
+def _add_seconds(metrics: MutableMapping[str, float], key: str, start: float) -> None:
+    metrics[key] = metrics.get(key, 0.0) + time.perf_counter() - start

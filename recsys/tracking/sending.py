@@ -1,14 +1,16 @@
 """Sends a finished run, and later its bundle, to the trackers that its configuration names."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from recsys.comparison.reading import flat
-from recsys.config.composition import instantiate
+from recsys.config.targets import Target
 from recsys.errors import ConfigError
+from recsys.privacy import for_others
 from recsys.reports.console import say
 from recsys.reports.facts import read_curves
-from recsys.runs.folder import RunFolder, for_others
+from recsys.runs.folder import RunFolder
 
 # what a run leaves that people look at, beside its numbers
 ARTEFACTS = ("report.html", "metrics.json", "data_report.json")
@@ -45,29 +47,28 @@ class Tracker(Protocol):
         ...
 
 
-def trackers_of(config: dict[str, Any]) -> dict[str, Tracker]:
-    """The trackers among the loggers of a configuration.
+def trackers_of(loggers: Mapping[str, Target]) -> dict[str, Tracker]:
+    """The trackers among configured loggers, by name.
 
     Raises:
         ConfigError: the package of one is not installed.
     """
-    settings = (config.get("logger") or {}).items()
-    return {name: instantiate(each) for name, each in settings if is_tracker(each)}
+    return {name: each.build() for name, each in loggers.items() if is_tracker(each)}
 
 
-def is_tracker(logger: dict[str, Any]) -> bool:
+def is_tracker(logger: Target) -> bool:
     """Whether a logger is sent the finished run, and not every step."""
-    return str(logger.get("_target_", "")).startswith("recsys.tracking.")
+    return logger.path.startswith("recsys.tracking.")
 
 
 def send_run(run: RunFolder) -> bool:
     """Sends a finished run to those of its trackers that do not have it; False where all have.
 
-    A tracker that cannot be reached costs a sentence, not the run.
+    Errors of a tracker are reported, not raised.
     """
     missing = {
         name: tracker
-        for name, tracker in trackers_of(run.read_config()).items()
+        for name, tracker in _trackers(run).items()
         if name not in run.read_json(_SENT, {})
     }
     for name, tracker in missing.items():
@@ -91,7 +92,7 @@ def send_bundle(run: RunFolder, bundle: Path) -> None:
         ConfigError: a tracker did not take it; the bundle is written all the same.
     """
     sent = run.read_json(_SENT, {})
-    for name, tracker in trackers_of(run.read_config()).items():
+    for name, tracker in _trackers(run).items():
         if name not in sent:
             continue
         try:
@@ -99,6 +100,11 @@ def send_bundle(run: RunFolder, bundle: Path) -> None:
         except Exception as error:
             text = " ".join(str(error).split())[:300]
             raise ConfigError(f"{bundle} is written, but {name} did not take it: {text}") from error
+
+
+def _trackers(run: RunFolder) -> dict[str, Tracker]:
+    stored = run.read_config().get("logger") or {}
+    return trackers_of({name: Target.from_plain("logger", each) for name, each in stored.items()})
 
 
 def _content(run: RunFolder) -> Content:

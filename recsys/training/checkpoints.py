@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent."""
+"""Checkpoints, written atomically."""
 
 import os
 import time
@@ -9,24 +9,25 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
+from recsys.training.settings import Validation
+
 
 class KeepBestAndLast(Checkpoint):
     """Keeps `last.ckpt` (the state after the last whole epoch) and `best.ckpt` (best monitored
     value so far).
 
     `last.ckpt` also exists before the first epoch, so that an interrupted run can always be
-    resumed. Files are written beside and renamed.
+    resumed. Files are written under another name and renamed.
 
     Args:
-        folder: where to.
-        monitor: metric that says which is best; None keeps only the last.
-        mode: "max" or "min".
+        folder: to write to.
+        validation: says which epoch is best; None keeps only the last.
     """
 
-    def __init__(self, folder: Path, monitor: str | None, mode: str = "max") -> None:
+    def __init__(self, folder: Path, validation: Validation | None) -> None:
         self.folder = folder
-        self.monitor = monitor
-        self._sign = 1 if mode == "max" else -1
+        self.monitor = None if validation is None else validation.monitor
+        self._sign = -1 if validation is not None and validation.mode == "min" else 1
         self.best_value = -self._sign * float("inf")
         self.best_epoch = 0
         self._validated = False
@@ -34,8 +35,8 @@ class KeepBestAndLast(Checkpoint):
         self._earlier, self._start = 0.0, time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values, inside the checkpoint: the best epoch, whether the training has stopped by
-        itself, and its seconds so far, of all attempts.
+        """Plain values in the checkpoint: the best epoch, whether training stopped early, and its
+        seconds so far, of all attempts.
         """
         return {
             "best_value": self.best_value,
@@ -45,37 +46,37 @@ class KeepBestAndLast(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
         self._earlier = state_dict.get("seconds", 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the untrained state."""
+        """Saves the untrained state."""
         if not (self.folder / "last.ckpt").exists():
             self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remembers that the monitored value is of this epoch."""
+        """Notes that the monitored value is of this epoch."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the epoch that has just ended."""
+        """Saves the epoch that has just ended."""
         if self.monitor is not None and self._validated:
             value = float(trainer.callback_metrics[self.monitor])
             if self._sign * value > self._sign * self.best_value:
                 self.best_value, self.best_epoch = value, trainer.current_epoch + 1
                 self._save(trainer, "best.ckpt")
         self._validated = False
-        # checkpoint callbacks come last: the others have decided
+        # checkpoint callbacks run last, after early stopping
         self._stopped = bool(trainer.should_stop)
         self._save(trainer, "last.ckpt")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        beside = self.folder / f"{name}.partial"
-        trainer.save_checkpoint(beside, weights_only=False)
+        temporary = self.folder / f"{name}.partial"
+        trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
-            os.replace(beside, self.folder / name)
-        # the others read it when training ends
+            os.replace(temporary, self.folder / name)
+        # other processes read it when training ends
         trainer.strategy.barrier()
 
 

@@ -1,4 +1,4 @@
-"""The running loss of an epoch, on the device, looked at seldom enough not to wait for it."""
+"""The running loss of an epoch, kept on the device and read rarely, so that it never stalls it."""
 
 import torch
 from torch import Tensor
@@ -9,18 +9,18 @@ STEPS_BETWEEN_CHECKS = 100
 
 
 class LossWatch:
-    """Sums the losses of an epoch and stops a training whose loss is no longer a number.
+    """Sums the losses of an epoch and stops a training whose loss is NaN or infinite.
 
     Args:
-        lr: named in the error.
+        lr: learning rate, named in the error.
     """
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: float | None) -> None:
         self._lr = lr
         self._sum = torch.zeros(())
 
     def start(self, device: torch.device) -> None:
-        """Begins an epoch."""
+        """Starts an epoch."""
         self._sum = torch.zeros((), device=device)
 
     def add(self, loss: Tensor, epoch: int, batch_idx: int) -> None:
@@ -34,10 +34,10 @@ class LossWatch:
         return self._sum / steps
 
     def check(self, epoch: int, batch_idx: int) -> None:
-        """Raises TrainingError where the sum is no longer a number."""
+        """Raises TrainingError where the sum is NaN or infinite."""
         if not bool(torch.isfinite(self._sum)):
             raise TrainingError(
-                f"the loss is no longer a number (epoch {epoch + 1}, step {batch_idx + 1}): lower"
-                f" train.lr (now {self._lr:g}) or set train.gradient_clip; checkpoints of earlier"
+                f"the loss is NaN or infinite (epoch {epoch + 1}, step {batch_idx + 1}): lower"
+                f" train.lr (now {self._lr}) or set train.gradient_clip; checkpoints of earlier"
                 " epochs remain"
             )

@@ -10,6 +10,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from recsys.comparison.words import metric_title
+from recsys.privacy import without_credentials
 from recsys.reports.blocks import (
     Block,
     Cell,
@@ -22,7 +23,9 @@ from recsys.reports.blocks import (
     Terms,
     rows_of_text,
 )
-from recsys.reports.charts import Bar, bar_chart
+from recsys.reports.charts.bars import Bar, bar_chart
+from recsys.reports.charts.canvas import padded_range
+from recsys.reports.charts.trials import Axis, Point, Trace, history_chart, parallel_chart
 from recsys.reports.formats import (
     MISSING,
     decimal,
@@ -31,14 +34,13 @@ from recsys.reports.formats import (
     percent,
     sentence_case,
     whole,
-    without_passwords,
 )
-from recsys.reports.html import render_page
 from recsys.reports.labels import model_title
+from recsys.reports.page import Page, render_page
 from recsys.runs.folder import RunFolder
-from recsys.tuning.pictures import Point, Trace, history_chart, parallel_chart
 from recsys.tuning.search import settings_of
 from recsys.tuning.settings import SweepSettings
+from recsys.tuning.space import Choice, Range
 from recsys.tuning.study import SweepStudy, value_of
 from recsys.tuning.trial_table import STATES, cells, reason, shown
 
@@ -68,7 +70,7 @@ def render_sweep(
         "The best of many values on validation is partly luck; only the value on the test,"
         " looked at once, says how good the settings are."
     )
-    return render_page(
+    page = Page(
         title=_title(record),
         subtitle=_subtitle(study, record),
         verdict=_verdict(study, best, tested),
@@ -82,6 +84,7 @@ def render_sweep(
             _repeat_section(settings, record),
         ],
     )
+    return render_page(page)
 
 
 def importances(study: SweepStudy) -> dict[str, float]:
@@ -186,21 +189,56 @@ def _settings_section(study: SweepStudy, ranked: list[FrozenTrial]) -> Section |
     if not ranked:
         return None
     good = max(1, round(len(ranked) * _GOOD))
-    traces = [
-        Trace(
-            f"trial {trial.number}",
-            settings_of(trial),
-            value_of(trial),
-            "best" if rank == 0 else "good" if rank < good else "rest",
-        )
-        for rank, trial in enumerate(ranked)
-    ]
-    picture = parallel_chart(traces[::-1], study.space, metric=_metric(study))
+    low, high = padded_range([value_of(trial) for trial in ranked])
+    values = Range(low, high)
+    axes = [_axis(key, part) for key, part in study.space.items()]
+    axes.append(_axis(_metric(study), values))
+    traces = []
+    for rank, trial in enumerate(ranked):
+        settings = settings_of(trial)
+        places = [_place(part, settings[key]) for key, part in study.space.items()]
+        style = "best" if rank == 0 else "good" if rank < good else "rest"
+        title = f"trial {trial.number}: {decimal(trial.value)} ({_settings_words(trial)})"
+        traces.append(Trace(title, [*places, _place(values, value_of(trial))], style))
+    description = f"settings and {_metric(study)} of every trial"
+    picture = parallel_chart(traces[::-1], axes, description=description)
     others = ["", ", the next in blue", f", the next {good - 1} in blue"][min(good, 3) - 1]
     caption = f"A line a trial; the best in orange{others}."
     lead = "What the trials were set to, and what came of it, from axis to axis."
     figure = Figure("Parallel coordinates", picture, caption)
     return Section("settings", "Settings", lead, (Figures((figure,)),))
+
+
+def _axis(name: str, part: Choice | Range) -> Axis:
+    if isinstance(part, Choice):
+        return Axis(name, [(_place(part, value), _brief(value)) for value in part.values])
+    if part.log:
+        powers = range(math.ceil(math.log10(part.low)), math.floor(math.log10(part.high)) + 1)
+        inner = [10.0**power for power in powers if part.low < 10.0**power < part.high]
+        values = [part.low, *inner, part.high]
+        name = f"{name} (logarithmic)"
+    else:
+        values = [part.low, (part.low + part.high) / 2, part.high]
+    if part.high == part.low:
+        values = [part.low]
+    return Axis(name, [(_place(part, value), f"{value:.4g}") for value in values])
+
+
+def _place(part: Choice | Range, value: Any) -> float:
+    """Where a value stands on its axis, from 0 to 1; a single one in the middle."""
+    if isinstance(part, Choice):
+        last = len(part.values) - 1
+        return part.values.index(value) / last if last else 0.5
+    if part.high == part.low:
+        return 0.5
+    if part.log:
+        return math.log(value / part.low) / math.log(part.high / part.low)
+    return (value - part.low) / (part.high - part.low)
+
+
+def _brief(value: Any) -> str:
+    """A choice as a label; a list, such as the layers of a tower, without its brackets."""
+    return "-".join(map(shown, value)) if isinstance(value, list) and value else shown(value)
 
 
 def _best_section(
@@ -276,9 +314,9 @@ def _repeat_section(settings: SweepSettings, record: dict[str, Any]) -> Section:
     plain = settings.to_json()
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     blocks = (
-        Code("Command", without_passwords(str(record.get("command", "")))),
+        Code("Command", without_credentials(str(record.get("command", "")))),
         Tables(tables),
-        Code("Space and overrides", without_passwords(text), folded=True),
+        Code("Space and overrides", without_credentials(text), folded=True),
     )
     lead = "One job at a time draws the same trials again; several depend on which ends first."
     return Section("repeat", "How to repeat it", lead, blocks)

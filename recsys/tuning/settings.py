@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
-from recsys.config.composition import CONF, closest, compose
-from recsys.errors import ConfigError
+from recsys.config.composition import CONF, compose
+from recsys.config.settings import Settings
+from recsys.errors import ConfigError, closest
 from recsys.runs.folder import RunFolder
 from recsys.tuning.space import Space, current_values, read_space
 
@@ -46,15 +47,15 @@ class SweepSettings:
         """The space, checked."""
         return read_space(self.space, f"sweep={self.sweep}")
 
-    def base_config(self) -> dict[str, Any]:
-        """The configuration that every trial changes; checked against the space.
+    def base(self) -> Settings:
+        """What every trial changes; checked against the space.
 
         Raises:
-            ConfigError: it does not compose, has no validation, or lacks a setting of the space.
+            ConfigError: it does not compose, or lacks a setting of the space.
         """
-        config = compose(list(self.overrides))
-        current_values(self.read_space(), config)
-        return config
+        settings = compose(self.overrides)
+        current_values(self.read_space(), settings.plain)
+        return settings
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -14,8 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from recsys.config.composition import closest
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, closest
 
 _RANGE_KEYS = {"low", "high", "step", "log"}
 

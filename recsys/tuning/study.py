@@ -3,7 +3,7 @@
 import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys.errors import ConfigError
-from recsys.reports.formats import without_passwords
+from recsys.privacy import without_credentials
 from recsys.tuning.settings import SweepSettings
 from recsys.tuning.space import Space, current_values, grid, holds
 
@@ -70,6 +70,7 @@ class SweepStudy:
     Args:
         settings: of the sweep; a storage that holds another sweep of that name is refused.
         config: what every trial changes, plain.
+        direction: of the monitored metric.
         storage: URL that SQLAlchemy understands.
         name: of the study in the storage.
 
@@ -78,14 +79,18 @@ class SweepStudy:
     """
 
     def __init__(
-        self, settings: SweepSettings, config: dict[str, Any], storage: str, name: str
+        self,
+        settings: SweepSettings,
+        config: Mapping[str, Any],
+        direction: Literal["minimize", "maximize"],
+        storage: str,
+        name: str,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space: Space = settings.read_space()
         self.metric = str(config["train"]["monitor"])
         self._distributions = {key: part.distribution() for key, part in self.space.items()}
-        forecasts = "quantiles" in config["evaluation"]
-        self.direction: Literal["minimize", "maximize"] = "minimize" if forecasts else "maximize"
+        self.direction = direction
         self._study = optuna.create_study(
             storage=_open(storage),
             study_name=name,
@@ -203,7 +208,7 @@ class SweepStudy:
                 f" not {mine[key]}; give this one another name= or output="
             )
 
-    def _enqueue_first(self, settings: SweepSettings, config: dict[str, Any]) -> None:
+    def _enqueue_first(self, settings: SweepSettings, config: Mapping[str, Any]) -> None:
         """Every point of a grid; else the configuration as it is, if the space holds it."""
         if settings.sampler == "grid":
             for params in grid(self.space):
@@ -243,8 +248,8 @@ def _open(storage: str) -> RDBStorage:
         return RDBStorage(storage)
     except Exception as error:  # of SQLAlchemy, of a driver, or an import that is missing
         raise ConfigError(
-            f"storage={without_passwords(storage)} cannot be opened:"
-            f" {without_passwords(' '.join(str(error).split()))[:200]}; write a URL such as"
+            f"storage={without_credentials(storage)} cannot be opened:"
+            f" {without_credentials(' '.join(str(error).split()))[:200]}; write a URL such as"
             " postgresql://user@host/sweeps"
         ) from error
 

@@ -15,12 +15,14 @@ import torch
 
 from recsys.config.composition import compose, explain, explained
 from recsys.environment import peak_memory
-from recsys.tasks.lifecycle import run_experiment, run_validation
+from recsys.tasks.lifecycle import run_training, run_validation
 from recsys.tuning.lock import locked
 
 # what allocators say when there is no more
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _LONGEST_REASON = 500
+# of a trial whose output goes to a file
+_QUIET = ["trainer.enable_progress_bar=false"]
 
 
 def run_trial(job: dict[str, Any], connection: Connection) -> None:
@@ -52,12 +54,11 @@ def run_trial(job: dict[str, Any], connection: Connection) -> None:
 
 def _run(job: dict[str, Any], folder: Path, answer: Callable[..., None]) -> dict[str, Any]:
     torch.set_num_threads(job["threads"])
-    config = compose(job["overrides"])
     if job["tested"]:
-        run_experiment(config, folder)
+        run_training(compose(job["overrides"]), folder)
         return peak_memory()
-    config["trainer"].setdefault("enable_progress_bar", False)
-    found = run_validation(config, folder, lambda step, value: answer(step=step, value=value))
+    settings = compose([*job["overrides"], *_QUIET])
+    found = run_validation(settings, folder, lambda step, value: answer(step=step, value=value))
     return found | peak_memory()
 
 

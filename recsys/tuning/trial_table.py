@@ -6,11 +6,8 @@ from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from recsys.reports.console import print_table
 from recsys.reports.formats import MISSING, decimal, duration
 from recsys.tuning.search import settings_of
 from recsys.tuning.study import SweepStudy
@@ -54,20 +51,14 @@ def cells(trial: FrozenTrial, keys: Iterable[str]) -> list[str]:
 
 def print_trials(study: SweepStudy) -> None:
     """The best trials, and those that failed."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
     if ranked := study.ranked():
-        table = Table(title="best trials", title_justify="left", box=box.SIMPLE_HEAD)
-        columns = ("trial", study.metric, "epochs", "seconds", *study.space)
-        for name in columns:
-            table.add_column(Text(name.rpartition(".")[2] if "." in name else name))
-        for trial in ranked[:_SHOWN]:
-            table.add_row(*map(Text, cells(trial, study.space)))
-        console.print(table)
+        header = ("trial", study.metric, "epochs", "seconds", *study.space)
+        names = [name.rpartition(".")[2] if "." in name else name for name in header]
+        rows = [cells(trial, study.space) for trial in ranked[:_SHOWN]]
+        print_table("best trials", names, rows, width=_WIDTH)
     for trial in study.trials():
         if trial.state == TrialState.FAIL:
-            console.print(Text(f"trial {trial.number} failed: {reason(trial)}"))
+            print(f"trial {trial.number} failed: {reason(trial)}")
 
 
 def reason(trial: FrozenTrial) -> str:

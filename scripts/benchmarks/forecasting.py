@@ -4,9 +4,11 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -17,10 +19,10 @@ from recsys.data.panel import SalesPanel
 from recsys.data.report import PanelReport
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.models.forecasters.lstm import LSTMForecaster
-from recsys.training.fit_forecaster import fit_forecaster
-from recsys.training.forecast_losses import quantile_loss
-from recsys.training.forecast_problem import ForecastObjective
-from recsys.training.optimization import Optimization
+from recsys.training.fit import fit
+from recsys.training.forecaster_data import FittedPanel, covariate_scale
+from recsys.training.losses.quantile import Quantile, quantile_loss
+from recsys.training.settings import FitSettings
 
 DAY = 86_400
 
@@ -48,7 +50,7 @@ def forecasting(arguments: ForecastingArguments) -> None:
     panel = _generated(arguments)
     until = panel.lengths - arguments.horizon
     nobody = np.full((0, len(panel)), -1)
-    phase = ForecastPhase("ship", until, nobody, arguments.horizon)
+    phase = ForecastPhase("full_data", until, nobody, arguments.horizon)
     seconds: dict[str, list[float]] = {"bare torch loop": [], "recsys through Lightning": []}
     for round_number in range(arguments.rounds + 1):
         torch.manual_seed(1)
@@ -116,20 +118,18 @@ def _lightning(
     phase: ForecastPhase,
     arguments: ForecastingArguments,
 ) -> float:
-    """`fit_forecaster` as users call it, start-up and checkpoint included; seconds of an epoch."""
+    """`fit` as users call it, start-up and checkpoint included; seconds of an epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_forecaster(
-            model,
-            panel,
-            phase,
-            objective=ForecastObjective(
-                "quantile", batch_size=arguments.batch_size, batches=arguments.batches
-            ),
-            optimization=Optimization(max_epochs=1, lr=0.001),
+        model.scale_covariates(torch.from_numpy(covariate_scale(panel, phase)))
+        settings = FitSettings(
+            max_epochs=1,
             seed=1,
-            folder=Path(folder),
-            trainer_options={"accelerator": "cpu"},
+            optimizer=partial(torch.optim.AdamW, lr=0.001, weight_decay=0.0),
+            trainer=partial(pl.Trainer, accelerator="cpu"),
         )
+        loss = Quantile(batch_size=arguments.batch_size, batches=arguments.batches)
+        objective = loss.objective(model, FittedPanel(panel, phase), seed=1)
+        fitted = fit(model, objective, settings, Path(folder))
     return fitted.seconds
 
 

@@ -4,6 +4,7 @@ seconds until then.
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from benchmarks.prepared import phase_of
 from benchmarks.split import PairSplit
@@ -18,9 +21,9 @@ from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
 from recsys.models.recommenders.ials import IALS
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.fit import fit
+from recsys.training.losses.full_softmax import FullSoftmax
+from recsys.training.settings import FitSettings
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -86,16 +89,19 @@ def _train_mf(data: PhaseData, request: dict[str, Any], clock: Clock) -> None:
     settings = request["settings"]
     model = MatrixFactorization(*sizes, request["embedding_dim"], settings["dropout"])
     with tempfile.TemporaryDirectory() as folder:
-        fit_recommender(
+        lr, seed = settings["lr"], request["seed"]
+        loss = FullSoftmax(settings["batch_size"])
+        fit(
             model,
-            data,
-            objective=Objective("full_softmax", settings["batch_size"]),
-            optimization=Optimization(
-                request["epochs"], settings["lr"], settings["weight_decay"], "one_cycle"
+            loss.objective(model, data.interactions, seed=seed),
+            FitSettings(
+                max_epochs=request["epochs"],
+                seed=seed,
+                optimizer=partial(AdamW, lr=lr, weight_decay=settings["weight_decay"]),
+                schedule=partial(OneCycleLR, max_lr=lr),
+                trainer=partial(pl.Trainer, accelerator="cpu", enable_progress_bar=False),
             ),
-            seed=request["seed"],
-            folder=Path(folder),
-            trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+            Path(folder),
             callbacks=[KeepFactors(clock)],
         )
 

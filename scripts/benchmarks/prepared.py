@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.split import PairSplit
+from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.ragged import Ragged
-from recsys.data.sources.transactions import movielens_100k, presplit
-from recsys.data.splits.purchases import LeaveLastOut, Presplit, Split
-from recsys.data.transactions import Transactions
+from recsys.data.sources.movielens import movielens_100k
+from recsys.data.sources.presplit import presplit
+from recsys.data.splits.leave_last_out import LeaveLastOut
+from recsys.data.splits.phase import Split
+from recsys.data.splits.presplit import Presplit
 
 SEED = 1
 
@@ -31,7 +34,7 @@ def asked_phase(data: str) -> PhaseData:
     return index_phase(transactions, "test", phases["test"])
 
 
-def _source(data: str) -> tuple[Transactions, Split]:
+def _source(data: str) -> tuple[Dataset, Split]:
     if data == "movielens_100k":
         return movielens_100k(), LeaveLastOut()
     folder = Path(os.environ.get("RECSYS_DATA", "data")) / "movielens_1m_ncf"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import evaluate
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 
 
 class Factors(nn.Module):
@@ -19,7 +19,7 @@ class Factors(nn.Module):
         user, item: (U, D) and (I, D).
     """
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(self, user: np.ndarray, item: np.ndarray) -> None:
@@ -39,7 +39,7 @@ class Factors(nn.Module):
 class Scores(nn.Module):
     """Scores that were written down, float32 (U, I)."""
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(self, scores: np.ndarray) -> None:

@@ -1,10 +1,12 @@
-"""Our side beside RecBole: NeuMF through `fit_recommender` and `evaluate`."""
+"""Our side beside RecBole: NeuMF through `fit` and `evaluate`."""
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from benchmarks.prepared import phase_of
@@ -13,9 +15,9 @@ from benchmarks.worker import serve
 from recsys.data.interactions import PhaseData
 from recsys.evaluation.ranking import evaluate
 from recsys.models.recommenders.neumf import NeuMF
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.fit import fit
+from recsys.training.losses.bce import BCE
+from recsys.training.settings import FitSettings
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -45,15 +47,15 @@ def _train(data: PhaseData, request: dict[str, Any], epochs: int) -> tuple[NeuMF
         dropout=request["dropout"],
     )
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_recommender(
-            model,
-            data,
-            objective=Objective("bce", request["batch_size"] // 2, num_negatives=1),
-            optimization=Optimization(epochs, request["lr"]),
-            seed=request["seed"],
-            folder=Path(folder),
-            trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+        loss, seed = BCE(request["batch_size"] // 2, num_negatives=1), request["seed"]
+        settings = FitSettings(
+            max_epochs=epochs,
+            seed=seed,
+            optimizer=partial(torch.optim.AdamW, lr=request["lr"], weight_decay=0.0),
+            trainer=partial(pl.Trainer, accelerator="cpu", enable_progress_bar=False),
         )
+        objective = loss.objective(model, data.interactions, seed=seed)
+        fitted = fit(model, objective, settings, Path(folder))
     return model, fitted.seconds
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -21,13 +23,13 @@ from benchmarks.generated import write_transactions
 from recsys.arguments import setting
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.sources.transactions import transactions
-from recsys.data.splits.purchases import GlobalTime
+from recsys.data.splits.global_time import GlobalTime
 from recsys.errors import TrainingError
 from recsys.evaluation.ranking import evaluate
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.fit import fit
+from recsys.training.losses.bpr import BPR
+from recsys.training.settings import FitSettings
 
 COLUMNS = {name: name for name in ("user_id", "item_id", "timestamp", "quantity")}
 STAGES = ("data preparation", "one epoch", "evaluation")
@@ -129,17 +131,17 @@ def _prepare(path: Path, judged: int) -> PhaseData:
 
 
 def _epoch(model: MatrixFactorization, data: PhaseData, arguments: ScaleArguments) -> list[str]:
-    """`fit_recommender` as users call it, checkpoint included; which tables moved row by row."""
+    """`fit` as users call it, checkpoint included; which tables updated row by row."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_recommender(
-            model,
-            data,
-            objective=Objective("bpr", arguments.batch_size, num_negatives=1),
-            optimization=Optimization(max_epochs=1, lr=0.01),
+        settings = FitSettings(
+            max_epochs=1,
             seed=1,
-            folder=Path(folder),
-            trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+            optimizer=partial(torch.optim.AdamW, lr=0.01, weight_decay=0.0),
+            trainer=partial(pl.Trainer, accelerator="cpu", enable_progress_bar=False),
         )
+        loss = BPR(arguments.batch_size, num_negatives=1)
+        objective = loss.objective(model, data.interactions, seed=1)
+        fitted = fit(model, objective, settings, Path(folder))
     return list(fitted.row_wise)
 
 
@@ -159,5 +161,5 @@ def _print(found: list[dict[str, Any]], arguments: ScaleArguments) -> None:
             growth = ["", *(f" (x {b / a:.1f})" for a, b in zip(values, values[1:], strict=False))]
             cells = (f"{value:.1f}{more}" for value, more in zip(values, growth, strict=True))
             table.add_row(f"{stage}, {unit}", *cells)
-    table.add_row("tables moved row by row", *(", ".join(s["row_wise"]) or "-" for s in found))
+    table.add_row("tables updated row by row", *(", ".join(s["row_wise"]) or "-" for s in found))
     Console(width=None if sys.stdout.isatty() else 130).print(table)

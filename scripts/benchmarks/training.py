@@ -5,9 +5,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,10 +22,9 @@ from recsys.data.shards import Shard
 from recsys.models.recommender import Query
 from recsys.models.recommenders.neumf import NeuMF
 from recsys.training.batches.pairs import PairBatches
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.losses import bce
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.fit import fit
+from recsys.training.losses.bce import BCE, bce
+from recsys.training.settings import FitSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,10 @@ def training(arguments: TrainingArguments) -> None:
     torch.set_num_threads(arguments.threads)
     data = _generated(arguments)
     pairs = len(data.interactions.distinct.values) * (1 + arguments.negatives)
-    objective = Objective("bce", arguments.batch_size, arguments.negatives)
+    loss = BCE(arguments.batch_size, arguments.negatives)
     runs: dict[str, Callable[[NeuMF], float]] = {
-        "bare torch loop": lambda model: _bare_epoch(model, data, objective),
-        "recsys through Lightning": lambda model: _lightning_epoch(model, data, objective),
+        "bare torch loop": lambda model: _bare_epoch(model, data, loss),
+        "recsys through Lightning": lambda model: _lightning_epoch(model, data, loss),
     }
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(arguments.rounds + 1):
@@ -75,16 +76,21 @@ def _generated(arguments: TrainingArguments) -> PhaseData:
     )
     nothing = Ragged.from_sorted(user[:0], item[:0], arguments.users)
     return PhaseData(
-        "ship", Vocabulary(users, items), Interactions(history, arguments.items), nothing, None, {}
+        "full_data",
+        Vocabulary(users, items),
+        Interactions(history, arguments.items),
+        nothing,
+        None,
+        {},
     )
 
 
-def _bare_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
+def _bare_epoch(model: NeuMF, data: PhaseData, settings: BCE) -> float:
     """The same batches, model, loss and optimizer without a framework; the seconds of one epoch."""
     batches = PairBatches(
         data.interactions,
-        batch_size=objective.batch_size,
-        num_negatives=objective.num_negatives,
+        batch_size=settings.batch_size,
+        num_negatives=settings.num_negatives,
         seed=1,
         device=torch.device("cpu"),
         epoch=lambda: 0,
@@ -101,18 +107,17 @@ def _bare_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
     return time.perf_counter() - start
 
 
-def _lightning_epoch(model: NeuMF, data: PhaseData, objective: Objective) -> float:
-    """`fit_recommender` as users call it, start-up and checkpoint included; seconds of an epoch."""
+def _lightning_epoch(model: NeuMF, data: PhaseData, loss: BCE) -> float:
+    """`fit` as users call it, start-up and checkpoint included; seconds of an epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_recommender(
-            model,
-            data,
-            objective=objective,
-            optimization=Optimization(max_epochs=1, lr=0.001),
+        settings = FitSettings(
+            max_epochs=1,
             seed=1,
-            folder=Path(folder),
-            trainer_options={"accelerator": "cpu"},
+            optimizer=partial(torch.optim.AdamW, lr=0.001, weight_decay=0.0),
+            trainer=partial(pl.Trainer, accelerator="cpu"),
         )
+        objective = loss.objective(model, data.interactions, seed=1)
+        fitted = fit(model, objective, settings, Path(folder))
     return fitted.seconds
 
 

@@ -18,7 +18,7 @@ CONFIG = {
     "train": {"lr": 0.01, "pretrained": {"gmf": None, "mlp": None, "alpha": 0.5}},
     "choices": {"model": "mf", "overrides": []},
     "evaluation": {
-        "split": {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 28},
+        "split": {"_target_": "recsys.data.splits.global_time.GlobalTime", "test_days": 28},
         "min_buyers": 10,
         "ks": [5, 10],
         "views": ["new"],

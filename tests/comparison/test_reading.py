@@ -4,12 +4,17 @@ import pytest
 
 from recsys.comparison.reading import find_runs, group_seeds, read_runs, require_comparable
 from recsys.errors import ConfigError
+from recsys.tasks.registry import task_of_run
 
 EVEN = [0.5] * 10
 
 
+def units_of(run):
+    return task_of_run(run).units(run)
+
+
 def comparable(*folders):
-    runs = read_runs(folders)
+    runs = read_runs(folders, units_of)
     require_comparable(runs)
     return runs
 
@@ -40,26 +45,27 @@ def test_an_unfinished_run_is_refused_with_how_to_go_on(recommender):
     folder = recommender("run", EVEN)
     (folder / "metrics.json").unlink()
     with pytest.raises(ConfigError, match=r"not finished training; continue it with train\.resume"):
-        read_runs([folder])
+        read_runs([folder], units_of)
 
 
 @pytest.mark.parametrize("key", ["data_fingerprint", "split_fingerprint"])
 def test_a_run_without_fingerprints_is_refused(recommender, key):
     folder = recommender("run", EVEN, record={key: None})
     with pytest.raises(ConfigError, match=f"has no {key} in its run.json.*train it again"):
-        read_runs([folder])
+        read_runs([folder], units_of)
 
 
 def test_a_run_that_was_not_tested_is_refused(recommender):
     folder = recommender("run", EVEN)
     (folder / "per_user.parquet").unlink()
     with pytest.raises(ConfigError, match=r"no per_user\.parquet: it was not tested"):
-        read_runs([folder])
+        read_runs([folder], units_of)
 
 
 def test_first_recommenders_do_not_name_their_task(recommender):
     old, new = recommender("old", EVEN, record={"task": None}), recommender("new", EVEN)
-    assert [run.task for run in comparable(old, new)] == ["recommender", "recommender"]
+    first, second = comparable(old, new)
+    assert first.units == second.units
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_what_changes_no_number_is_no_protocol(recommender):
 
 
 def test_recommenders_and_forecasters_are_refused(recommender, forecaster, sales):
-    with pytest.raises(ConfigError, match="one is a recommender, one a forecaster"):
+    with pytest.raises(ConfigError, match="runs of the tasks recommender and forecaster"):
         comparable(recommender("first", EVEN), forecaster("other", sales()))
 
 

@@ -1,20 +1,29 @@
 """What rows reached, on which questions, and whether it is luck."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recsys.comparison.reading import group_seeds, read_runs
 from recsys.comparison.scoring import compare_entries, default_metric, known_metrics
+from recsys.comparison.units import Ratio
 from recsys.errors import ConfigError
+from recsys.tasks import forecasting
+from recsys.tasks.registry import task_of_run
+from recsys.tasks.units import FORECAST_UNITS
 
 LOW = [0.0, 0.1, 0.0, 0.2, 0.3, 0.0, 0.1, 0.4, 0.0, 0.1]
 HIGH = [value + 0.3 + 0.01 * place for place, value in enumerate(LOW)]
 
 
+def units_of(run):
+    return task_of_run(run).units(run)
+
+
 def compared(*folders, metric="new/ndcg@10", reference=None, **options):
-    entries, notes = group_seeds(read_runs(folders))
+    entries, notes = group_seeds(read_runs(folders, units_of))
     return compare_entries(
         entries, metric=metric, reference=reference or entries[0].name, notes=notes, **options
     )
@@ -84,7 +93,7 @@ def test_light_heavy_and_new_customers_are_told_by_their_purchases(recommender):
     part = found.slices.set_index(["slice", "name"]).loc[("heavy customers", "mf (dim=8)")]
     assert part["units"] == 3
     assert part["meaning"] == "7 to 9 purchases before"
-    assert any("no slices of head and tail items" in note for note in found.notes)
+    assert any("no slice of tail items" in note for note in found.notes)
 
 
 def test_slices_are_corrected_together(recommender):
@@ -131,12 +140,20 @@ def test_an_unknown_metric_is_named_beside_the_known_ones(recommender):
 
 def test_the_default_metric_is_what_the_runs_were_selected_by(recommender, forecaster, sales):
     def metric(folder):
-        return default_metric(group_seeds(read_runs([folder]))[0])
+        return default_metric(group_seeds(read_runs([folder], units_of))[0])
 
     assert metric(recommender("a", LOW)) == "new/ndcg@10"
     assert metric(recommender("b", LOW, record={"monitor": "val/all/ndcg@10"})) == "all/ndcg@10"
     assert metric(recommender("c", LOW, record={"monitor": None})).endswith("/ndcg@10")
     assert metric(forecaster("d", sales())) == "wape"
+
+
+def test_a_metric_without_a_better_end_is_refused(forecaster, sales, monkeypatch):
+    ratios = FORECAST_UNITS.ratios | {"bias": Ratio("bias")}
+    monkeypatch.setattr(forecasting, "FORECAST_UNITS", replace(FORECAST_UNITS, ratios=ratios))
+    folders = forecaster("a", sales(bias=0.1)), forecaster("b", sales(bias=0.2), model="lstm2")
+    with pytest.raises(ConfigError, match="metric=bias: neither a higher nor a lower value"):
+        compared(*folders, metric="bias")
 
 
 def test_versions_of_the_code_are_counted(recommender):
@@ -170,7 +187,7 @@ def test_pooled_and_scaled_metrics_follow_their_definitions(forecaster, sales):
         "pinball_scaled": (sums[0] / 60 + sums[1] / 80) / 4,
         "mase": (errors[:6].mean() + errors[6:].mean()) / 4,
     }
-    assert set(known_metrics(read_runs([folder])[0])) == {"wape", *values}
+    assert set(known_metrics(read_runs([folder], units_of)[0])) == {"wape", *values}
     for metric, value in values.items():
         assert compared(folder, metric=metric).row("lstm")["value"] == pytest.approx(value), metric
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.cli.train import train_command as main
 from recsys.config.multirun import (
     begin_again,
     cut_short,
@@ -13,7 +14,6 @@ from recsys.config.multirun import (
     threads_of_a_run,
 )
 from recsys.errors import ConfigError
-from recsys.tasks.lifecycle import main
 
 
 @pytest.fixture

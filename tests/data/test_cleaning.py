@@ -8,14 +8,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from recsys.data.cleaning import Cleaning, clean_transactions
+from recsys.data.dataset import Dataset
 from recsys.data.report import DataReport
-from recsys.data.transactions import Cleaning, Transactions, clean_transactions
 from recsys.errors import ConfigError, DataError
 
-Purchases = Callable[..., Transactions]
+Purchases = Callable[..., Dataset]
 
 
-def clean(columns: dict[str, list[object] | pa.Array], **cleaning: object) -> Transactions:
+def clean(columns: dict[str, list[object] | pa.Array], **cleaning: object) -> Dataset:
     return clean_transactions(pa.table(columns), DataReport("sales.csv"), Cleaning(**cleaning))  # type: ignore[arg-type]
 
 

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.data.sources.transactions import movielens_100k, online_retail, transactions
-from recsys.data.transactions import Transactions
+from recsys.data.dataset import Dataset
+from recsys.data.sources.movielens import movielens_100k
+from recsys.data.sources.online_retail import online_retail
+from recsys.data.sources.transactions import transactions
 from recsys.errors import DataError
 
 # invoice, code, description, quantity, date, price, customer
@@ -54,7 +56,7 @@ def sales(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(SALES, columns=names).assign(Country="United Kingdom")
 
 
-def assert_the_four_sales_are_left(read: Transactions, source: str) -> None:
+def assert_the_four_sales_are_left(read: Dataset, source: str) -> None:
     assert read.report.source == source
     assert read.report.rows_in == len(SALES)
     assert read.report.dropped == DROPPED
@@ -153,7 +155,7 @@ RATINGS = [
 ]
 
 
-def assert_ratings_are_purchases(read: Transactions) -> None:
+def assert_ratings_are_purchases(read: Dataset) -> None:
     assert read.user_ids.tolist() == ["22", "186", "196"]
     assert [read.item_ids[code] for code in read.item] == ["242", "302", "377", "302"]
     assert read.timestamp is not None

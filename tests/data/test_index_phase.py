@@ -8,20 +8,19 @@ import pyarrow as pa
 import pytest
 import torch
 
+from recsys.data.cleaning import Cleaning, clean_transactions
+from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.ragged import Ragged
 from recsys.data.report import DataReport
-from recsys.data.splits.purchases import FitOnEverything, GlobalTime, Phase, Presplit
-from recsys.data.transactions import (
-    CandidateTable,
-    Cleaning,
-    Transactions,
-    clean_transactions,
-)
+from recsys.data.splits.full_data import FullData
+from recsys.data.splits.global_time import GlobalTime
+from recsys.data.splits.phase import Phase
+from recsys.data.splits.presplit import Presplit
 from recsys.errors import ConfigError, DataError
 from recsys.models.recommenders.popularity import Popularity
 
-Purchases = Callable[..., Transactions]
+Purchases = Callable[..., Dataset]
 Row = tuple[str, ...]
 
 
@@ -49,7 +48,7 @@ def values(rows: Ragged) -> list[list[int]]:
     return [rows.take(torch.tensor([row]))[1].tolist() for row in range(len(rows))]
 
 
-def fitted_before_the_test(read: Transactions, **filters: int) -> PhaseData:
+def fitted_before_the_test(read: Dataset, **filters: int) -> PhaseData:
     """The test phase, fitted on what lies before the last 28 days."""
     return index_phase(read, "test", GlobalTime()(read, seed=1)["test"], **filters)
 
@@ -128,7 +127,7 @@ def test_minimum_of_buyers_counts_users_and_not_purchases(purchases: Purchases) 
         ("b", "two"),
     ]
     read = purchases(rows)
-    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], min_buyers=2)
+    data = index_phase(read, "full_data", FullData()(read, 1)["full_data"], min_buyers=2)
     assert data.vocabulary.item_ids.tolist() == ["both", "two"]
     assert data.counts["fit_rows_dropped_by_filters"] == 3
     assert data.interactions.buyers.tolist() == [2, 2]
@@ -139,7 +138,7 @@ def test_core_is_filtered_until_nothing_changes(purchases: Purchases) -> None:
     # c leaves with one item, then z has one buyer left and leaves, then d
     chain = [("c", "z"), ("d", "z"), ("d", "x")]
     read = purchases([*square, *chain])
-    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], k_core=2)
+    data = index_phase(read, "full_data", FullData()(read, 1)["full_data"], k_core=2)
     assert data.vocabulary.user_ids.tolist() == ["a", "b"]
     assert data.vocabulary.item_ids.tolist() == ["x", "y"]
     assert data.counts["fit_rows_dropped_by_filters"] == 3
@@ -148,7 +147,7 @@ def test_core_is_filtered_until_nothing_changes(purchases: Purchases) -> None:
 def test_core_that_is_empty_is_refused_with_both_filters(purchases: Purchases) -> None:
     read = purchases([("a", "x"), ("b", "y")])
     with pytest.raises(DataError) as caught:
-        index_phase(read, "ship", FitOnEverything()(read, 1)["ship"], min_buyers=1, k_core=5)
+        index_phase(read, "full_data", FullData()(read, 1)["full_data"], min_buyers=1, k_core=5)
     assert str(caught.value) == (
         "rows: 0 users left to fit on, at least 2 are needed; before the filters "
         "(evaluation.min_buyers=1, evaluation.k_core=5) the fitted part had users: 2, items: 2"
@@ -161,7 +160,7 @@ def test_core_that_is_empty_is_refused_with_both_filters(purchases: Purchases) -
 def test_one_user_or_one_item_is_refused(purchases: Purchases, rows: list[Row], noun: str) -> None:
     read = purchases(rows)
     with pytest.raises(DataError, match=f"rows: {noun} left to fit on, at least 2 are needed"):
-        index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
+        index_phase(read, "full_data", FullData()(read, 1)["full_data"])
 
 
 def test_counts_add_up(purchases: Purchases) -> None:
@@ -200,8 +199,8 @@ def test_truth_is_what_each_user_bought_in_the_period_once_each(purchases: Purch
         ), user
 
 
-def history_of(read: Transactions) -> dict[str, list[str]]:
-    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
+def history_of(read: Dataset) -> dict[str, list[str]]:
+    data = index_phase(read, "full_data", FullData()(read, 1)["full_data"])
     ids = data.vocabulary
     return {
         user: [ids.item_ids[item] for item in items]
@@ -273,13 +272,13 @@ def test_days_since_a_pair_was_last_bought_count_from_the_last_fitted_day(
 
 def test_without_timestamps_nothing_is_known_about_days(purchases: Purchases) -> None:
     read = purchases([("a", "x"), ("b", "y")])
-    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
+    data = index_phase(read, "full_data", FullData()(read, 1)["full_data"])
     assert (data.interactions.day, data.interactions.days_since) == (None, None)
 
 
 def test_distinct_items_ascend_and_count_their_buyers(purchases: Purchases) -> None:
     read = purchases([("a", "9"), ("a", "2"), ("a", "9"), ("b", "2"), ("b", "10")])
-    data = index_phase(read, "ship", FitOnEverything()(read, 1)["ship"])
+    data = index_phase(read, "full_data", FullData()(read, 1)["full_data"])
     assert data.vocabulary.item_ids.tolist() == ["2", "9", "10"]
     assert values(data.interactions.distinct) == [[0, 1], [0, 2]]
     assert data.interactions.buyers.tolist() == [2, 1, 1]
@@ -332,7 +331,7 @@ def test_units_of_a_day_add_up_in_the_event_and_those_of_a_pair_in_its_weight() 
         }
     )
     read = clean_transactions(table, DataReport("rows"), Cleaning())
-    data = index_phase(read, "ship", FitOnEverything()(read, seed=1)["ship"])
+    data = index_phase(read, "full_data", FullData()(read, seed=1)["full_data"])
     assert values(data.interactions.history) == [[0, 1, 0], [1, 1]]
     # x twice on one day is 1 + 2; then y; then x again; of b the later row is the earlier purchase
     assert data.interactions.quantity is not None
@@ -344,7 +343,7 @@ def test_units_of_a_day_add_up_in_the_event_and_those_of_a_pair_in_its_weight() 
 def test_units_without_timestamps_follow_their_rows() -> None:
     rows = {"user_id": ["b", "a", "b"], "item_id": ["y", "x", "x"], "quantity": [1, 2, 3]}
     read = clean_transactions(pa.table(rows), DataReport("rows"), Cleaning())
-    data = index_phase(read, "ship", FitOnEverything()(read, seed=1)["ship"])
+    data = index_phase(read, "full_data", FullData()(read, seed=1)["full_data"])
     assert values(data.interactions.history) == [[0], [1, 0]]
     assert data.interactions.quantity is not None
     assert data.interactions.quantity.tolist() == [2, 1, 3]

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
-from recsys.data.sources.transactions import presplit
-from recsys.data.splits.purchases import Presplit
-from recsys.data.transactions import Transactions
+from recsys.data.sources.presplit import presplit
+from recsys.data.splits.presplit import Presplit
 from recsys.errors import DataError
 
 TRAIN = [(2, 10), (2, 9), (10, 10), (10, 100), (1, 9)]
@@ -36,7 +36,7 @@ def write(folder: Path, name: str, rows: list[tuple[object, ...]], **types: obje
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> Transactions:
+def published(tmp_path: Path) -> Dataset:
     """All three tables as Parquet with integer ids."""
     return presplit(
         write(tmp_path, "train.parquet", TRAIN),
@@ -45,11 +45,11 @@ def published(tmp_path: Path) -> Transactions:
     )
 
 
-def pairs(read: Transactions, rows: np.ndarray) -> list[tuple[str, str]]:
+def pairs(read: Dataset, rows: np.ndarray) -> list[tuple[str, str]]:
     return [(read.user_ids[read.user[row]], read.item_ids[read.item[row]]) for row in rows]
 
 
-def test_parts_stay_as_published(published: Transactions) -> None:
+def test_parts_stay_as_published(published: Dataset) -> None:
     assert published.is_test is not None
     rows = np.arange(len(published))
     assert pairs(published, rows[~published.is_test]) == [(str(u), str(i)) for u, i in TRAIN]
@@ -57,14 +57,14 @@ def test_parts_stay_as_published(published: Transactions) -> None:
 
 
 def test_integer_ids_sort_by_value_and_listed_items_join_the_vocabulary(
-    published: Transactions,
+    published: Dataset,
 ) -> None:
     assert published.user_ids.tolist() == ["1", "2", "10"]
     assert published.item_ids.tolist() == ["9", "10", "100", "300"]
     assert published.report.items == 4
 
 
-def test_lists_reach_the_test_phase_with_their_items_once(published: Transactions) -> None:
+def test_lists_reach_the_test_phase_with_their_items_once(published: Dataset) -> None:
     phase = index_phase(published, "test", Presplit()(published, seed=1)["test"])
     assert phase.candidates is not None
     ids = phase.vocabulary

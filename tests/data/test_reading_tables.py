@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.data import tables
+from recsys.data.dataset import Dataset
 from recsys.data.sources.transactions import transactions
 from recsys.data.tables import read_table
-from recsys.data.transactions import Transactions
 from recsys.errors import ConfigError, DataError
 
 COLUMNS = {
@@ -55,7 +55,7 @@ def sources(tmp_path: Path) -> dict[str, dict[str, str]]:
     return {"csv": {"path": str(tmp_path / "sales.csv")}} | paths
 
 
-def values(read: Transactions) -> dict[str, object]:
+def values(read: Dataset) -> dict[str, object]:
     """What two readings of the same content have in common."""
     assert read.timestamp is not None
     assert read.day is not None
@@ -311,12 +311,14 @@ def test_password_of_a_url_stands_neither_in_the_report_nor_in_later_errors(
     url = "postgresql://bob:s3cret@host/shop?password=s3cret"
     table = pa.table({"u": ["1", "2", ""], "i": ["1", "2", "3"]})
     columns = {"user_id": "u", "item_id": "i"}
-    monkeypatch.setattr(tables, "_read_sql", lambda *_: table)
+    types = [(name, pa.string()) for name in table.column_names]
+    monkeypatch.setattr(tables.TableSource, "types", types)
+    monkeypatch.setattr(tables.TableSource, "read", lambda *_: table)
     assert transactions(url, columns, table="t").report.source == "host/shop"
     with pytest.raises(DataError, match="host/shop: 1 row") as caught:
         transactions(url, columns, table="t", on_bad_rows="error")
     assert "s3cret" not in str(caught.value)
-    monkeypatch.setattr(tables, "_read_sql", lambda *_: table.slice(0, 0))
+    monkeypatch.setattr(tables.TableSource, "read", lambda *_: table.slice(0, 0))
     with pytest.raises(DataError) as caught:
         transactions(url, columns, table="t")
     assert "s3cret" not in str(caught.value)

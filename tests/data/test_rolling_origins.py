@@ -263,11 +263,11 @@ def test_series_may_not_end_before_a_forecast_of_it_does() -> None:
 def test_shipped_model_reads_everything_and_is_asked_nothing() -> None:
     panel = panel_of((0, [1] * 20), (0, [1] * 3))
     (phase,) = FitAll(horizon=4, min_steps=5)(panel, seed=1)
-    assert (phase.name, phase.horizon) == ("ship", 4)
+    assert (phase.name, phase.horizon) == ("full_data", 4)
     assert phase.fit_until.tolist() == [20, 0]
     assert (phase.fit_until > 0).tolist() == [True, False]
     assert phase.origin.shape == (0, 2)
-    assert panel.report.phases["ship"] == {"series_fitted": 1, "steps_fitted": 20}
+    assert panel.report.phases["full_data"] == {"series_fitted": 1, "steps_fitted": 20}
     with pytest.raises(DataError, match="has 20 steps, fewer than evaluation.split.min_steps=21"):
         FitAll(4, 21)(panel, seed=1)
     with pytest.raises(ConfigError, match=r"split\.horizon=0"):

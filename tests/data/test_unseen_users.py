@@ -6,16 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
-from recsys.data.splits.purchases import Phase, UnseenUsers
-from recsys.data.transactions import Transactions
+from recsys.data.splits.phase import Phase
+from recsys.data.splits.unseen_users import UnseenUsers
 from recsys.errors import ConfigError
 
 NUM_USERS, NUM_LINES = 20, 10
 
 
 @pytest.fixture
-def read(purchases: Callable[..., Transactions]) -> Transactions:
+def read(purchases: Callable[..., Dataset]) -> Dataset:
     """Lines in no order of time; user u buys ten of twelve items, a day apart."""
     rows = [
         (f"u{user:02}", f"i{(user + 5 * line) % 12:02}", f"2024-01-{1 + line:02} 12:00:00")
@@ -25,16 +26,16 @@ def read(purchases: Callable[..., Transactions]) -> Transactions:
     return purchases(rows)
 
 
-def split(read: Transactions, seed: int = 1, **options: float | bool) -> dict[str, Phase]:
+def split(read: Dataset, seed: int = 1, **options: float | bool) -> dict[str, Phase]:
     return UnseenUsers(**options)(read, seed)  # type: ignore[arg-type]
 
 
-def users(read: Transactions, rows: np.ndarray | None) -> set[int]:
+def users(read: Dataset, rows: np.ndarray | None) -> set[int]:
     assert rows is not None
     return set(read.user[rows].tolist())
 
 
-def test_users_are_fitted_or_asked_and_never_both(read: Transactions) -> None:
+def test_users_are_fitted_or_asked_and_never_both(read: Dataset) -> None:
     phases = split(read)
     assert list(phases) == ["val", "known", "test"]
     val, test = phases["val"], phases["test"]
@@ -47,7 +48,7 @@ def test_users_are_fitted_or_asked_and_never_both(read: Transactions) -> None:
     assert users(read, test.fit) == everyone - asked["test"]
 
 
-def test_the_first_purchases_are_read_and_the_last_asked_about(read: Transactions) -> None:
+def test_the_first_purchases_are_read_and_the_last_asked_about(read: Dataset) -> None:
     time = read.timestamp
     assert time is not None
     for phase in split(read, fold_in_share=0.7).values():
@@ -60,7 +61,7 @@ def test_the_first_purchases_are_read_and_the_last_asked_about(read: Transaction
             assert fold_in.max() < truth.min()
 
 
-def test_known_puts_the_same_questions_with_the_first_part_fitted(read: Transactions) -> None:
+def test_known_puts_the_same_questions_with_the_first_part_fitted(read: Dataset) -> None:
     phases = split(read)
     known, test = phases["known"], phases["test"]
     assert known.fold_in is not None
@@ -71,7 +72,7 @@ def test_known_puts_the_same_questions_with_the_first_part_fitted(read: Transact
     assert list(split(read, known=False)) == ["val", "test"]
 
 
-def test_known_is_asked_about_the_items_of_the_test(read: Transactions) -> None:
+def test_known_is_asked_about_the_items_of_the_test(read: Dataset) -> None:
     phases = split(read)
     fitted = users(read, phases["test"].fit)
     # of 16 users ten buy an item in twelve, so that some items have 14 buyers and some have not
@@ -86,7 +87,7 @@ def test_known_is_asked_about_the_items_of_the_test(read: Transactions) -> None:
     assert indexed["known"].truth.values.tolist() == indexed["test"].truth.values.tolist()
 
 
-def test_what_is_read_is_not_learned_from(read: Transactions) -> None:
+def test_what_is_read_is_not_learned_from(read: Dataset) -> None:
     phases = split(read)
     test = index_phase(read, "test", phases["test"])
     known = index_phase(read, "known", phases["known"])
@@ -101,7 +102,7 @@ def test_what_is_read_is_not_learned_from(read: Transactions) -> None:
     assert test.interactions.buyers.sum() == 16 * NUM_LINES
 
 
-def test_everyone_is_asked_on_the_day_of_the_own_last_purchase(read: Transactions) -> None:
+def test_everyone_is_asked_on_the_day_of_the_own_last_purchase(read: Dataset) -> None:
     phase = split(read)["test"]
     test = index_phase(read, "test", phase)
     assert test.ages is not None
@@ -116,7 +117,7 @@ def test_everyone_is_asked_on_the_day_of_the_own_last_purchase(read: Transaction
 
 
 def test_folded_items_that_nobody_fitted_bought_are_counted(
-    purchases: Callable[..., Transactions],
+    purchases: Callable[..., Dataset],
 ) -> None:
     rows = [(user, item, "2024-01-01") for user in ("a", "b", "c") for item in ("x", "y")]
     table = purchases([*rows, ("d", "new", "2024-01-01"), ("d", "x", "2024-01-02")])
@@ -128,12 +129,12 @@ def test_folded_items_that_nobody_fitted_bought_are_counted(
     assert data.counts["truth_users_unknown"] == 1
 
 
-def test_a_seed_draws_the_same_users_and_another_seed_others(read: Transactions) -> None:
+def test_a_seed_draws_the_same_users_and_another_seed_others(read: Dataset) -> None:
     one, again, other = (split(read, seed)["test"].truth.tolist() for seed in (1, 1, 2))
     assert one == again != other
 
 
-def test_without_timestamps_the_first_part_is_drawn(read: Transactions) -> None:
+def test_without_timestamps_the_first_part_is_drawn(read: Dataset) -> None:
     timeless = replace(read, timestamp=None, day=None)
     phase = split(timeless)["test"]
     assert phase.fold_in is not None
@@ -141,7 +142,7 @@ def test_without_timestamps_the_first_part_is_drawn(read: Transactions) -> None:
     assert index_phase(timeless, "test", phase).ages is None
 
 
-def test_a_user_with_one_purchase_is_not_asked(purchases: Callable[..., Transactions]) -> None:
+def test_a_user_with_one_purchase_is_not_asked(purchases: Callable[..., Dataset]) -> None:
     read = purchases([(f"u{user}", f"i{user % 3}") for user in range(10)])
     assert not len(split(read)["test"].truth)
 

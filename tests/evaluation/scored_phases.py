@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Candidates, Interactions, PhaseData
 from recsys.data.ragged import Ragged
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 
 
 def ragged(rows: list[list[int]]) -> Ragged:
@@ -38,7 +38,7 @@ def phase_of(
 class ScoreTable(nn.Module):
     """Says what it is told: scores (U, I)."""
 
-    reads_history = False
+    inputs = (USER,)
 
     def __init__(self, scores: list[list[float]] | Tensor, floats_per_pair: int = 1) -> None:
         super().__init__()

@@ -103,7 +103,7 @@ def test_forecast_that_is_no_number_is_told() -> None:
 
 
 def test_phase_that_asks_nothing_has_no_forecast() -> None:
-    nothing = ForecastPhase("ship", np.ones(2), np.empty((0, 2), dtype=np.int64), 2)
+    nothing = ForecastPhase("full_data", np.ones(2), np.empty((0, 2), dtype=np.int64), 2)
     assert forecast_phase(LastValue(2, 2), PANEL, nothing).shape == (0, 2, 2, 3)
 
 

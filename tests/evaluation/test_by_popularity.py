@@ -10,7 +10,7 @@ from scored_phases import ScoreTable, made_up_phase, phase_of
 
 from recsys.data.interactions import Candidates
 from recsys.evaluation.ranking import evaluate
-from recsys.metrics.ranking import head_items
+from recsys.metrics.ranking.exposure import head_items
 
 
 def test_the_head_makes_up_four_fifths_of_what_was_bought() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scored_phases import ScoreTable, phase_of
 
+from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.interactions import Candidates, PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.splits.purchases import Phase
-from recsys.data.transactions import CandidateTable, Transactions
+from recsys.data.splits.phase import Phase
 from recsys.evaluation.ranking import evaluate
 
 SCORES = [[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]]
@@ -21,7 +21,7 @@ def listed(rows: list[tuple[int, int, bool]], num_sold: int = 5) -> PhaseData:
     all items sold.
     """
     user, item, relevant = (np.array(column) for column in zip(*rows, strict=True))
-    transactions = Transactions(
+    transactions = Dataset(
         user=np.array([0, 1] + [2] * num_sold, dtype=np.int32),
         item=np.array([0, 0, *range(num_sold)], dtype=np.int32),
         timestamp=None,

@@ -8,7 +8,7 @@ from scored_phases import ScoreTable, made_up_phase, phase_of
 
 from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, UserBlocks, evaluate
-from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_top_frequency import PersonalTopFrequency
 
 CPU = torch.device("cpu")
 
@@ -161,7 +161,7 @@ def test_reset_forgets_what_was_added() -> None:
 def test_model_that_reads_histories_is_given_them() -> None:
     # user 0 bought item 2 twice and item 0 once; user 1 bought item 1
     phase = phase_of([[2, 0, 2], [1]], [[2], [1]], num_items=3)
-    model = PersonalFrequency(2, 3)
+    model = PersonalTopFrequency(2, 3)
     model.fit(phase.interactions)
     assert evaluate(model, phase, views=("all",), ks=(1,)).metrics["all/hit_rate@1"] == 1
 

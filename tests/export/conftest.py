@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from recsys.export import SampleWindows, write_forecaster_bundle
 from recsys.export.recommender.graph import build_graph
-from recsys.export.recommender.parity import Vocabulary
+from recsys.export.recommender.parity import Catalogue
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, USER, Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5", "u6"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
@@ -31,7 +31,7 @@ POPULARITY = [1.0, 2, 9, 9, 3, 4, 5, 6, 0, 0]
 class Factors(nn.Module):
     """Knows users by their ids; dropout would show if it were exported in training mode."""
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Factors(nn.Module):
 class Counts(nn.Module):
     """Reads histories: how often an item stands there, which leaves many exact ties."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ class Counts(nn.Module):
 
 
 @pytest.fixture(scope="session")
-def vocabulary() -> Vocabulary:
+def vocabulary() -> Catalogue:
     users, items = np.array(USERS, dtype=object), np.array(ITEMS, dtype=object)
-    return Vocabulary(users, items, np.array(POPULARITY, dtype=np.float32))
+    return Catalogue(users, items, np.array(POPULARITY, dtype=np.float32))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def counts() -> Counts:
 
 
 @pytest.fixture(scope="session")
-def factors_graph(vocabulary: Vocabulary) -> onnx.ModelProto:
+def factors_graph(vocabulary: Catalogue) -> onnx.ModelProto:
     return build_graph(Factors(), *vocabulary)
 
 
@@ -96,12 +96,12 @@ def factors_session(factors_graph: onnx.ModelProto) -> onnxruntime.InferenceSess
 
 
 @pytest.fixture(scope="session")
-def counts_session(vocabulary: Vocabulary) -> onnxruntime.InferenceSession:
+def counts_session(vocabulary: Catalogue) -> onnxruntime.InferenceSession:
     return open_session(build_graph(Counts(), *vocabulary).SerializeToString())
 
 
 @pytest.fixture
-def bundle_arguments(vocabulary: Vocabulary, factors: Factors) -> dict[str, Any]:
+def bundle_arguments(vocabulary: Catalogue, factors: Factors) -> dict[str, Any]:
     """What `write_recommender_bundle` takes; user u bought the items 0 … u, the last one twice."""
     rows = [[*range(user + 1), user] for user in range(len(USERS))]
     return {

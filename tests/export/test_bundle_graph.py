@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from recsys.errors import ExportError
 from recsys.export.recommender.graph import build_graph
-from recsys.export.recommender.parity import Vocabulary
-from recsys.models.recommender import Query
+from recsys.export.recommender.parity import Catalogue
+from recsys.models.inputs import HISTORY, Query
 
 ITEMS_BY_POPULARITY = ["0012", "12", "a,b", 'say "hi"', "crème brûlée", "NA", " milk", "milk"]
 
@@ -102,7 +102,7 @@ def test_history_without_a_known_item_gets_what_is_popular(
 
 
 def test_exact_ties_go_to_the_lower_item_index(
-    counts_session: onnxruntime.InferenceSession, vocabulary: Vocabulary
+    counts_session: onnxruntime.InferenceSession, vocabulary: Catalogue
 ) -> None:
     # One item counts 1 and nine tie at 0, in every width of the ranking.
     catalogue = vocabulary.item_ids.tolist()
@@ -112,7 +112,7 @@ def test_exact_ties_go_to_the_lower_item_index(
 
 
 def test_excluded_items_leave_empty_places_at_the_end(
-    counts_session: onnxruntime.InferenceSession, vocabulary: Vocabulary
+    counts_session: onnxruntime.InferenceSession, vocabulary: Catalogue
 ) -> None:
     exclude = [["12", "", "no such item"], ["", "", ""]]
     items, scores = ask(counts_session, ["?", "?"], 10, [["12", "NA"]] * 2, exclude)
@@ -159,7 +159,7 @@ def test_graph_holds_no_path_no_stack_and_fixed_versions(factors_graph: onnx.Mod
 
 
 def test_graph_is_the_same_each_time(
-    factors_graph: onnx.ModelProto, factors: nn.Module, vocabulary: Vocabulary
+    factors_graph: onnx.ModelProto, factors: nn.Module, vocabulary: Catalogue
 ) -> None:
     again = build_graph(factors, *vocabulary)  # type: ignore[arg-type]
     assert again.SerializeToString() == factors_graph.SerializeToString()
@@ -168,7 +168,7 @@ def test_graph_is_the_same_each_time(
 class Branching(nn.Module):
     """Decides by the data, which no graph can follow."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
     num_users, num_items = 7, 10
 
@@ -181,7 +181,7 @@ class Branching(nn.Module):
 class FixedLength(nn.Module):
     """Takes the length of the traced history for the length of every history."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
     num_users, num_items = 7, 10
 
@@ -191,7 +191,7 @@ class FixedLength(nn.Module):
 
 @pytest.mark.parametrize("model", [Branching(), FixedLength()])
 def test_model_without_a_free_graph_is_refused_with_a_sentence(
-    model: nn.Module, vocabulary: Vocabulary
+    model: nn.Module, vocabulary: Catalogue
 ) -> None:
     with pytest.raises(ExportError, match="^(the graph of )?(Branching|FixedLength)") as caught:
         build_graph(model, *vocabulary)  # type: ignore[arg-type]

@@ -147,8 +147,8 @@ def test_bundle_is_replaced_only_by_a_complete_one(
 def test_graph_that_disagrees_with_torch_leaves_no_bundle(
     folder: Path, bundle_arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build_another(model: Any, users: Any, items: Any, popularity: Any) -> Any:
-        return build_graph(model, users, items[::-1], popularity)
+    def build_another(model: Any, users: Any, items: Any, *others: Any) -> Any:
+        return build_graph(model, users, items[::-1], *others)
 
     monkeypatch.setattr(bundle_module, "build_graph", build_another)
     with pytest.raises(ExportError, match="disagrees with torch"):

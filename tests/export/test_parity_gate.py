@@ -10,7 +10,7 @@ from torch import nn
 
 from recsys.errors import ExportError
 from recsys.export.recommender.histories import Histories
-from recsys.export.recommender.parity import Vocabulary, check_parity
+from recsys.export.recommender.parity import Catalogue, check_parity
 
 HISTORIES = Histories(np.array([0, 3, 3, 5, 6, 7, 8, 10]), np.array([3, 3, 8, 4, 9, 1, 2, 0, 5, 5]))
 
@@ -31,14 +31,14 @@ def test_agreeing_graphs_pass(
     counts_session: onnxruntime.InferenceSession,
     factors: nn.Module,
     counts: nn.Module,
-    vocabulary: Vocabulary,
+    vocabulary: Catalogue,
 ) -> None:
     assert check_parity(factors_session, factors, vocabulary, HISTORIES) < 1e-5  # type: ignore[arg-type]
     assert check_parity(counts_session, counts, vocabulary, HISTORIES) == 0  # type: ignore[arg-type]
 
 
 def test_other_weights_are_refused_naming_the_worst_difference(
-    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Vocabulary
+    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Catalogue
 ) -> None:
     with torch.no_grad():
         factors.item.weight[4] += 0.001
@@ -47,7 +47,7 @@ def test_other_weights_are_refused_naming_the_worst_difference(
 
 
 def test_missing_fallback_is_refused(
-    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Vocabulary
+    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Catalogue
 ) -> None:
     other = vocabulary._replace(popularity=vocabulary.popularity + 1)
     with pytest.raises(ExportError, match=r"for user 'Zoë Müller\?' has the score"):
@@ -55,7 +55,7 @@ def test_missing_fallback_is_refused(
 
 
 def test_training_mode_is_no_reference(
-    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Vocabulary
+    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Catalogue
 ) -> None:
     with pytest.raises(ExportError, match="disagrees with torch"):
         check_parity(factors_session, factors.train(), vocabulary, HISTORIES)
@@ -99,7 +99,7 @@ def _one_short(items: Any, scores: Any) -> Any:
 def test_wrong_answers_are_refused(
     factors_session: onnxruntime.InferenceSession,
     factors: Any,
-    vocabulary: Vocabulary,
+    vocabulary: Catalogue,
     change: Any,
     sentence: str,
 ) -> None:
@@ -109,7 +109,7 @@ def test_wrong_answers_are_refused(
 
 
 def test_ties_that_go_to_the_higher_index_are_refused(
-    counts_session: onnxruntime.InferenceSession, counts: Any, vocabulary: Vocabulary
+    counts_session: onnxruntime.InferenceSession, counts: Any, vocabulary: Catalogue
 ) -> None:
     def reverse_last_tie(items: Any, scores: Any) -> Any:
         if scores.shape[1] > 1 and (scores[:, 0] == scores[:, 1]).all():
@@ -123,7 +123,7 @@ def test_ties_that_go_to_the_higher_index_are_refused(
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_refused(
-    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Vocabulary, odd: float
+    factors_session: onnxruntime.InferenceSession, factors: Any, vocabulary: Catalogue, odd: float
 ) -> None:
     with torch.no_grad():
         factors.item.weight[2] = odd

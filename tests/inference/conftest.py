@@ -16,7 +16,7 @@ from recsys.export.forecaster import graph as forecaster_graph
 from recsys.export.onnx.tracing import translate
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, USER, Query
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
@@ -37,7 +37,7 @@ class ByUser(nn.Module):
     """User u scores item i by (u + i) modulo I: a ranking of their own for each, by arithmetic."""
 
     scores: Tensor
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class ByUser(nn.Module):
 class ByHistory(nn.Module):
     """Scores an item by how often it stands in the history, and one half more if it comes last."""
 
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 1
 
     def __init__(self) -> None:

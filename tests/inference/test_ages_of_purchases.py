@@ -15,7 +15,7 @@ from recsys.errors import BundleError, DataError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender, verify
 from recsys.inference.batch.recommend import recommend_file
-from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_top_frequency import PersonalTopFrequency
 
 USERS, ITEMS = ["a", "b", "c"], ["milk", "tea", "mug", "pen"]
 # a: milk twice, long ago and in between, tea now; b: mug; c: nothing
@@ -27,7 +27,7 @@ AGES = np.array([60, 30, 0, 15], dtype=np.float32)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recommender_bundle(
         tmp_path_factory.mktemp("exported") / "by_age",
-        model=PersonalFrequency(len(USERS), len(ITEMS), half_life_days=30),
+        model=PersonalTopFrequency(len(USERS), len(ITEMS), half_life_days=30),
         user_ids=np.array(USERS),
         item_ids=np.array(ITEMS),
         popularity=np.array([1.0, 1, 1, 0]),
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         history_age=AGES,
         include_seen=True,
         item_names=None,
-        provenance={"model": "PersonalFrequency"},
+        provenance={"model": "PersonalTopFrequency"},
     )
 
 
@@ -72,12 +72,12 @@ def test_stored_purchases_are_as_old_as_at_the_end_of_the_training(by_age: Recom
 @pytest.mark.parametrize(
     ("ages", "error", "sentence"),
     [
-        (None, ValueError, "give history_age, the days since each purchase"),
-        ([[1]], ValueError, "history_age holds 1 lists for 2 users"),
-        ([[1], [2]], ValueError, "row 1 of history_age holds 1 numbers for 2 items"),
-        ([[1], [2, -1]], ValueError, "row 1 of history_age holds -1: days since"),
-        ([[float("nan")], [2, 1]], ValueError, "row 0 of history_age holds nan"),
-        ([["x"], [2, 1]], TypeError, "something else than numbers"),
+        (None, ValueError, "reads history_age: give it, one number for each purchase"),
+        ([[1]], ValueError, "history_age has 1 rows for 2 users"),
+        ([[1], [2]], ValueError, "row 1: history_age holds 1 numbers for 2 items"),
+        ([[1], [2, -1]], ValueError, "row 1: history_age holds -1: give a number of 0 or more"),
+        ([[float("nan")], [2, 1]], ValueError, "row 0: history_age holds nan"),
+        ([["x"], [2, 1]], TypeError, "history_age holds text"),
     ],
 )
 def test_wrong_ages_are_refused(
@@ -134,8 +134,8 @@ def test_a_file_of_users_tells_the_ages_beside_the_history(
     [
         (None, "no column 'history_age', which this bundle needs"),
         ([[1], [1]], "(line 3|row 2): history_age holds 1 numbers for 2 items of history"),
-        ([[1], [1, -2.0]], "(line 3|row 2): history_age holds -2.0: days since are 0 or more"),
-        ([["x"], ["y", "z"]], "history_age is (no JSON list|of type list.*) .*numbers"),
+        ([[1], [1, -2.0]], "(line 3|row 2): history_age holds -2.0: give a number of 0 or more"),
+        ([["x"], ["y", "z"]], "history_age is (not|of type list.*) .*a list of numbers"),
     ],
 )
 def test_a_file_with_wrong_ages_is_refused(
@@ -155,5 +155,5 @@ def test_the_bundle_verifies(folder: Path) -> None:
 
 def test_stored_purchases_without_ages_are_refused(tmp_path: Path) -> None:
     write_seen(tmp_path / "seen.npz", np.array(USERS), np.array(ITEMS), INDPTR, BOUGHT)
-    with pytest.raises(BundleError, match="does not tell the age of purchases"):
-        Seen(tmp_path / "seen.npz").take_ages(np.array([0]))
+    with pytest.raises(BundleError, match="holds no age of purchases"):
+        Seen(tmp_path / "seen.npz").take(np.array([0]), "history.age")

@@ -1,6 +1,7 @@
 """Files of users in, files of recommendations out."""
 
 import csv
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys import table_files
 from recsys.errors import DataError
 from recsys.inference import Recommender
 from recsys.inference.batch import recommend as batch
 from recsys.inference.batch.recommend import recommend_file
+from recsys.inference.commands import recommend_command
 
 USERS = ["007", "NA", "nobody", "Zoë Müller", "名前", 'a,"b"', " 7"]
 
@@ -89,7 +92,7 @@ def test_history_column_speaks_for_models_that_read_it(
     else:
         pq.write_table(pa.table({"user_id": users, "history": history}), path)
     output = tmp_path / "output.csv"
-    assert not recommend_file(by_history, path, output, k=2).impersonal
+    assert not recommend_file(by_history, path, output, k=2).popular_only
     assert found(output) == wanted(by_history, users, k=2, history=history)
     assert [row["item_id"] for row in read_csv(output)][:4] == ["a,b", "NA", "milk", "12"]
 
@@ -102,7 +105,7 @@ def test_models_of_ids_do_not_even_read_the_history(by_user: Recommender, tmp_pa
 def test_result_tells_that_nobody_had_a_history(bundles: Path, tmp_path: Path) -> None:
     users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
     recommender = Recommender(bundles / "by_history_unseen")
-    assert recommend_file(recommender, users, tmp_path / "output.csv").impersonal
+    assert recommend_file(recommender, users, tmp_path / "output.csv").popular_only
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
@@ -161,31 +164,39 @@ def test_csv_of_spreadsheets_is_read(by_user: Recommender, tmp_path: Path, mark:
     [
         ("u.csv", None, "u.csv does not exist"),
         ("u.parquet", None, "u.parquet does not exist"),
-        ("u.xlsx", b"", "users file .* has the ending '.xlsx': use .csv or .parquet"),
+        ("u.xlsx", b"", "has the ending '.xlsx': use .csv, .tsv, .txt"),
         ("u", b"", "has the ending ''"),
         ("u.csv", b"", "u.csv is empty: it needs a header"),
-        ("u.csv", b"user_id\n", "holds no users, only a header"),
+        ("u.csv", b"user_id\n", "has a header but no users"),
         ("u.csv", b"customer,age\n1,2\n", r"no column 'user_id' \(it has customer, age\)"),
         ("u.csv", b"user_id;age\n1;2\n", r"no column 'user_id' \(it has user_id;age\)"),
         ("u.csv", b"user_id,age\n1\n", "line 2: 1 cells under 2 columns"),
         ("u.csv", b"user_id,age\n1,2\n,3\n", "line 3: the user_id is empty"),
         ("u.csv", b"user_id\n\xff\xfe\n", "is not UTF-8 text"),
-        ("u.csv", b'user_id,history\n1,"[1]"\n', "line 2: the history is no JSON list of strings"),
-        ("u.csv", b"user_id,history\n1,a b\n", "line 2: the history is no JSON list of strings"),
+        ("u.csv", b'user_id,history\n1,"[1]"\n', "line 2: the history is not a list of strings"),
+        ("u.csv", b"user_id,history\n1,a b\n", "line 2: the history is not a list of strings"),
         ("u.parquet", b"PAR1 or not", "cannot be read as Parquet"),
         ("u.parquet", pa.table({"id": ["a"], "n": [1]}), r"no column 'user_id' \(it has id, n\)"),
-        ("u.parquet", pa.table({"user_id": [1.5]}), "user_id is of type double: ids are strings"),
-        ("u.parquet", pa.table({"user_id": ["a", None]}), "row 2: the user_id is null"),
-        ("u.parquet", pa.table({"user_id": pa.array([], pa.string())}), "holds no users"),
+        (
+            "u.parquet",
+            pa.table({"user_id": [1.5]}),
+            "user_id is of type double, and has to be text or a whole number",
+        ),
+        ("u.parquet", pa.table({"user_id": ["a", None]}), "row 2: the user_id is empty"),
+        (
+            "u.parquet",
+            pa.table({"user_id": pa.array([], pa.string())}),
+            "has a header but no users",
+        ),
         (
             "u.parquet",
             pa.table({"user_id": ["a"], "history": ["b c"]}),
-            "history is of type string: it is a list of strings",
+            "row 1: the history is not a list of strings",
         ),
         (
             "u.parquet",
             pa.table({"user_id": ["a"], "history": [["b", None]]}),
-            "a list in the column history holds a null",
+            "row 1: the history is not a list of strings",
         ),
     ],
 )
@@ -221,8 +232,8 @@ def test_outputs_that_cannot_be_written_are_named(by_user: Recommender, tmp_path
     users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
     for output, sentence in (
         (tmp_path / "users.csv", "is the users file itself"),
-        (tmp_path, "output file .* has the ending ''"),
-        (tmp_path / "o.txt", "has the ending '.txt'"),
+        (tmp_path, "has the ending ''"),
+        (tmp_path / "o.json", "has the ending '.json'"),
         (users / "o.csv", "cannot be written"),
     ):
         with pytest.raises(DataError, match=sentence):
@@ -230,14 +241,46 @@ def test_outputs_that_cannot_be_written_are_named(by_user: Recommender, tmp_path
     assert read_csv(users) == [{"user_id": "7"}]
 
 
-def test_without_pyarrow_csv_works_and_parquet_says_what_to_install(
-    by_user: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_pyarrow_the_command_says_what_to_install(
+    bundles: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "recsys.inference.batch.parquet_tables", raising=False)
+    for name in list(sys.modules):
+        if name.startswith(("pyarrow", "recsys.table_files", "recsys.inference.batch")):
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     users = write_csv(tmp_path / "users.csv", [["user_id"], ["7"]])
-    assert recommend_file(by_user, users, tmp_path / "output.csv").rows == 10
-    with pytest.raises(DataError, match=r"pyarrow.* pip install '.\[tables\]'"):
-        recommend_file(by_user, users, tmp_path / "output.parquet")
+    arguments = [f"bundle={bundles / 'by_user'}", f"users={users}", f"output={tmp_path}/o.csv"]
+    assert recommend_command(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install '.[tables]'" in error
+
+
+@pytest.mark.parametrize("name", ["u.tsv", "u.csv.gz", "u.tsv.gz"])
+def test_tab_separated_and_compressed_tables_are_read_and_written(
+    by_user: Recommender, tmp_path: Path, name: str
+) -> None:
+    opener = gzip.open if name.endswith(".gz") else open
+    with opener(tmp_path / name, "wt", encoding="utf-8", newline="") as file:
+        rows = [["n", "user_id"], ["1", "007"], ["2", "NA"]]
+        csv.writer(file, delimiter="\t" if ".tsv" in name else ",").writerows(rows)
+    output = tmp_path / f"output-{name}"
+    recommend_file(by_user, tmp_path / name, output, k=1)
+    again = tmp_path / "again.csv"
+    recommend_file(by_user, output, again, k=1)
+    assert found(again) == wanted(by_user, ["007", "NA"], k=1)
+
+
+def test_cells_larger_than_usual_and_rows_beyond_a_block_are_read(
+    by_history: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_files, "_CSV_BLOCK", 2**12)
+    cell = json.dumps(["milk"] * 300)
+    rows = [["user_id", "history"], *[["7", cell]] * 20, ["8", "7"]]
+    with pytest.raises(DataError, match="line 22: the history is not a list of strings"):
+        recommend_file(
+            by_history, write_csv(tmp_path / "u.csv", rows), tmp_path / "o.csv", exclude="seen"
+        )

@@ -247,28 +247,31 @@ def test_steps_begin_where_the_bundle_says_or_where_each_series_does(
 
 def test_line_numbers_count_blank_lines_and_line_breaks(plain: Forecaster, tmp_path: Path) -> None:
     text = HEAD + '\n"a\nb",2024-01-01,1\n\n7,2024-01-01,one\n'
-    with pytest.raises(DataError, match=r"line 6: y is 'one', which is no number"):
+    with pytest.raises(DataError, match=r"line 6: y is 'one', which is not a number"):
         run(plain, tmp_path, text)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "h.csv is empty: it needs a header with the column 'series_id'"),
-        (HEAD, "holds no histories, only a header"),
-        (HEAD + "7,2024-01-01,\n", "holds no y at all"),
+        ("", "h.csv is empty: it needs a header"),
+        (HEAD, "has a header but no histories"),
+        (HEAD + "7,2024-01-01,\n", "has no y at all"),
         ("series_id,y\n7,1\n", r"no column 'timestamp' \(it has series_id, y\)"),
         ("series_id,timestamp,y,y\n7,2024-01-01,1,2\n", "has the column 'y' twice"),
         (HEAD + "7,2024-01-01\n", "line 2: 2 cells under 3 columns"),
         (HEAD + "7,2024-01-01,1\n,2024-01-01,1\n", "line 3: the series_id is empty"),
         (HEAD + "7,2024-01-01,1\n7,01/02/2024,1\n", "line 3: the timestamp is '01/02/2024'"),
-        (HEAD + "7,2024-01-01T00:00:00.5,1\n", "line 2: the timestamp is .*to the second"),
+        (HEAD + "7,2024-01-01T00:00:00.5,1\n", "line 2: the timestamp is .*in whole seconds"),
         (
             HEAD + "7,2024-01-01T00:30,1\n",
             "line 2: the timestamp 2024-01-01 00:30:00 .*off the gri",
         ),
         (HEAD + "7,2024-01-01,1\n7,2024-01-01T00,2\n", "line 3: .*'7' has 2024-01-01 00:00:00 twi"),
-        (HEAD + "7,2024-01-01,1\n8,2024-01-01,1\n7,2024-01-02,1\n", "line 4: the series '7' comes"),
+        (
+            HEAD + "7,2024-01-01,1\n8,2024-01-01,1\n7,2024-01-02,1\n",
+            "line 4: the series '7' continues",
+        ),
         (HEAD + "7,2024-01-01,1\n7,2024-01-01T01,inf\n", "line 3: y is infinite"),
     ],
 )
@@ -289,21 +292,21 @@ def test_series_that_comes_back_in_another_chunk_is_named(
 ) -> None:
     monkeypatch.setattr(batch_forecasts, "_CHUNK_ROWS", 2)
     lines = "".join(f"s{number},2024-01-01,1\n" for number in (1, 2, 3, 4, 5, 2))
-    with pytest.raises(DataError, match="line 7: the series 's2' comes back"):
+    with pytest.raises(DataError, match="line 7: the series 's2' continues after another"):
         run(plain, tmp_path, HEAD + lines)
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"series_id": [1.5]}, "series_id is of type double: ids are strings"),
-        ({"series_id": pa.array([None], pa.string())}, "row 1: the series_id is null"),
+        ({"series_id": [1.5]}, "series_id is of type double, and has to be"),
+        ({"series_id": pa.array([None], pa.string())}, "row 1: the series_id is empty"),
         ({"series_id": [""]}, "row 1: the series_id is empty"),
         ({"timestamp": [1]}, "timestamp is of type int64"),
-        ({"timestamp": pa.array([None], pa.timestamp("s"))}, "row 1: the timestamp is null"),
-        ({"timestamp": [datetime(2024, 1, 1, 0, 0, 0, 5)]}, "row 1: .* is no whole second"),
+        ({"timestamp": pa.array([None], pa.timestamp("s"))}, "row 1: the timestamp is empty"),
+        ({"timestamp": [datetime(2024, 1, 1, 0, 0, 0, 5)]}, "row 1: .* in whole seconds"),
         ({"timestamp": ["yesterday"]}, "row 1: the timestamp is 'yesterday'"),
-        ({"y": ["1"]}, "y is of type string: it is a number"),
+        ({"y": ["one"]}, "row 1: y is 'one', which is not a number"),
     ],
 )
 def test_parquet_that_cannot_be_used_is_named(

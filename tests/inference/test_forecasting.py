@@ -139,7 +139,7 @@ OK: dict[str, Any] = {"series": ["7", "007"], "history": np.ones((2, 2)), "start
         ({"history": np.ones((3, 2))}, "history has 3 rows for 2 series"),
         ({"history": np.ones(2)}, r"history has the shape \(2,\), not \(B, steps\)"),
         ({"history": [[1.0], [[2.0]]]}, r"row 1 of history has the shape \(1, 1\), not \(steps,\)"),
-        ({"history": [[1.0], ["two"]]}, "history holds what is no number"),
+        ({"history": [[1.0], ["two"]]}, "history holds a value that is not a number"),
         ({"history": [[1.0], [1.0, np.inf]]}, "row 1 of history holds an infinite value"),
         ({"history": [[1.0], [1e39]]}, "row 1 of history holds an infinite value"),
         ({"start": [0]}, r"start has the shape \(1,\) for 2 series"),

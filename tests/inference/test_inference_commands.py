@@ -38,8 +38,8 @@ def test_script_recommends_and_says_what_it_did(bundles: Path, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("2 users, 4 rows in ")
     assert output.read_text() == (
-        "user_id,rank,item_id,score\n007,1,last,9.0\n007,2,日本,8.0\n"
-        "nobody,1,0012,9.0\nnobody,2,12,9.0\n"
+        '"user_id","rank","item_id","score"\n"007",1,"last",9\n"007",2,"日本",8\n'
+        '"nobody",1,"0012",9\n"nobody",2,"12",9\n'
     )
 
 
@@ -92,7 +92,7 @@ def test_everyone_getting_what_is_popular_is_said(
     (tmp_path / "u.csv").write_text("user_id\n7\n")
     settings = [f"users={tmp_path}/u.csv", f"output={tmp_path}/o.csv"]
     assert recommend_command([f"bundle={bundles / 'by_history_unseen'}", *settings]) == 0
-    assert "everyone got what is popular" in capsys.readouterr().err
+    assert "all users got the most popular items" in capsys.readouterr().err
 
 
 def test_script_forecasts_and_says_what_it_did(forecasters: Path, tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_script_forecasts_and_says_what_it_did(forecasters: Path, tmp_path: Path
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("2 series, 6 rows in ")
     assert output.read_text().splitlines()[:2] == [
-        "series_id,timestamp,0.1,0.5,0.9",
-        "7,2024-01-01T01:00:00,100.01,101.01,102.01",
+        '"series_id","timestamp","0.1","0.5","0.9"',
+        '"7","2024-01-01T01:00:00",100.01,101.01,102.01',
     ]
 
 
@@ -123,7 +123,7 @@ def test_what_a_table_lacks_is_said(
         [
             "1 series have no y and got no forecast: '8'",
             "1 steps have no row and count as missing, not as zero",
-            "1 rows were added to the one before, because the clock of Europe/Berlin",
+            "1 rows were added to the previous one, because the clock of Europe/Berlin",
             "6 of 6 values of price, promo are not known for the 3 steps ahead",
             "1 rows lie beyond the 3 steps ahead",
         ],

@@ -73,8 +73,8 @@ def test_wrong_types_are_refused(by_user: Recommender, change: dict[str, Any]) -
     ("change", "sentence"),
     [
         ({"exclude": "milk"}, "exclude='milk' is not known"),
-        ({"exclude": [["milk"]]}, "exclude holds 1 lists for 2 users"),
-        ({"history": [["milk"]]}, "history holds 1 lists for 2 users"),
+        ({"exclude": [["milk"]]}, "exclude has 1 rows for 2 users"),
+        ({"history": [["milk"]]}, "history has 1 rows for 2 users"),
         ({"candidates": []}, "none of them is in the catalogue"),
         ({"candidates": ["gone"]}, "candidates holds 1 ids and none"),
     ],
@@ -150,7 +150,7 @@ def test_given_history_counts_as_seen(by_history: Recommender) -> None:
 
 def test_without_any_history_there_is_a_warning(bundles: Path) -> None:
     recommender = Recommender(bundles / "by_history_unseen")
-    with pytest.warns(UserWarning, match="every user gets what is popular"):
+    with pytest.warns(UserWarning, match="all users get the most popular items"):
         items, _ = recommender.recommend(["007"], k=3)
     assert items.tolist() == [POPULAR[:3]]
     assert recommender.recommend(["007"], k=1, history=[["NA"]])[0].tolist() == [["NA"]]

@@ -55,13 +55,13 @@ def test_truncated_altered_and_missing_files_are_refused(bundle: Path, name: str
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": "something"}, "manifest of something else"),
+        ({"format": "something"}, "not the manifest of a bundle"),
         ({"format_version": 2}, "bundle format 2 and this recsys reads up to 1: install a newer"),
         ({"format_version": "1"}, "format_version '1', not a number"),
         ({"task": "translator"}, "task 'translator', which is not known here"),
         ({"task": ["recommender"]}, "which is not known here"),
         ({"files": None}, "lacks 'files'"),
-        ({"num_items": "ten"}, "lacks 'num_items', or it is no int"),
+        ({"num_items": "ten"}, "lacks 'num_items', or it is not of type int"),
         ({"files": {}}, "does not list model.onnx"),
         ({"files": {"model.onnx": {}, "../x": {}}}, "altered or truncated|outside"),
         ({"onnxruntime_min_version": "99.0"}, "needs onnxruntime >= 99.0"),
@@ -93,7 +93,7 @@ def test_folders_that_are_no_bundles_are_refused(tmp_path: Path) -> None:
         verify(tmp_path / "nowhere")
     for content in (b"[1]", b'"text"', b"{}"):
         (tmp_path / "manifest.json").write_bytes(content)
-        with pytest.raises(BundleError, match="manifest of something else"):
+        with pytest.raises(BundleError, match="not the manifest of a bundle"):
             verify(tmp_path)
     for content in (b'{"format": "recsys', b"\xff\xfe", b""):
         (tmp_path / "manifest.json").write_bytes(content)
@@ -126,7 +126,7 @@ def test_file_that_is_no_graph_is_refused(bundle: Path) -> None:
 def test_samples_of_another_form_are_refused(bundle: Path, content: str) -> None:
     (bundle / "samples.json").write_text(content)
     sign_again(bundle, "samples.json")
-    with pytest.raises(BundleError, match="not of the form of golden samples"):
+    with pytest.raises(BundleError, match="does not hold golden samples"):
         verify(bundle)
 
 

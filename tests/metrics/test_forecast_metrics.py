@@ -12,7 +12,6 @@ from torch import Tensor
 from utilsforecast import losses
 
 from recsys.metrics.forecast import (
-    ForecastMetrics,
     Scale,
     errors,
     forecast_metrics,
@@ -22,6 +21,7 @@ from recsys.metrics.forecast import (
     seasonal_scale,
     segment_sums,
 )
+from recsys.metrics.forecast_accumulator import ForecastMetrics
 
 POINT = (0.5,)
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

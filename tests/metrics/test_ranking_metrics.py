@@ -18,20 +18,19 @@ from torchmetrics.retrieval import (
     RetrievalRecall,
 )
 
-from recsys.metrics.ranking import (
-    RANKING_METRICS,
-    RankingMetrics,
-    average_precision,
-    catalogue_coverage,
-    gini,
-    hit_rate,
-    ndcg,
-    novelty,
-    precision,
-    ranking_metrics,
-    recall,
-    reciprocal_rank,
-)
+from recsys.metrics.ranking import ranking_metrics
+from recsys.metrics.ranking.average_precision import average_precision
+from recsys.metrics.ranking.catalogue_coverage import catalogue_coverage
+from recsys.metrics.ranking.exposure import Exposure
+from recsys.metrics.ranking.gini import gini
+from recsys.metrics.ranking.hit_rate import hit_rate
+from recsys.metrics.ranking.ndcg import ndcg
+from recsys.metrics.ranking.novelty import novelty
+from recsys.metrics.ranking.precision import precision
+from recsys.metrics.ranking.recall import recall
+from recsys.metrics.ranking.reciprocal_rank import reciprocal_rank
+from recsys.metrics.ranking_accumulator import RankingMetrics
+from recsys.metrics.registry import metrics_of
 
 FUNCTIONS = [hit_rate, recall, precision, ndcg, average_precision, reciprocal_rank]
 MONOTONE = [hit_rate, recall, reciprocal_rank]
@@ -194,7 +193,7 @@ def test_average_precision_differs_from_torchmetrics_in_the_divisor() -> None:
 
 def test_every_metric_at_every_k_has_its_key() -> None:
     values = ranking_metrics(HITS, THREE, (1, 5))
-    assert set(values) == {f"{name}@{k}" for name in RANKING_METRICS for k in (1, 5)}
+    assert set(values) == {f"{name}@{k}" for name in metrics_of("ranking") for k in (1, 5)}
     assert values["map@5"].item() == pytest.approx(1 / 3)
     assert values["mrr@5"].item() == pytest.approx(1 / 2)
 
@@ -252,8 +251,12 @@ def test_no_user_with_truth_gives_nan_and_no_exposure() -> None:
     assert "gini@3" not in found
 
 
+def shown(lists: list[int]) -> Exposure:
+    return Exposure(torch.tensor(lists), torch.ones(len(lists), dtype=torch.int64), 1)
+
+
 def test_coverage_is_the_share_of_items_that_are_shown() -> None:
-    assert catalogue_coverage(torch.tensor([3, 0, 1, 0])) == 0.5
+    assert catalogue_coverage(shown([3, 0, 1, 0])) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -266,15 +269,15 @@ def test_coverage_is_the_share_of_items_that_are_shown() -> None:
     ],
 )
 def test_gini_by_hand(exposure: list[int], expected: float) -> None:
-    assert gini(torch.tensor(exposure)) == pytest.approx(expected)
+    assert gini(shown(exposure)) == pytest.approx(expected)
 
 
 def test_gini_without_any_list_is_nan() -> None:
-    assert isnan(gini(torch.tensor([0, 0])))
+    assert isnan(gini(shown([0, 0])))
 
 
 def test_novelty_by_hand() -> None:
     # bought by all 8: 0 bits; by 1 of 8: 3 bits; by nobody: as by one
-    assert novelty(torch.tensor([2, 1, 1]), torch.tensor([8, 1, 0]), 8) == pytest.approx(
+    assert novelty(Exposure(torch.tensor([2, 1, 1]), torch.tensor([8, 1, 0]), 8)) == pytest.approx(
         (2 * 0 + 3 + 3) / 4
     )

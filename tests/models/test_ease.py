@@ -123,12 +123,6 @@ def test_a_catalogue_beyond_the_budget_is_refused_before_anything_is_allocated()
         EASE(10, 1000, memory_gb=0.019)
 
 
-@pytest.mark.parametrize("regularization", [0.0, -1.0, float("nan")])
-def test_a_regularization_that_solves_nothing_is_refused(regularization):
-    with pytest.raises(ConfigError, match=r"model\.regularization=.* above 0"):
-        EASE(USERS, ITEMS, regularization)
-
-
 def test_the_weights_are_all_that_a_checkpoint_needs():
     model, again = fitted(), EASE(USERS, ITEMS)
     again.load_state_dict(model.state_dict())

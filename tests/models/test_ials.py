@@ -115,11 +115,6 @@ def test_more_factors_than_users_and_items_are_filled_up_at_random():
     assert bool(torch.isfinite(scores).all())
 
 
-def test_an_unknown_start_is_refused():
-    with pytest.raises(ConfigError, match="model.start='warm' is unknown; choose svd or random"):
-        IALS(USERS, ITEMS, start="warm")
-
-
 @pytest.mark.parametrize("exponent", [0.0, 1.0])
 def test_the_loss_falls_with_every_epoch(exponent):
     losses = [loss(fitted(epochs=epochs, frequency_exponent=exponent)) for epochs in range(1, 6)]
@@ -209,14 +204,6 @@ def test_candidates_score_as_the_catalogue_does():
     items = torch.tensor([[5, 0], [1, 3], [2, 10]])
     torch.testing.assert_close(model(query, items), model.score_all(query).gather(1, items))
     torch.testing.assert_close(model.score_all(asked([2]))[0], model.score_all(query)[2])
-
-
-@pytest.mark.parametrize(
-    "name", ["embedding_dim", "epochs", "regularization", "unobserved_weight", "init_std"]
-)
-def test_settings_that_leave_nothing_to_solve_are_refused(name):
-    with pytest.raises(ConfigError, match=rf"model\.{name}=0"):
-        IALS(USERS, ITEMS, **{name: 0})
 
 
 def test_a_regularization_too_small_for_the_dimension_is_refused():

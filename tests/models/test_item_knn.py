@@ -8,7 +8,6 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
-from recsys.errors import ConfigError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
 from recsys.models.recommender import Query, Recommender
@@ -124,12 +123,6 @@ def test_memory_grows_with_the_neighbours_not_with_all_pairs():
     assert sum(buffer.numel() for buffer in model.buffers()) == 2 * 20 * 100_000
     assert model.floats_per_pair == 20
     assert ItemKNN(10, 5, 20).floats_per_pair == 4
-
-
-@pytest.mark.parametrize(("num_neighbours", "shrinkage"), [(0, 0.0), (5, -1.0)])
-def test_settings_without_a_meaning_are_refused(num_neighbours, shrinkage):
-    with pytest.raises(ConfigError, match=r"model\.num_neighbours=.* model\.shrinkage="):
-        ItemKNN(USERS, ITEMS, num_neighbours, shrinkage)
 
 
 def test_the_graph_answers_as_torch_does_although_it_computes_otherwise(tmp_path):

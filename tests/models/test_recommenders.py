@@ -13,7 +13,7 @@ from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.models.recommenders.mlp import MLP
 from recsys.models.recommenders.neumf import NeuMF
-from recsys.models.recommenders.personal_frequency import PersonalFrequency
+from recsys.models.recommenders.personal_top_frequency import PersonalTopFrequency
 from recsys.models.recommenders.popularity import Popularity
 
 USERS, ITEMS = 7, 11
@@ -25,7 +25,7 @@ LEARNED = {
 }
 CLOSED = {
     "popularity": lambda: Popularity(USERS, ITEMS),
-    "personal_frequency": lambda: PersonalFrequency(USERS, ITEMS),
+    "personal_frequency": lambda: PersonalTopFrequency(USERS, ITEMS),
 }
 
 

@@ -1,8 +1,6 @@
 """statsforecast's methods on panels."""
 
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +16,6 @@ POINT = QUANTILES.index(0.5)
 INTERVALS = [name for name, method in METHODS.items() if method.intervals]
 OTHERS = [name for name, method in METHODS.items() if not method.intervals]
 NAN = float("nan")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def panel_of(*series: list[float] | np.ndarray, step: str = "day") -> SalesPanel:
@@ -178,7 +170,6 @@ def test_processes_change_no_number() -> None:
     phase = phase_of([35] * 9, [28] * 8 + [-1])
     made = []
     for jobs in (1, 2):
-        os.environ["RECSYS_CACHE"] += str(jobs)  # the fixture puts it back
         made.append(StatsForecastModel("AutoTheta", jobs=jobs).forecast(panel, phase, QUANTILES))
     np.testing.assert_array_equal(*made)
     assert np.isnan(made[0][1, 8]).all()
@@ -199,115 +190,6 @@ def test_nothing_is_printed_or_warned(
     assert capfd.readouterr() == ("", "")
 
 
-def test_forecast_is_kept_and_read_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel, phase = panel_of(weekly(8), [1.0]), phase_of([56, 1])
-    first = StatsForecastModel("SeasonalNaive")
-    made = first.forecast(panel, phase, QUANTILES)
-    assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(StatsForecastModel, "_compute", None)
-    again = StatsForecastModel("SeasonalNaive")
-    np.testing.assert_array_equal(again.forecast(panel, phase, QUANTILES), made)
-    assert again.counts == first.counts
-    assert again.counts["fallback"] == 1
-    assert again.seconds == first.seconds > 0
-
-
-def test_every_setting_and_value_makes_a_forecast_of_its_own(cache: Path) -> None:
-    y = weekly(8)
-    changed = y.copy()
-    changed[3] += 1
-    cases = [
-        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40]), QUANTILES),
-        (
-            StatsForecastModel("SeasonalNaive", season_length=6),
-            panel_of(y),
-            phase_of([40]),
-            QUANTILES,
-        ),
-        (
-            StatsForecastModel("SeasonalNaive", max_history=20),
-            panel_of(y),
-            phase_of([40]),
-            QUANTILES,
-        ),
-        (StatsForecastModel("SeasonalNaive"), panel_of(y, step="hour"), phase_of([40]), QUANTILES),
-        (StatsForecastModel("SeasonalNaive"), panel_of(changed), phase_of([40]), QUANTILES),
-        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([41]), QUANTILES),
-        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40], horizon=4), QUANTILES),
-        (StatsForecastModel("SeasonalNaive"), panel_of(y), phase_of([40]), (0.1, 0.5, 0.9)),
-        (StatsForecastModel("Naive"), panel_of(y), phase_of([40]), QUANTILES),
-        (
-            StatsForecastModel("WindowAverage", window_size=2),
-            panel_of(y),
-            phase_of([40]),
-            QUANTILES,
-        ),
-        (
-            StatsForecastModel("WindowAverage", window_size=3),
-            panel_of(y),
-            phase_of([40]),
-            QUANTILES,
-        ),
-    ]
-    for count, (model, panel, phase, quantiles) in enumerate(cases, 1):
-        model.forecast(panel, phase, quantiles)
-        assert len(list(cache.iterdir())) == count
-
-
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"no archive at all"])
-def test_damaged_cache_is_written_anew(cache: Path, damage: bytes) -> None:
-    panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    (file,) = cache.iterdir()
-    whole = file.stat().st_size
-    file.write_bytes(damage)
-    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    np.testing.assert_array_equal(again, made)
-    assert list(cache.iterdir()) == [file]
-    assert abs(file.stat().st_size - whole) < 20
-
-
-def test_torn_cache_is_written_anew(cache: Path) -> None:
-    panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    (file,) = cache.iterdir()
-    kept = bytearray(file.read_bytes())
-    kept[len(kept) // 3] ^= 0xFF  # a flipped bit inside the archive
-    file.write_bytes(kept)
-    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    np.testing.assert_array_equal(again, made)
-
-
-def test_cache_of_another_shape_is_written_anew(cache: Path) -> None:
-    panel, phase = panel_of(weekly(8)), phase_of([56])
-    made = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    (file,) = cache.iterdir()
-    with np.load(file) as kept:
-        told = kept["told"]
-    np.savez(file, forecast=np.zeros((1, 1, 5), dtype=np.float32), told=told)
-    again = StatsForecastModel("SeasonalNaive").forecast(panel, phase, QUANTILES)
-    np.testing.assert_array_equal(again, made)
-
-
-def test_nothing_is_left_of_a_file_that_could_not_be_written(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="no space left"):
-        StatsForecastModel("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
-    assert list(cache.iterdir()) == []
-
-
-def test_cache_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ConfigError, match="set RECSYS_CACHE to a folder"):
-        StatsForecastModel("Naive").forecast(panel_of([1.0]), phase_of([1]), QUANTILES)
-
-
 def test_phase_that_asks_nothing_is_empty() -> None:
     nothing = phase_of([-1])
     forecast = StatsForecastModel("AutoETS").forecast(panel_of([1.0, 2.0]), nothing, QUANTILES)
@@ -318,12 +200,8 @@ def test_phase_that_asks_nothing_is_empty() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "Prophet"}, "model.method='Prophet': choose Naive, SeasonalNaive"),
         ({"method": "WindowAverage"}, "model.window_size=None: WindowAverage needs one"),
         ({"method": "AutoETS", "window_size": 8}, "model.window_size=8: AutoETS has none"),
-        ({"method": "AutoETS", "season_length": 0}, "model.season_length=0"),
-        ({"method": "AutoETS", "max_history": 0}, "model.max_history=0"),
-        ({"method": "WindowAverage", "window_size": 0}, "model.window_size=0"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings: dict[str, object], message: str) -> None:

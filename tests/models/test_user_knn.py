@@ -10,7 +10,7 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
-from recsys.errors import ConfigError, ExportError
+from recsys.errors import ExportError
 from recsys.export import write_recommender_bundle
 from recsys.models.recommender import Query, Recommender
 from recsys.models.recommenders.user_knn import UserKNN
@@ -109,12 +109,6 @@ def test_scoring_warns_of_nothing():
 
 def test_neighbours_ascend_as_sparse_places_must():
     assert (fitted(num_neighbours=3).neighbours.diff(dim=1) > 0).all()
-
-
-@pytest.mark.parametrize(("num_neighbours", "shrinkage"), [(0, 0.0), (5, -1.0)])
-def test_settings_without_a_meaning_are_refused(num_neighbours, shrinkage):
-    with pytest.raises(ConfigError, match=r"model\.num_neighbours=.* model\.shrinkage="):
-        UserKNN(USERS, ITEMS, num_neighbours, shrinkage)
 
 
 def test_an_export_is_refused_because_it_would_pass_on_what_everybody_bought(tmp_path):

@@ -8,14 +8,28 @@ import ort from "onnxruntime-node";
 const scoreBound = (score) => Math.max(1e-4, 1e-6 * Math.abs(score));
 const orderBound = (score) => Math.max(1e-5, 1e-6 * Math.abs(score));
 
-const strings = (values, dims) => new ort.Tensor("string", values, dims);
-const table = (rows) => strings(rows.flat(), [rows.length, rows[0].length]);
-
 class Disagreement extends Error {}
 
 // JSON has no NaN: null stands for it.
 const numbers = (values) => Float32Array.from(values.flat(Infinity), (value) => value ?? NaN);
-const float32 = (values, dims) => new ort.Tensor("float32", numbers(values), dims);
+
+const convert = {
+  string: (values) => values.flat(Infinity),
+  float32: numbers,
+  int64: (values) => BigInt64Array.from(values.flat(Infinity), BigInt),
+};
+
+// The inputs of a sample as tensors, in the types and dimensions that the manifest declares.
+function feedsOf(inputs, sample, batch) {
+  const tensor = ({ name, type, dims }) => {
+    const values = convert[type]([sample[name]]);
+    const known = dims.map((size) => (size === "batch" ? batch : size));
+    const fixed = known.filter(Number.isInteger).reduce((product, size) => product * size, 1);
+    const shape = known.map((size) => (Number.isInteger(size) ? size : values.length / fixed));
+    return new ort.Tensor(type, values, shape);
+  };
+  return Object.fromEntries(inputs.map((input) => [input.name, tensor(input)]));
+}
 
 // A forecast may differ by a ten-thousandth of itself, or of the mean |y| where that is larger.
 function compareForecast(sample, forecast) {
@@ -40,33 +54,13 @@ function compareForecast(sample, forecast) {
   return largest;
 }
 
-async function replayForecast(session, sample) {
-  const rows = sample.series_id.length;
-  const time = sample.history[0].length;
-  const feeds = {
-    series_id: strings(sample.series_id, [rows]),
-    history: float32(sample.history, [rows, time]),
-    start: new ort.Tensor("int64", BigInt64Array.from(sample.start, BigInt), [rows]),
-  };
-  if (sample.covariates) {
-    const [steps] = sample.covariates;
-    feeds.covariates = float32(sample.covariates, [rows, steps.length, steps[0].length]);
-  }
-  const { forecast } = await session.run(feeds);
+async function replayForecast(session, inputs, sample) {
+  const { forecast } = await session.run(feedsOf(inputs, sample, sample.series_id.length));
   return compareForecast(sample, forecast.data);
 }
 
-async function answer(session, sample) {
-  const feeds = {
-    user_id: strings(sample.user_id, [sample.user_id.length]),
-    history: table(sample.history),
-    exclude: table(sample.exclude),
-    k: new ort.Tensor("int64", BigInt64Array.from([BigInt(sample.k)]), [1]),
-  };
-  if (sample.history_age) {
-    feeds.history_age = float32(sample.history_age, feeds.history.dims);
-  }
-  const { item_id, score } = await session.run(feeds);
+async function answer(session, inputs, sample) {
+  const { item_id, score } = await session.run(feedsOf(inputs, sample, sample.user_id.length));
   const [rows, width] = item_id.dims;
   const cut = (values) =>
     Array.from({ length: rows }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));
@@ -110,8 +104,8 @@ function compareRow(row, want, got) {
   return largest;
 }
 
-async function replayRanking(session, sample) {
-  const got = await answer(session, sample);
+async function replayRanking(session, inputs, sample) {
+  const got = await answer(session, inputs, sample);
   return Math.max(
     0,
     ...sample.item_id.map((items, row) => {
@@ -124,12 +118,13 @@ async function replayRanking(session, sample) {
 
 async function replay(bundle) {
   const { cases } = JSON.parse(await readFile(path.join(bundle, "samples.json"), "utf8"));
+  const { inputs } = JSON.parse(await readFile(path.join(bundle, "manifest.json"), "utf8"));
   const session = await ort.InferenceSession.create(path.join(bundle, "model.onnx"));
   let largest = 0;
   for (const sample of cases) {
     const replaySample = sample.series_id ? replayForecast : replayRanking;
     try {
-      largest = Math.max(largest, await replaySample(session, sample));
+      largest = Math.max(largest, await replaySample(session, inputs, sample));
     } catch (error) {
       if (!(error instanceof Disagreement)) throw error;
       throw new Disagreement(`${bundle} disagrees with its sample '${sample.name}': ${error.message}`);

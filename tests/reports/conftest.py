@@ -23,7 +23,7 @@ from recsys.runs.folder import RunFolder
 CONFIG = {
     "seed": 7,
     "evaluation": {
-        "split": {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 14},
+        "split": {"_target_": "recsys.data.splits.global_time.GlobalTime", "test_days": 14},
         "ks": [5, 10],
     },
 }

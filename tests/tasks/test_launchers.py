@@ -50,7 +50,7 @@ def test_joblib_divides_the_threads_and_a_run_that_fails_is_named_and_leaves_the
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: 1 of 3 runs in ")
     assert "failed: run 1 (model=lstm): " in last
-    assert "forecasts sales, and the data are transactions" in last
+    assert "is no recommender, and the data are purchases of customers" in last
 
 
 @pytest.mark.extras

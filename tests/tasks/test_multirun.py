@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.tasks.lifecycle import main
-from recsys.training.training_module import TrainingModule
+from recsys.cli.train import train_command as main
+from recsys.training.module import TrainingModule
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def multirun(table: Path, *overrides: str) -> list[Path]:
         f"data.path={table}",
         "evaluation.min_buyers=1",
         "train.max_epochs=2",
-        "+trainer.enable_progress_bar=false",
+        "trainer.enable_progress_bar=false",
     ]
     main(["-m", *common, *overrides])
     return sorted(
@@ -65,7 +65,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others(table, capsys):
     assert sorted(file.parent.name for file in runs) == ["0", "2"]
     said = capsys.readouterr().err
     # at once, and at the end
-    assert said.count("run 1 (model=lstm): LSTMForecaster forecasts sales") == 2
+    assert said.count("run 1 (model=lstm): model=lstm is no recommender") == 2
     assert said.splitlines()[-1].startswith("error: 1 of 3 runs in ")
     assert "Error executing job" not in said
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
+from recsys.cli.train import train_command as main
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import main, metrics_that_differ
+from recsys.tasks.lifecycle import metrics_that_differ
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "seed=7",
                 "train.max_epochs=2",
                 "logger=none",
-                "+trainer.enable_progress_bar=false",
+                "trainer.enable_progress_bar=false",
                 "hydra.run.dir=first",
             ]
         )

@@ -40,7 +40,7 @@ def srun(folder: str) -> list[tuple[int, str]]:
         *(sys.executable, str(ROOT / "scripts" / "train.py")),
         *("data=transactions", "data.path=sales.csv", "evaluation.min_buyers=1", "model=gmf"),
         *("train.max_epochs=2", "trainer=ddp", "trainer.strategy=ddp", "trainer.devices=1"),
-        *("trainer.num_nodes=2", "+trainer.enable_progress_bar=false"),
+        *("trainer.num_nodes=2", "trainer.enable_progress_bar=false"),
     ]
     tasks = [
         subprocess.Popen(
@@ -68,24 +68,24 @@ def test_two_machines_train_one_model_and_the_first_writes_its_run(shop):
     assert files >= {"report.html", "per_user.parquet", "best.ckpt", "finished.json"}
     assert not [name for name in files if "partial" in name]
     record = json.loads((shop / "run" / "run.json").read_text())
-    assert "resumed" not in record
+    assert record["resumed"] == []
 
 
 def test_a_process_that_does_not_find_the_first_one_says_how_to_give_all_one_folder(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(experiment, "FIRST_PROCESS_SECONDS", 0.0)
+    monkeypatch.setattr(experiment, "RANK_0_SECONDS", 0.0)
     config = compose(["trainer=ddp", "trainer.strategy=ddp", "data=transactions", "data.path=x"])
     with pytest.raises(ConfigError, match=r"has not begun in .*hydra\.run\.dir=FOLDER"):
-        experiment.run_experiment(config, tmp_path / "run")
+        experiment.run_training(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_task_that_trains_alone_waits_for_nobody(shop, monkeypatch):
     # eight seeds with one srun, say
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(experiment, "FIRST_PROCESS_SECONDS", 0.0)
+    monkeypatch.setattr(experiment, "RANK_0_SECONDS", 0.0)
     settings = ["data=transactions", "data.path=sales.csv", "model=popularity"]
-    experiment.run_experiment(compose([*settings, "evaluation.min_buyers=1"]), shop / "run")
+    experiment.run_training(compose([*settings, "evaluation.min_buyers=1"]), shop / "run")
     assert (shop / "run" / "metrics.json").is_file()

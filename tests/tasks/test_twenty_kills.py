@@ -15,14 +15,14 @@ from killed import process
 
 from recsys.config.composition import compose
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import metrics_that_differ, run_experiment
+from recsys.tasks.lifecycle import metrics_that_differ, run_training
 
 pytestmark = pytest.mark.slow
 
 
 def run_here(overrides: list[str], folder: Path) -> None:
     torch.set_num_threads(1)
-    run_experiment(compose(overrides), folder)
+    run_training(compose(overrides), folder)
 
 
 def run(overrides: list[str], folder: Path, seconds: float | None = None) -> int:
@@ -57,7 +57,7 @@ def overrides(tmp_path: Path) -> list[str]:
         "train.max_epochs=8",
         "train.patience=2",
         "train.lr=0.01",
-        "+trainer.enable_progress_bar=false",
+        "trainer.enable_progress_bar=false",
     ]
 
 

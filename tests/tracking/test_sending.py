@@ -13,7 +13,7 @@ from recsys.cli.sweep import sweep_command
 from recsys.config.composition import compose
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
-from recsys.tasks.lifecycle import run_experiment
+from recsys.tasks.lifecycle import run_training
 from recsys.tracking import sending
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
 
@@ -47,7 +47,8 @@ def finished_run(folder: Path, overrides: list[str]) -> RunFolder:
     """What a training leaves, as far as trackers look at it."""
     (folder / "logs" / "val" / "0").mkdir(parents=True)
     run = RunFolder(folder)
-    run.write_config(compose(["data=movielens_100k", "model=gmf", "seed=3", DATA, *overrides]))
+    settings = compose(["data=movielens_100k", "model=gmf", "seed=3", DATA, *overrides])
+    run.write_config(dict(settings.plain))
     run.write_json("metrics.json", METRICS | {"test/undefined": float("nan")})
     run.write_json("run.json", {"seed": 3})
     run.write_text("report.html", "<p>a report</p>")
@@ -105,10 +106,10 @@ def test_a_bundle_goes_to_where_its_run_is(run, notebook, tmp_path):
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
 def test_a_package_that_is_missing_is_said_before_anything_is_read(monkeypatch, tmp_path, name):
     config = compose([f"logger={name}", "data=transactions", "data.path=nowhere.csv"])
-    assert set(config["logger"]) == {"csv", "tensorboard", name}
+    assert set(config.logger) == {"csv", "tensorboard", name}
     monkeypatch.setattr(f"recsys.tracking.{name}.find_spec", lambda package: None)
     with pytest.raises(ConfigError, match=f"logger={name} needs the package {name}: pip install"):
-        run_experiment(config, tmp_path / "run")
+        run_training(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -121,7 +122,7 @@ def test_a_sweep_says_before_its_trials_that_a_package_is_missing(monkeypatch, t
 
 
 def test_the_default_loggers_are_no_trackers():
-    assert trackers_of(compose([])) == {}
+    assert trackers_of(compose([]).logger) == {}
 
 
 def bundle_of(folder: Path) -> Path:
@@ -249,10 +250,10 @@ def test_wandb_without_an_account_is_said_before_anything_is_read(offline, monke
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     config = compose(["logger=wandb", "logger.wandb.mode=online"])
     with pytest.raises(ConfigError, match="no account to send to: run `wandb login`"):
-        trackers_of(config)
+        trackers_of(config.logger)
 
 
 @pytest.mark.extras
 def test_a_mode_that_wandb_does_not_know_is_refused(offline):
     with pytest.raises(ConfigError, match="logger.wandb.mode=on: write online or offline"):
-        trackers_of(compose(["logger=wandb", "logger.wandb.mode=on"]))
+        trackers_of(compose(["logger=wandb", "logger.wandb.mode=on"]).logger)

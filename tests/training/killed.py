@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tastes import two_tastes, validation_part
+from tastes import new_items, settings, two_tastes, validation_part
 
 from recsys.models.recommenders.gmf import GMF
-from recsys.training.fit import Validation
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.fit import fit
+from recsys.training.losses.bce import BCE
 
 
 def process(target: Callable[..., None], *arguments: Any) -> multiprocessing.Process:
     """A started process, without what the tests have running; imports are made once for all."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["recsys.tasks.lifecycle", "recsys.training.fit_recommender"])
+    context.set_forkserver_preload(["recsys.tasks.lifecycle", "recsys.training.fit"])
     started = context.Process(target=target, args=arguments)
     started.start()
     return started  # type: ignore[return-value]
@@ -49,13 +47,11 @@ def train(folder: Path, moment: int | None) -> None:
     if moment is not None:
         die_at(moment)
     data = validation_part(two_tastes())
-    fit_recommender(
-        GMF(data.vocabulary.num_users, data.vocabulary.num_items, 8, dropout=0.1, init_std=0.3),
-        data,
-        objective=Objective("bce", 64, 2),
-        optimization=Optimization(12, 0.3, 0.0, "constant"),
-        seed=1,
-        folder=folder,
-        trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
-        validation=Validation("val/new/ndcg@10", patience=2),
+    model = GMF(data.vocabulary.num_users, data.vocabulary.num_items, 8, dropout=0.1, init_std=0.3)
+    fit(
+        model,
+        BCE(64, 2).objective(model, data.interactions, seed=1),
+        settings(12, 0.3),
+        folder,
+        validation=new_items(data, patience=2),
     )

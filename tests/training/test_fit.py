@@ -5,11 +5,13 @@ import math
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from tastes import new_items, settings
 
 from recsys.errors import ConfigError, TrainingError
 from recsys.evaluation.ranking import evaluate
@@ -18,25 +20,25 @@ from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.models.recommenders.neumf import NeuMF
 from recsys.models.recommenders.popularity import Popularity
-from recsys.training import optimization
+from recsys.training import fit as training
+from recsys.training import row_wise as rows
 from recsys.training.checkpoints import load_checkpoint
-from recsys.training.fit import Validation
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective
+from recsys.training.losses.bce import BCE
+from recsys.training.losses.bpr import BPR
+from recsys.training.losses.full_softmax import FullSoftmax
+from recsys.training.losses.sampled_softmax import SampledSoftmax
 
-QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 MODELS = {
     "mf": lambda u, i: MatrixFactorization(u, i, 8, dropout=0.3),
     "gmf": lambda u, i: GMF(u, i, 8, init_std=0.3),
     "neumf": lambda u, i: NeuMF(u, i, 8, (16, 8), dropout=0.1, init_std=0.3),
 }
-OBJECTIVES = {
-    "bce": Objective("bce", 64, 4),
-    "bpr": Objective("bpr", 64, 2),
-    "sampled_softmax": Objective("sampled_softmax", 64, 8),
-    "corrected_softmax": Objective("sampled_softmax", 64, 8, None, 0.0, 0.5, 0.5, True),
-    "full_softmax": Objective("full_softmax", 16),
+LOSSES = {
+    "bce": BCE(64, 4),
+    "bpr": BPR(64, 2),
+    "sampled_softmax": SampledSoftmax(64, 8),
+    "corrected_softmax": SampledSoftmax(64, 8, popularity_power=0.5, temperature=0.5, log_q=True),
+    "full_softmax": FullSoftmax(16),
 }
 
 
@@ -45,18 +47,20 @@ def fit(
 ):
     torch.manual_seed(seed)
     network = MODELS[model](data.vocabulary.num_users, data.vocabulary.num_items)
-    schedule = options.pop("schedule", "one_cycle")
-    fitted = fit_recommender(
-        network,
-        data,
-        objective=options.pop("objective", OBJECTIVES[loss]),
-        optimization=Optimization(epochs, lr, 0.01, schedule, options.pop("row_wise", None)),
+    chosen = settings(
+        epochs,
+        lr,
+        0.01,
+        options.pop("schedule", "one_cycle"),
+        options.pop("trainer", None),
         seed=seed,
-        folder=folder,
-        trainer_options=QUIET,
-        **options,
+        row_wise=options.pop("row_wise", None),
+        stop_after=options.pop("stop_after", None),
     )
-    return network, fitted
+    objective = options.pop("objective", LOSSES[loss]).objective(
+        network, data.interactions, seed=seed
+    )
+    return network, training.fit(network, objective, chosen, folder, **options)
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -78,7 +82,7 @@ class StopInEpoch(pl.Callback):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("loss", OBJECTIVES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns_what_popularity_cannot(val_data, tmp_path, model, loss):
     network, _ = fit(val_data, tmp_path, model=model, loss=loss, epochs=25)
     popularity = Popularity(val_data.vocabulary.num_users, val_data.vocabulary.num_items)
@@ -108,7 +112,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(val_data
 def test_a_run_stopped_after_epoch_two_and_resumed_equals_the_uninterrupted_one(
     val_data, tmp_path, loss, schedule, row_wise
 ):
-    validation = Validation("val/new/ndcg@10")
+    validation = new_items(val_data)
     options = {"model": "neumf", "loss": loss, "schedule": schedule, "validation": validation}
     options["row_wise"] = row_wise
     whole, expected = fit(val_data, tmp_path / "whole", **options)
@@ -154,9 +158,7 @@ def test_a_finished_folder_is_read_and_not_trained_again(val_data, tmp_path):
 def test_a_loss_that_is_no_number_stops_with_one_sentence_and_keeps_no_broken_model(
     val_data, tmp_path
 ):
-    with pytest.raises(
-        TrainingError, match=r"loss is no longer a number \(epoch \d.*lower train.lr"
-    ):
+    with pytest.raises(TrainingError, match=r"loss is NaN or infinite \(epoch \d.*lower train.lr"):
         fit(val_data, tmp_path, loss="bce", lr=1e30, epochs=5, schedule="constant")
     state = load_checkpoint(tmp_path / "last.ckpt")["state_dict"]
     assert all(bool(value.isfinite().all()) for value in state.values())
@@ -170,7 +172,7 @@ def test_the_model_returned_is_the_best_epoch_not_the_last(val_data, tmp_path):
         epochs=20,
         lr=0.5,
         schedule="constant",
-        validation=Validation("val/new/ndcg@10", patience=3),
+        validation=new_items(val_data, patience=3),
     )
     found = evaluate(network, val_data, views=("new",)).metrics["new/ndcg@10"]
     assert found == pytest.approx(fitted.value, abs=1e-6)
@@ -190,34 +192,59 @@ def test_a_refit_stops_early_on_the_schedule_of_the_whole_run(val_data, tmp_path
 
 
 def test_checkpoints_load_without_pickle_and_no_partial_file_stays(val_data, tmp_path):
-    _, fitted = fit(val_data, tmp_path, validation=Validation("val/new/ndcg@10"))
+    _, fitted = fit(val_data, tmp_path, validation=new_items(val_data))
     assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "best.ckpt", "finished.json"}
     assert json.loads((tmp_path / "finished.json").read_text())["epochs"] == fitted.epochs
     assert math.isfinite(fitted.samples_per_second)
 
 
+@pytest.mark.parametrize("monitor", ["val/new/ndgc@10", "val/new/ndcg@7"])
+def test_a_monitor_that_is_not_measured_is_named(val_data, tmp_path, monitor):
+    with pytest.raises(ConfigError, match=rf"train\.monitor='{monitor}' is not among"):
+        fit(val_data, tmp_path, validation=new_items(val_data, monitor))
+
+
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("trainer", "sentence"),
     [
-        (
-            {"validation": Validation("val/new/ndgc@10")},
-            r"train\.monitor='val/new/ndgc@10' is not among",
-        ),
-        (
-            {"validation": Validation("val/new/ndcg@7")},
-            r"train\.monitor='val/new/ndcg@7' is not among",
-        ),
+        ({"max_epochs": 3}, r"trainer\.max_epochs is no setting: set train\.max_epochs"),
+        ({"gradient_clip_val": 1.0}, r"trainer\.gradient_clip_val is no setting: set train\.grad"),
+        ({"precison": 16}, "trainer: got an unexpected keyword argument 'precison'"),
     ],
 )
-def test_a_monitor_that_is_not_measured_is_named(val_data, tmp_path, settings, sentence):
+def test_arguments_of_the_trainer_that_other_settings_decide_are_refused(
+    val_data, tmp_path, trainer, sentence
+):
     with pytest.raises(ConfigError, match=sentence):
-        fit(val_data, tmp_path, **settings)
+        fit(val_data, tmp_path, trainer=trainer)
+
+
+@pytest.mark.parametrize(
+    ("options", "needs"),
+    [
+        ({"gradient_clip": 1.0}, r"train\.gradient_clip=null"),
+        ({"optimizer": partial(torch.optim.SGD, lr=0.1)}, "optimizer=adamw"),
+    ],
+)
+def test_row_wise_updates_where_they_cannot_be_are_refused(val_data, tmp_path, options, needs):
+    network = MODELS["mf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
+    objective = BCE(64, 4).objective(network, val_data.interactions, seed=1)
+    how = replace(settings(2, 0.1, row_wise=True), **options)
+    with pytest.raises(ConfigError, match=f"train.row_wise=true needs {needs}"):
+        training.fit(network, objective, how, tmp_path)
+    training.fit(network, objective, replace(how, row_wise=None), tmp_path / "whole")
+
+
+def test_accumulated_gradients_still_finish_the_schedule(val_data, tmp_path):
+    fit(val_data, tmp_path, epochs=3, trainer={"accumulate_grad_batches": 2})
+    state = load_checkpoint(tmp_path / "last.ckpt")
+    assert state["lr_schedulers"][0]["total_steps"] == state["global_step"]
 
 
 def test_recent_purchases_weigh_more(val_data, tmp_path):
     days = val_data.interactions.days_since
     assert days.min() == 0
-    objective = Objective("full_softmax", 16, half_life_days=30)
+    objective = FullSoftmax(16, half_life_days=30)
     weighted, _ = fit(val_data, tmp_path / "weighted", objective=objective)
     plain, _ = fit(val_data, tmp_path / "plain")
     users = torch.arange(val_data.vocabulary.num_users)
@@ -252,7 +279,7 @@ def test_choosing_how_tables_move_leaves_the_random_numbers_of_training_alone(
     val_data, tmp_path, monkeypatch
 ):
     plain, _ = fit(val_data, tmp_path / "plain", loss="bce")
-    monkeypatch.setattr(optimization, "LARGE_TABLE", 1)  # tries a batch, and finds no table large
+    monkeypatch.setattr(rows, "LARGE_TABLE", 1)  # tries a batch, and finds no table large
     tried, fitted = fit(val_data, tmp_path / "tried", loss="bce")
     assert list(fitted.row_wise) == []
     assert same(plain, tried)
@@ -261,16 +288,7 @@ def test_choosing_how_tables_move_leaves_the_random_numbers_of_training_alone(
 def test_recency_without_timestamps_is_refused(val_data, tmp_path):
     timeless = replace(val_data, interactions=replace(val_data.interactions, day=None))
     with pytest.raises(ConfigError, match=r"loss\.half_life_days=30 needs timestamps"):
-        fit(timeless, tmp_path, objective=Objective("bce", 16, 1, half_life_days=30))
-
-
-def test_unknown_losses_and_schedules_are_named():
-    with pytest.raises(ConfigError, match=r"loss\.name='bcee' is unknown; choose from bce"):
-        Objective("bcee", 10, 1)
-    with pytest.raises(ConfigError, match=r"loss\.num_negatives=0: bce needs at least 1"):
-        Objective("bce", 10, 0)
-    with pytest.raises(ConfigError, match=r"train\.schedule='cosine' is unknown"):
-        Optimization(1, 0.1, 0.0, "cosine")
+        fit(timeless, tmp_path, objective=BCE(16, 1, half_life_days=30))
 
 
 def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path, monkeypatch):
@@ -278,17 +296,15 @@ def test_two_processes_choose_an_epoch_and_leave_one_model(val_data, tmp_path, m
     ranks = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
     for name, value in (ranks | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}).items():
         monkeypatch.setenv(name, value)
-    torch.manual_seed(1)
-    network = MODELS["gmf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
-    fitted = fit_recommender(
-        network,
+    network, fitted = fit(
         val_data,
-        objective=OBJECTIVES["bce"],
-        optimization=Optimization(3, 0.05),
-        seed=1,
-        folder=tmp_path,
-        trainer_options=QUIET | {"devices": 2, "strategy": "ddp_spawn"},
-        validation=Validation("val/new/ndcg@10"),
+        tmp_path,
+        model="gmf",
+        loss="bce",
+        epochs=3,
+        schedule="constant",
+        trainer={"devices": 2, "strategy": "ddp_spawn"},
+        validation=new_items(val_data),
     )
     assert 1 <= fitted.epochs <= 3
     assert fitted.samples_per_second > 0

@@ -11,18 +11,19 @@ import pytorch_lightning as pl
 import torch
 from panels import last_steps, make_panel
 from scipy import stats
+from tastes import settings
 
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError, DataError, TrainingError
 from recsys.evaluation.backtest import forecast_phase, judge
+from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 from recsys.models.forecasters.lstm import LSTMForecaster, student_t_quantiles
-from recsys.training.fit import Validation
-from recsys.training.fit_forecaster import covariate_scale, fit_forecaster
-from recsys.training.forecast_losses import quantile_loss, student_t_loss, window_weight
-from recsys.training.forecast_problem import ForecastObjective
-from recsys.training.optimization import Optimization
+from recsys.training import fit as training
+from recsys.training.forecaster_data import FittedPanel, covariate_scale
+from recsys.training.losses.quantile import Quantile, quantile_loss, window_weight
+from recsys.training.losses.student_t import StudentT, student_t_loss
+from recsys.training.settings import Validation
 
-QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "gradient_clip_val": 1.0}
 HORIZON = 7
 UNITS = {"seasonal": 0.0, "level": 1.0}
 
@@ -39,21 +40,25 @@ def fit(panel, phase, folder, *, epochs=4, lr=0.02, seed=1, loss="quantile", **o
         dropout=options.pop("dropout", 0.0),
         distribution="student_t" if loss == "student_t" else "quantiles",
     )
-    objective = options.pop(
-        "objective", ForecastObjective(loss, batch_size=32, batches=20, units=UNITS)
+    model.scale_covariates(torch.from_numpy(covariate_scale(panel, phase)))
+    chosen = (
+        options.pop("settings_of_loss", None)
+        or {
+            "quantile": Quantile(batch_size=32, batches=20, units=UNITS),
+            "student_t": StudentT(batch_size=32, batches=20),
+        }[loss]
     )
-    fitted = fit_forecaster(
-        model,
-        panel,
-        phase,
-        objective=objective,
-        optimization=Optimization(epochs, lr, 0.0, "one_cycle"),
-        seed=seed,
-        folder=folder,
-        trainer_options=QUIET,
-        **options,
-    )
-    return model, fitted
+    objective = chosen.objective(model, FittedPanel(panel, phase), seed=seed)
+    how = settings(epochs, lr, 0.0, "one_cycle", seed=seed, gradient_clip=1.0)
+    return model, training.fit(model, objective, how, folder, **options)
+
+
+def lowest(panel, phase, monitor: str, patience: int = 5) -> Validation:
+    def evaluator(device: torch.device) -> BacktestEvaluator:
+        quantiles = LSTMForecaster(1, 0, HORIZON, 86_400).quantiles
+        return BacktestEvaluator(panel, phase, quantiles, None, device)
+
+    return Validation(evaluator, monitor, patience, mode="min")
 
 
 def wape(model, panel, phase) -> float:
@@ -86,7 +91,7 @@ def test_it_learns_what_promotions_do(tmp_path, loss):
 def test_validation_keeps_the_epoch_with_the_lowest_error(tmp_path):
     panel = make_panel([120] * 3, promotions=True)
     phase = last_steps(panel, HORIZON)
-    validation = Validation("val/wape", patience=3, mode="min")
+    validation = lowest(panel, phase, "val/wape", patience=3)
     model, fitted = fit(panel, phase, tmp_path, epochs=6, validation=validation)
     assert wape(model, panel, phase) == pytest.approx(fitted.value, abs=1e-6)
     assert 1 <= fitted.epochs <= 6
@@ -95,7 +100,7 @@ def test_validation_keeps_the_epoch_with_the_lowest_error(tmp_path):
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path):
     panel = make_panel([80, 60], promotions=True)
     phase = last_steps(panel, HORIZON)
-    options = {"validation": Validation("val/mase", mode="min"), "dropout": 0.2}
+    options = {"validation": lowest(panel, phase, "val/mase"), "dropout": 0.2}
     whole, expected = fit(panel, phase, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
         fit(panel, phase, tmp_path / "stopped", callbacks=[StopInEpoch(2)], **options)
@@ -131,56 +136,49 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path):
     panel = make_panel([80, 60])
     y = panel.y.copy()
     y[5] = np.inf
-    with pytest.raises(TrainingError, match="the loss is no longer a number"):
+    with pytest.raises(TrainingError, match="the loss is NaN or infinite"):
         fit(replace(panel, y=y), last_steps(panel, HORIZON), tmp_path)
 
 
 def test_a_monitor_that_is_not_measured_is_named(tmp_path):
     panel = make_panel([80])
+    phase = last_steps(panel, HORIZON)
     with pytest.raises(ConfigError, match="'val/mape' is not among .*val/wape"):
-        fit(panel, last_steps(panel, HORIZON), tmp_path, validation=Validation("val/mape"))
+        fit(panel, phase, tmp_path, validation=lowest(panel, phase, "val/mape"))
 
 
 def test_a_monitor_that_is_never_a_number_is_said(tmp_path):
     panel = make_panel([80])
     still = replace(panel, y=np.full_like(panel.y, 3.0))  # its seasonal naive forecast never errs
+    phase = last_steps(still, HORIZON)
     with pytest.raises(TrainingError, match="val/mase .* was undefined in every validation"):
-        fit(
-            still,
-            last_steps(panel, HORIZON),
-            tmp_path,
-            validation=Validation("val/mase", mode="min"),
-        )
+        fit(still, phase, tmp_path, validation=lowest(still, phase, "val/mase"))
 
 
 def test_a_likelihood_without_its_distribution_is_refused(tmp_path):
     panel = make_panel([80])
-    objective = ForecastObjective("student_t")
+    loss = StudentT()
     with pytest.raises(ConfigError, match="loss=student_t needs model.distribution=student_t"):
-        fit(panel, last_steps(panel, HORIZON), tmp_path, objective=objective)
+        fit(panel, last_steps(panel, HORIZON), tmp_path, settings_of_loss=loss)
 
 
 def test_nobody_to_ask_is_said(tmp_path):
     panel = make_panel([80])
     phase = replace(last_steps(panel, HORIZON), origin=np.full((1, 1), -1))
     with pytest.raises(DataError, match="no series can be asked in phase val"):
-        fit(panel, phase, tmp_path, validation=Validation("val/wape", mode="min"))
+        fit(panel, phase, tmp_path, validation=lowest(panel, phase, "val/wape"))
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("units", "sentence"),
     [
-        ({"name": "mse"}, "has quantile or student_t"),
-        ({"name": "quantile", "batches": 0}, "at least 1"),
-        ({"name": "quantile", "series_balance": 1.5}, "between 0 and 1"),
-        ({"name": "quantile", "units": {"sales": 1.0}}, "units.sales is unknown"),
-        ({"name": "quantile", "units": {"level": 0.0}}, "at least one has to be above 0"),
-        ({"name": "quantile", "batch_size": "many"}, "loss.batch_size='many' is not a number"),
+        ({"sales": 1.0}, "loss.units.sales does not exist"),
+        ({"level": 0.0}, "at least one has to be above 0"),
     ],
 )
-def test_objectives_that_make_no_sense_are_named(options, sentence):
+def test_units_that_make_no_sense_are_named(units, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        ForecastObjective(**options)
+        Quantile(units=units)
 
 
 def test_covariates_are_measured_by_how_they_move_within_a_series():

@@ -7,29 +7,34 @@ from typing import Any
 
 import pytest
 import torch
+from tastes import settings
 from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
 from recsys.data.shards import ALONE
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import evaluate
+from recsys.models.forecasters.lstm import LSTMForecaster
 from recsys.models.recommender import Query
 from recsys.models.recommenders.autoencoder import Autoencoder
+from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.next_purchase import NextPurchase
 from recsys.models.recommenders.popularity import Popularity
 from recsys.models.recommenders.sasrec import SASRec
 from recsys.training.batches.histories import HistoryBatch, LearningStep
 from recsys.training.batches.sequences import SequenceBatch
-from recsys.training.fit_recommender import fit_recommender
-from recsys.training.losses import full_bce
-from recsys.training.next_item import NextItem, NextItemProblem
-from recsys.training.next_purchases import NextPurchases, NextPurchasesProblem
-from recsys.training.objectives import AnyObjective, objective_of, problem_of
-from recsys.training.optimization import Optimization
-from recsys.training.ranking_problem import Objective, RankingProblem
+from recsys.training.fit import fit
+from recsys.training.losses.bce import BCE
+from recsys.training.losses.bpr import BPR
+from recsys.training.losses.full_softmax import FullSoftmax
+from recsys.training.losses.next_item import NextItem
+from recsys.training.losses.next_purchases import NextPurchases, full_bce
+from recsys.training.losses.quantile import Quantile
+from recsys.training.losses.student_t import StudentT
+from recsys.training.objective import Loss, require_trains
 
 ITEMS = 3
-NEXT_PURCHASES = NextPurchases("next_purchases", 16)
+NEXT_PURCHASES = NextPurchases(16)
 
 
 def sigmoid(x: float) -> float:
@@ -75,11 +80,11 @@ def batch(
 
 
 def test_next_purchases_by_hand(val_data: PhaseData) -> None:
-    problem = NextPurchasesProblem(val_data.interactions, NEXT_PURCHASES, 1)
+    objective = NEXT_PURCHASES.objective(Table(), val_data.interactions, seed=1)
     # scores are 0, 1, 2; the user has item 2, buys it again and item 0 for the first time
     later = batch([[2]], [(0, 0), (0, 2)], None)
     hidden = batch([[0], [1]], [(0, 1), (1, 0)], [3.0, 1.0])
-    loss, samples = problem.loss(Table(), LearningStep(later, hidden))
+    loss, samples = objective.loss(Table(), LearningStep(later, hidden))
     again = -(math.log(sigmoid(0)) + math.log(1 - sigmoid(1)) + math.log(sigmoid(2))) / 2
     new = math.log(1 + math.e)  # item 0 beside item 1
     beside = (3 * (math.log(math.e + math.e**2) - 1) + math.log(1 + math.e**2)) / 4
@@ -88,8 +93,8 @@ def test_next_purchases_by_hand(val_data: PhaseData) -> None:
 
 
 def test_next_purchases_without_anything_new_or_hidden_is_finite(val_data: PhaseData) -> None:
-    problem = NextPurchasesProblem(val_data.interactions, NEXT_PURCHASES, 1)
-    loss, samples = problem.loss(
+    objective = NEXT_PURCHASES.objective(Table(), val_data.interactions, seed=1)
+    loss, samples = objective.loss(
         Table(), LearningStep(batch([[2]], [(0, 2)], None), batch([[0]], [], []))
     )
     torch.testing.assert_close(
@@ -115,10 +120,10 @@ class Steps(nn.Module):
 
 @pytest.mark.parametrize("num_negatives", [0, 2])
 def test_next_item_by_hand(val_data: PhaseData, num_negatives: int) -> None:
-    problem = NextItemProblem(val_data.interactions, NextItem("next_item", 2, num_negatives), 5, 1)
+    objective = NextItem(2, num_negatives).objective(Steps(), val_data.interactions, seed=1)
     items = torch.tensor([[ITEMS, 1, 2], [0, 2, 1]])
     negatives = torch.tensor([[0, 0], [0, 1], [0, 2]])
-    loss, samples = problem.loss(Steps(), SequenceBatch(items, negatives))
+    loss, samples = objective.loss(Steps(), SequenceBatch(items, negatives))
     e = math.e
     after = {  # scores of items 0, 1, 2 are 0, s, 2 s after item s
         0: [-math.log(e**2 / (1 + e + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))],
@@ -128,25 +133,25 @@ def test_next_item_by_hand(val_data: PhaseData, num_negatives: int) -> None:
     assert samples == 3
 
 
-MODELS: dict[str, tuple[Any, AnyObjective, float]] = {
+MODELS: dict[str, tuple[Any, Loss, float]] = {
     "autoencoder": (
         lambda u, i: Autoencoder(u, i, 8, history_dropout=0.3),
-        Objective("full_softmax", 16),
+        FullSoftmax(16),
         0.02,
     ),
     "sasrec": (
         lambda u, i: SASRec(u, i, 16, max_length=8, num_layers=1, dropout=0.1),
-        NextItem("next_item", 16),
+        NextItem(16),
         0.02,
     ),
     "sasrec, sampled": (
         lambda u, i: SASRec(u, i, 16, max_length=8, num_layers=1, dropout=0.1),
-        NextItem("next_item", 16, 10),
+        NextItem(16, 10),
         0.02,
     ),
     "next_purchase": (
         lambda u, i: NextPurchase(u, i, 8, 8, history_dropout=0.3),
-        NextPurchases("next_purchases", 16, horizon_days=60, lookback_days=200),
+        NextPurchases(16, horizon_days=60, lookback_days=200),
         0.02,
     ),
 }
@@ -156,7 +161,7 @@ MODELS: dict[str, tuple[Any, AnyObjective, float]] = {
 def test_every_model_of_histories_learns_what_popularity_cannot(
     val_data: PhaseData, tmp_path: Path, name: str
 ) -> None:
-    build, objective, lr = MODELS[name]
+    build, loss, lr = MODELS[name]
     history = val_data.interactions.history
     # a purchase of everyone every twenty days: what is bought later can be learned from
     place = torch.arange(len(history.values)) - history.indptr[:-1].repeat_interleave(
@@ -170,14 +175,11 @@ def test_every_model_of_histories_learns_what_popularity_cannot(
     network = build(*sizes)
     if hasattr(network, "observe"):
         network.observe(val_data.interactions)
-    fit_recommender(
+    fit(
         network,
-        val_data,
-        objective=objective,
-        optimization=Optimization(25, lr, 0.01, "one_cycle"),
-        seed=1,
-        folder=tmp_path,
-        trainer_options={"accelerator": "cpu", "enable_progress_bar": False},
+        loss.objective(network, val_data.interactions, seed=1),
+        settings(25, lr, 0.01, "one_cycle"),
+        tmp_path,
     )
     popularity = Popularity(*sizes)
     popularity.fit(val_data.interactions)
@@ -187,35 +189,41 @@ def test_every_model_of_histories_learns_what_popularity_cannot(
     assert learned > 1.3 * naive
 
 
-def test_a_loss_finds_its_objective_and_its_problem(val_data: PhaseData) -> None:
-    data = val_data.interactions
-    for loss, model, kind in (
-        ({"name": "next_item", "batch_size": 2}, SASRec(2, 3), NextItemProblem),
-        ({"name": "next_purchases", "batch_size": 2}, NextPurchase(2, 3), NextPurchasesProblem),
-        ({"name": "full_softmax", "batch_size": 2}, Autoencoder(2, 3), RankingProblem),
-    ):
-        assert isinstance(problem_of(model, data, objective_of(loss), 1), kind)
-    with pytest.raises(ConfigError, match="loss=bpr does not train Autoencoder; choose loss=full_"):
-        problem_of(Autoencoder(2, 3), data, Objective("bpr", 2, 1), 1)
+@pytest.mark.parametrize(
+    ("loss", "model"),
+    [
+        (NextItem, SASRec),
+        (NextPurchases, NextPurchase),
+        (FullSoftmax, Autoencoder),
+        (BCE, GMF),
+        (Quantile, LSTMForecaster),
+        (StudentT, LSTMForecaster),
+    ],
+)
+def test_a_loss_trains_its_models(loss: type[Loss], model: type) -> None:
+    require_trains(loss, model)
 
 
 @pytest.mark.parametrize(
-    ("loss", "sentence"),
+    ("loss", "model", "sentence"),
     [
-        ({"name": "next_item", "batch_size": 0}, r"loss\.batch_size=0: a whole number of at least"),
-        ({"name": "next_item", "batch_size": 2, "num_negatives": 0.5}, r"loss\.num_negatives=0\.5"),
-        ({"name": "next_purchases", "batch_size": 2, "horizon_days": 0}, r"loss\.horizon_days=0"),
-        ({"name": "next_purchases", "batch_size": 2, "half_life_days": 0}, r"half_life_days=0: it"),
-        ({"name": "next_purchases", "batch_size": 2, "half_life_days": "x"}, "is not a number"),
+        (BPR, Autoencoder, "loss=bpr does not train model=m; choose loss=full_softmax"),
+        (BCE, SASRec, "loss=bce does not train model=m; choose loss=next_item"),
+        (NextItem, GMF, "loss=next_item trains models with states and score and score_some, and"),
+        (NextPurchases, GMF, "and model=m has no score_unseen: choose loss=full_softmax"),
+        (Quantile, GMF, "loss=quantile trains forecasters, and model=m is a recommender: choose"),
+        (BCE, LSTMForecaster, "loss=bce trains recommenders, and model=m is a forecaster: choose"),
     ],
 )
-def test_impossible_settings_are_named(loss: dict[str, Any], sentence: str) -> None:
+def test_a_loss_that_does_not_train_a_model_is_one_sentence(
+    loss: type[Loss], model: type, sentence: str
+) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        objective_of(loss)
+        require_trains(loss, model, "m")
 
 
 def test_purchases_without_days_cannot_be_learned_from(val_data: PhaseData) -> None:
     timeless = replace(val_data.interactions, day=None)
-    problem = NextPurchasesProblem(timeless, NEXT_PURCHASES, 1)
+    objective = NEXT_PURCHASES.objective(Table(), timeless, seed=1)
     with pytest.raises(DataError, match="loss=next_purchases learns what is bought after a day"):
-        problem.batches(torch.device("cpu"), lambda: 0, ALONE)
+        objective.batches(torch.device("cpu"), lambda: 0, ALONE)

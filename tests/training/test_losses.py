@@ -3,18 +3,14 @@ import math
 import pytest
 import torch
 
-from recsys.training.losses import (
-    bce,
-    bpr,
-    frequency_scale,
-    full_softmax,
-    log_q_correction,
-    quantity_weight,
-    recency_weight,
-    sampled_softmax,
-    tempered,
-    weighted_squares,
-)
+from recsys.training.losses.bce import bce
+from recsys.training.losses.bpr import bpr
+from recsys.training.losses.full_softmax import full_softmax
+from recsys.training.losses.sampled_softmax import sampled_softmax
+from recsys.training.losses.weighted_squares import weighted_squares
+from recsys.training.objectives.scores import log_q_correction, tempered
+from recsys.training.objectives.users import frequency_scale
+from recsys.training.objectives.weights import quantity_weight, recency_weight
 
 
 def sigmoid(x: float) -> float:

@@ -1,15 +1,19 @@
-"""Rows that move on their own move as AdamW would move them; where that is worth it is chosen."""
+"""Row-wise updates equal those of AdamW on each row; tables are chosen where that saves time."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim import SGD, Adagrad, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from recsys.errors import ConfigError
-from recsys.training import optimization
-from recsys.training.optimization import Optimization, RowWiseAdamW
+from recsys.training import row_wise as rows_of
+from recsys.training.optimizer import make_optimizer, make_schedule, parameter_groups
+from recsys.training.row_wise import RowWiseAdamW, row_wise_tables, set_sparse_gradients
 
 CPU = torch.device("cpu")
 STEPS = 12
@@ -29,18 +33,24 @@ class Table(nn.Module):
 
 
 def train(network: Table, batches: list[torch.Tensor], schedule: str, row_wise: bool) -> Table:
-    options = Optimization(1, 0.05, 0.3, schedule)
-    tables = [network.table.weight] if row_wise else []
-    made = options.configure(network.parameters(), len(batches), CPU, tables)
-    optimizer = made if schedule == "constant" else made["optimizer"]
+    optimizer = build(network, 0.3, row_wise)
     assert isinstance(optimizer, RowWiseAdamW) == row_wise
+    steps = None
+    if schedule == "one_cycle":
+        steps = make_schedule(partial(OneCycleLR, max_lr=0.05), optimizer, len(batches))
     for rows in batches:
         optimizer.zero_grad()
         network.loss(rows).backward()
         optimizer.step()
-        if schedule != "constant":
-            made["lr_scheduler"]["scheduler"].step()
+        if steps is not None:
+            steps.step()
     return network
+
+
+def build(network: Table, weight_decay: float, row_wise: bool) -> torch.optim.Optimizer:
+    tables = [network.table.weight] if row_wise else []
+    groups = parameter_groups(network.parameters(), row_wise=tables)
+    return make_optimizer(partial(AdamW, lr=0.05, weight_decay=weight_decay), groups, CPU)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
@@ -87,18 +97,17 @@ def test_each_row_is_an_adamw_of_its_own_whose_clock_stands_while_nothing_touche
 def test_its_state_is_kept_and_loaded_without_pickle(tmp_path):
     batches = [torch.tensor([0, 3]), torch.tensor([3, 1])]
     network = Table(5, sparse=True)
-    options = Optimization(1, 0.05, 0.3)
 
     def step(trained: Table, optimizer: torch.optim.Optimizer, rows: torch.Tensor) -> None:
         optimizer.zero_grad()
         trained.loss(rows).backward()
         optimizer.step()
 
-    first = options.configure(network.parameters(), 2, CPU, [network.table.weight])
+    first = build(network, 0.3, row_wise=True)
     step(network, first, batches[0])
     torch.save(first.state_dict(), tmp_path / "state.pt")
     resumed = copy.deepcopy(network)
-    second = options.configure(resumed.parameters(), 2, CPU, [resumed.table.weight])
+    second = build(resumed, 0.3, row_wise=True)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     step(network, first, batches[1])
     step(resumed, second, batches[1])
@@ -122,54 +131,51 @@ class Tables(nn.Module):
         functional.linear(found, self.whole.weight).sum().backward()
 
 
-def choose(options: Optimization, **settings) -> tuple[Tables, list[str]]:
+def choose(network: Tables, every_table: bool = False) -> list[str]:
+    return row_wise_tables(network, network.backward, every_table=every_table)
+
+
+def sparse(network: Tables) -> list[bool]:
+    return [network.many.sparse, network.few.sparse, network.whole.sparse]
+
+
+def test_tables_much_larger_than_what_a_batch_contains_are_chosen(monkeypatch):
+    monkeypatch.setattr(rows_of, "LARGE_TABLE", 400)
     network = Tables()
-    settings = {"processes": 1, "clipped": False} | settings
-    return network, options.choose_tables(network, network.backward, **settings)
-
-
-def test_tables_much_larger_than_what_a_batch_touches_move_row_by_row(monkeypatch):
-    monkeypatch.setattr(optimization, "LARGE_TABLE", 400)
-    network, chosen = choose(Optimization(1, 0.1))
     # 10 of 1000 rows; 10 of 60 are too many; the third is also read as a whole
-    assert chosen == ["many.weight"]
-    assert [network.many.sparse, network.few.sparse, network.whole.sparse] == [True, False, False]
+    assert choose(network) == ["many.weight"]
+    assert sparse(network) == [False, False, False]  # choosing changes nothing
     assert all(p.grad is None for p in network.parameters())
+    set_sparse_gradients(network, ["many.weight"])
+    assert sparse(network) == [True, False, False]
 
 
-def test_the_limit_is_ten_rows_for_each_that_a_batch_touches(monkeypatch):
-    monkeypatch.setattr(optimization, "LARGE_TABLE", 400)
-    for rows, expected in ((99, []), (100, ["many.weight"])):
-        network = Tables()
-        network.many = nn.Embedding(rows, 8)
-        options = Optimization(1, 0.1)
-        found = options.choose_tables(network, network.backward, processes=1, clipped=False)
-        assert found == expected
-
-
-def test_small_tables_move_as_a_whole_and_no_batch_is_tried():
+@pytest.mark.parametrize(("rows", "expected"), [(99, []), (100, ["many.weight"])])
+def test_the_limit_is_ten_rows_for_each_that_a_batch_contains(monkeypatch, rows, expected):
+    monkeypatch.setattr(rows_of, "LARGE_TABLE", 400)
     network = Tables()
-    options = Optimization(1, 0.1)
+    network.many = nn.Embedding(rows, 8)
+    assert choose(network) == expected
+
+
+def test_for_small_tables_no_batch_is_tried():
     tried = []
-    found = options.choose_tables(network, lambda: tried.append(1), processes=1, clipped=False)
-    assert found == []
+    assert row_wise_tables(Tables(), lambda: tried.append(1), every_table=False) == []
     assert not tried
-    assert not network.many.sparse
 
 
-@pytest.mark.parametrize("settings", [{"clipped": True}, {"processes": 2}])
-def test_clipping_and_several_processes_need_whole_gradients(monkeypatch, settings):
-    monkeypatch.setattr(optimization, "LARGE_TABLE", 400)
-    network, chosen = choose(Optimization(1, 0.1), **settings)
-    assert chosen == []
-    assert not network.many.sparse
-    with pytest.raises(ConfigError, match=r"train\.row_wise=true needs"):
-        choose(Optimization(1, 0.1, row_wise=True), **settings)
+def test_every_table_with_sparse_gradients_can_be_asked_for():
+    assert choose(Tables(), every_table=True) == ["many.weight", "few.weight"]
 
 
-def test_asking_for_rows_or_for_whole_tables_overrules_the_choice(monkeypatch):
-    assert choose(Optimization(1, 0.1, row_wise=True))[1] == ["many.weight", "few.weight"]
-    monkeypatch.setattr(optimization, "LARGE_TABLE", 400)
-    assert choose(Optimization(1, 0.1, row_wise=False))[1] == []
-    with pytest.raises(ConfigError, match=r"train\.row_wise='no': choose true, false or null"):
-        Optimization(1, 0.1, row_wise="no")
+def test_any_optimizer_and_schedule_of_torch_can_be_used():
+    network = Table(5)
+    optimizer = make_optimizer(partial(SGD, lr=0.1), parameter_groups(network.parameters()), CPU)
+    schedule = make_schedule(partial(CosineAnnealingLR), optimizer, 7)
+    assert schedule.T_max == 7
+    groups = parameter_groups(network.parameters())
+    optimizer = make_optimizer(partial(Adagrad, lr=0.1), groups, CPU)
+    with pytest.raises(ConfigError, match="schedule: optimizer must support momentum"):
+        make_schedule(partial(OneCycleLR, max_lr=0.1), optimizer, 7)
+    with pytest.raises(ConfigError, match="optimizer: .*momentun"):
+        make_optimizer(partial(SGD, lr=0.1, momentun=0.9), groups, CPU)

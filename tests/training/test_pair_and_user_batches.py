@@ -85,7 +85,7 @@ def positives(interactions: Interactions) -> list[tuple[int, int]]:
 
 def same(one: list[PairBatch] | list[UserBatch], other: list[PairBatch] | list[UserBatch]) -> bool:
     return len(one) == len(other) and all(
-        (a is None and b is None) or torch.equal(a, b)
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
         for first, second in zip(one, other, strict=True)
         for a, b in zip(first, second, strict=True)
     )

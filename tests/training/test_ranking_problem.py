@@ -1,4 +1,4 @@
-"""Which objectives there are, and what a batch becomes under them."""
+"""Losses of recommenders on batches of pairs and of users."""
 
 from dataclasses import replace
 
@@ -16,9 +16,11 @@ from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.ials import IALS
 from recsys.models.recommenders.matrix_factorization import MatrixFactorization
 from recsys.models.recommenders.neumf import NeuMF
-from recsys.training.losses import full_softmax, log_q_correction, sampled_softmax
-from recsys.training.objectives import problem_of
-from recsys.training.ranking_problem import Objective, RankingProblem
+from recsys.training.losses.full_softmax import FullSoftmax, full_softmax
+from recsys.training.losses.sampled_softmax import SampledSoftmax, sampled_softmax
+from recsys.training.losses.weighted_squares import WeightedSquares
+from recsys.training.objective import Loss
+from recsys.training.objectives.scores import log_q_correction
 
 CPU = torch.device("cpu")
 INTERACTIONS = Interactions(
@@ -29,9 +31,9 @@ INTERACTIONS = Interactions(
 )
 
 
-def batch_of(objective: Objective, interactions: Interactions = INTERACTIONS):
-    problem = RankingProblem(interactions, objective, seed=1)
-    return problem, next(iter(problem.batches(CPU, lambda: 0, ALONE)))
+def batch_of(loss: Loss, interactions: Interactions = INTERACTIONS):
+    objective = loss.objective(network(), interactions, seed=1)
+    return objective, next(iter(objective.batches(CPU, lambda: 0, ALONE)))
 
 
 def network() -> nn.Module:
@@ -39,72 +41,17 @@ def network() -> nn.Module:
     return MatrixFactorization(3, 5, 4, init_std=1.0)
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        (
-            {"name": "bpr", "num_negatives": 1, "temperature": 0.1},
-            r"loss\.temperature=0\.1 is for sampled_softmax and full_softmax, and loss\.name is b",
-        ),
-        (
-            {"name": "bce", "num_negatives": 1, "log_q": True},
-            r"loss\.log_q=true is for sampled_softmax, and loss\.name is bce: set it to false",
-        ),
-        ({"name": "full_softmax", "log_q": True}, r"loss\.log_q=true is for sampled_softmax"),
-        (
-            {"name": "full_softmax", "popularity_power": 0.75},
-            r"loss\.popularity_power=0\.75: full_softmax draws no negatives",
-        ),
-        (
-            {"name": "full_softmax", "num_negatives": 3},
-            r"loss\.num_negatives=3: full_softmax draws",
-        ),
-        (
-            {"name": "bpr", "num_negatives": 1, "popularity_power": -1},
-            r"loss\.popularity_power=-1: it has to be 0 or more",
-        ),
-        (
-            {"name": "full_softmax", "quantity_alpha": float("nan")},
-            r"loss\.quantity_alpha=nan: it has to be 0 or more",
-        ),
-        (
-            {"name": "full_softmax", "temperature": 0},
-            r"loss\.temperature=0: it has to be above 0",
-        ),
-        (
-            {"name": "sampled_softmax", "num_negatives": 1, "log_q": "yes"},
-            r"loss\.log_q='yes': choose true or false",
-        ),
-        (
-            {"name": "bce", "num_negatives": 1, "regularization": 0.1},
-            r"loss\.regularization=0\.1 is for full_softmax, weighted_squares, and loss\.name is b",
-        ),
-        (
-            {"name": "weighted_squares", "unobserved_weight": -1},
-            r"loss\.unobserved_weight=-1: it has to be 0 or more",
-        ),
-        (
-            {"name": "full_softmax", "temperature": "warm"},
-            r"loss\.temperature='warm' is not a number",
-        ),
-    ],
-)
-def test_settings_that_mean_nothing_together_are_one_sentence(settings, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        Objective(batch_size=10, **settings)
-
-
 def test_quantities_that_the_data_does_not_have_are_named():
     without = replace(INTERACTIONS, quantity=None)
     with pytest.raises(ConfigError, match=r"loss\.quantity_alpha=2 needs quantities"):
-        batch_of(Objective("full_softmax", 10, quantity_alpha=2), without)
+        batch_of(FullSoftmax(10, quantity_alpha=2), without)
 
 
 def test_units_of_a_pair_add_up_and_weigh_with_recency():
     # user 0: item 0 on days 0 and 20, 1 + 3 units, item 2 on day 10, 2 units;
     # user 1: items 1 and 3 on days 0 and 20, 1 and 5 units; user 2: item 1 on day 10, 2 units
     torch.testing.assert_close(INTERACTIONS.units, torch.tensor([4.0, 2.0, 1.0, 5.0, 2.0]))
-    _, batch = batch_of(Objective("full_softmax", 10, half_life_days=10, quantity_alpha=1))
+    _, batch = batch_of(FullSoftmax(10, half_life_days=10, quantity_alpha=1))
     found = {
         (int(batch.user[row]), int(item)): float(weight)
         for row, item, weight in zip(batch.row, batch.item, batch.weight, strict=True)
@@ -122,10 +69,10 @@ def test_units_of_a_pair_add_up_and_weigh_with_recency():
 
 
 def test_scores_are_tempered_before_they_are_corrected():
-    objective = Objective("sampled_softmax", 10, 3, temperature=0.5, log_q=True)
-    problem, batch = batch_of(objective)
+    settings = SampledSoftmax(10, 3, temperature=0.5, log_q=True)
+    objective, batch = batch_of(settings)
     model = network()
-    loss, samples = problem.loss(model, batch)
+    loss, samples = objective.loss(model, batch)
     # uniform negatives: one of the items that the user never bought
     free = 5 - INTERACTIONS.distinct.lengths()[batch.user]
     scores = model(Query(batch.user, batch.user.new_zeros(len(batch.user), 0)), batch.items) / 0.5
@@ -135,20 +82,20 @@ def test_scores_are_tempered_before_they_are_corrected():
 
 
 def test_a_full_softmax_is_tempered_too():
-    problem, batch = batch_of(Objective("full_softmax", 10, temperature=0.5))
+    objective, batch = batch_of(FullSoftmax(10, temperature=0.5))
     model = network()
-    loss, _ = problem.loss(model, batch)
+    loss, _ = objective.loss(model, batch)
     scores = 2 * (model.user(batch.user) @ model.item.weight.T + model.item_bias)
     torch.testing.assert_close(loss, full_softmax(scores, batch.row, batch.item))
 
 
 def test_many_corrected_negatives_estimate_the_softmax_over_what_was_never_bought():
-    objective = Objective("sampled_softmax", 10, 20_000, popularity_power=0.5, log_q=True)
+    settings = SampledSoftmax(10, 20_000, popularity_power=0.5, log_q=True)
     bought = replace(INTERACTIONS, num_items=4)  # all four are bought by somebody
-    problem, batch = batch_of(objective, bought)
+    objective, batch = batch_of(settings, bought)
     torch.manual_seed(1)
     model = MatrixFactorization(3, 4, 4, init_std=1.0)
-    loss, _ = problem.loss(model, batch)
+    loss, _ = objective.loss(model, batch)
     scores = model.score_all(Query(batch.user, batch.user.new_zeros(len(batch.user), 0)))
     taken = bought.distinct.mask(batch.user, 4)
     taken[torch.arange(len(batch.user)), batch.items[:, 0]] = False
@@ -158,13 +105,13 @@ def test_many_corrected_negatives_estimate_the_softmax_over_what_was_never_bough
 
 
 def test_batches_of_an_epoch_regularise_every_user_and_item_once():
-    objective = Objective("full_softmax", 2, regularization=0.01, unobserved_weight=0.5)
-    problem = RankingProblem(INTERACTIONS, objective, seed=1)
-    without = RankingProblem(INTERACTIONS, replace(objective, regularization=0.0), seed=1)
+    settings = FullSoftmax(2, regularization=0.01, unobserved_weight=0.5)
     model = network()
+    objective = settings.objective(model, INTERACTIONS, seed=1)
+    without = replace(settings, regularization=0.0).objective(model, INTERACTIONS, seed=1)
     found, batches = 0.0, 0
-    for batch in problem.batches(CPU, lambda: 0, ALONE):
-        difference = problem.loss(model, batch)[0] - without.loss(model, batch)[0]
+    for batch in objective.batches(CPU, lambda: 0, ALONE):
+        difference = objective.loss(model, batch)[0] - without.loss(model, batch)[0]
         found, batches = found + float(difference.detach()) * len(batch.item), batches + 1
     assert batches == 2
     # items of users 0, 1, 2; buyers of items 0 … 4
@@ -176,15 +123,15 @@ def test_batches_of_an_epoch_regularise_every_user_and_item_once():
 
 
 def test_weighted_squares_have_their_least_where_ials_puts_the_users():
-    objective = Objective("weighted_squares", 3, regularization=0.05, unobserved_weight=0.2)
-    problem, batch = batch_of(objective)
+    settings = WeightedSquares(3, regularization=0.05, unobserved_weight=0.2)
+    objective, batch = batch_of(settings)
     torch.manual_seed(1)
     solved = IALS(3, 5, 2, 1, regularization=0.05, unobserved_weight=0.2, init_std=1.0)
     solved.fit(INTERACTIONS)
     model = MatrixFactorization(3, 5, 2, bias=False)
     model.user.weight.data, model.item.weight.data = solved.user.weight, solved.item.weight
     # the items were solved last, so that no other items are better for these users
-    problem.loss(model, batch)[0].backward()
+    objective.loss(model, batch)[0].backward()
     assert model.item.weight.grad.abs().max() < 1e-5
     assert model.user.weight.grad.abs().max() > 1e-4
 
@@ -212,6 +159,6 @@ def test_what_the_output_weights_take_over_from_gmf_factors_is_regularised_as_be
 
 
 def test_a_model_without_such_factors_is_not_regularised():
-    objective = Objective("full_softmax", 3, regularization=0.1)
+    settings = FullSoftmax(3, regularization=0.1)
     with pytest.raises(ConfigError, match=r"loss\.regularization=0\.1 is for models with factors"):
-        problem_of(Autoencoder(3, 5), INTERACTIONS, objective, 1)
+        settings.objective(Autoencoder(3, 5), INTERACTIONS, seed=1)

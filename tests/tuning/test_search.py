@@ -62,7 +62,7 @@ class Process:
 
 @pytest.fixture
 def study(tmp_path: Path) -> SweepStudy:
-    return SweepStudy(SETTINGS, CONFIG, f"sqlite:///{tmp_path / 'study.db'}", "sweep")
+    return SweepStudy(SETTINGS, CONFIG, "maximize", f"sqlite:///{tmp_path / 'study.db'}", "sweep")
 
 
 def run(study: SweepStudy, folder: Path, script: Script, trials: int, jobs: int = 1) -> None:

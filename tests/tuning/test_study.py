@@ -34,7 +34,8 @@ def storage(tmp_path: Path) -> str:
 
 
 def open_study(storage: str, settings: SweepSettings = SETTINGS, **changes: object) -> SweepStudy:
-    return SweepStudy(settings, CONFIG | changes, storage, "sweep")
+    direction = changes.pop("direction", "maximize")
+    return SweepStudy(settings, CONFIG | changes, direction, storage, "sweep")
 
 
 def test_a_reopened_study_draws_what_it_would_have_drawn(tmp_path):
@@ -190,7 +191,7 @@ def test_hyperband_stops_what_falls_behind_and_none_stops_nothing(storage, prune
 
 
 def test_the_best_of_forecasts_is_the_lowest(storage):
-    study = open_study(storage, evaluation={"quantiles": [0.5]})
+    study = open_study(storage, direction="minimize")
     for value in (0.3, 0.2, 0.2):
         study.complete(study.draw(), {"value": value})
     assert study.best().number == 1

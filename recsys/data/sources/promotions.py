@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from recsys.data.panel import SalesPanel
 from recsys.data.resampling import MONDAY
-from recsys.data.transactions import SECONDS_A_DAY
+from recsys.data.timestamps import SECONDS_A_DAY
 from recsys.errors import ConfigError
 
 # covariate to the column of the promotions and its codes (84.51°, The Complete Journey guide)

@@ -4,12 +4,13 @@ Axes: W windows, S series, H steps of the horizon.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError, DataError
+from recsys.ranges import BelowOne, Count, Whole
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ForecastPhase:
     """What a model is fitted on and asked about. Steps are counted in their series, from 0.
 
     Attributes:
-        name: "val", "test-1", "test-2" … in order of time, or "ship".
+        name: "val", "test-1", "test-2" … in order of time, or "full_data".
         fit_until: steps of every series that are fitted, int64 (S,); 0: none. A series that is
             asked all the same is new to the model.
         origin: first step to forecast, int64 (W, S); -1 where a series is not asked. Forecasts of a
@@ -42,7 +43,7 @@ class ForecastSplit(Protocol):
     """A panel to phases; `seed` is there for splits that draw."""
 
     def __call__(self, panel: SalesPanel, seed: int) -> list[ForecastPhase]:
-        """Phases in order of time: "val" and the tests, or "ship"."""
+        """Phases in order of time: "val" and the tests, or "full_data"."""
         ...
 
 
@@ -72,14 +73,14 @@ class RollingOrigin:
             above 0, series that begin later are left out.
     """
 
-    horizon: int
-    windows: int = 1
-    validation_windows: int = 1
-    stride: int | None = None
-    align: str = "calendar"
+    horizon: Count
+    windows: Count = 1
+    validation_windows: Whole = 1
+    stride: Count | None = None
+    align: Literal["calendar", "end"] = "calendar"
     refit: bool = True
-    min_steps: int = 1
-    min_selling_share: float = 0.0
+    min_steps: Count = 1
+    min_selling_share: BelowOne = 0.0
 
     def __post_init__(self) -> None:
         least = {"horizon": 1, "windows": 1, "validation_windows": 0, "min_steps": 1, "stride": 1}
@@ -233,15 +234,15 @@ class RollingOrigin:
 
 @dataclass(frozen=True)
 class FitAll:
-    """No evaluation: the model that is shipped reads every known step of the series long enough.
+    """No evaluation: the model is fitted on every known step of the series long enough.
 
     Attributes:
         horizon: steps that it will forecast (H).
         min_steps: steps that a series needs.
     """
 
-    horizon: int
-    min_steps: int = 1
+    horizon: Count
+    min_steps: Count = 1
 
     def __post_init__(self) -> None:
         for name in ("horizon", "min_steps"):
@@ -259,12 +260,12 @@ class FitAll:
                 f" fewer than evaluation.split.min_steps={self.min_steps}"
             )
         fit_until = np.where(fitted, panel.known, 0)
-        panel.report.phases["ship"] = {
+        panel.report.phases["full_data"] = {
             "series_fitted": int(fitted.sum()),
             "steps_fitted": int(fit_until.sum()),
         }
         nothing = np.empty((0, len(panel)), dtype=np.int64)
-        return [ForecastPhase("ship", fit_until, nothing, self.horizon)]
+        return [ForecastPhase("full_data", fit_until, nothing, self.horizon)]
 
 
 def _end(panel: SalesPanel) -> int:

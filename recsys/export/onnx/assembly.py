@@ -24,12 +24,19 @@ class GraphValue(NamedTuple):
         type: "string", "int64" or "float32".
         dims: names of free sizes, or fixed sizes.
         meaning: one line for the manifest and the model card.
+        source: of an input, where its value comes from; None: from the caller, under its name.
     """
 
     name: str
     type: str
     dims: tuple[str | int, ...]
     meaning: str
+    source: str | None = None
+
+    def entry(self, is_input: bool) -> dict[str, Any]:
+        """Its entry in the manifest."""
+        about = {"name": self.name, "type": self.type, "dims": self.dims, "meaning": self.meaning}
+        return about | ({"source": self.source or self.name} if is_input else {})
 
 
 _ELEMENT_TYPES = {

@@ -42,7 +42,7 @@ def check_size(module: nn.Module) -> None:
 
 
 def trace(
-    wrapped: nn.Module, samples: tuple[Tensor, ...], dims: tuple[dict[int, Any], ...], name: str
+    wrapped: nn.Module, samples: tuple[Tensor, ...], dims: tuple[Any, ...], name: str
 ) -> ExportedProgram:
     """Traces a module with free sizes.
 
@@ -50,7 +50,7 @@ def trace(
         wrapped: in evaluation mode.
         samples: inputs to trace with. Free sizes above one and unlike each other: a size of 1, or
             two that are equal, become constants silently.
-        dims: free axes of each input, by number.
+        dims: free axes of each input, by number; in a tuple of their own for inputs of `*args`.
         name: of the model, for the error.
 
     Raises:
@@ -121,7 +121,11 @@ def checked(
             f"and a bundle has IR {IR_VERSION} and operator set {OPSET}"
         )
     if foreign := sorted(
-        {f"{node.domain}.{node.op_type}" for node in core.graph.node if node.domain}
+        {
+            f"{node.domain}.{node.op_type}"
+            for node in core.graph.node
+            if node.domain not in ("", "ai.onnx.ml")
+        }
     ):
         raise ExportError(f"the graph of {name} needs {foreign[0]}, which is no operator of ONNX")
     free = [

@@ -15,7 +15,6 @@ import onnx
 import torch
 from torch.export import ExportedProgram
 
-import recsys
 from recsys.errors import ExportError
 from recsys.export.onnx.tracing import translate
 
@@ -73,4 +72,4 @@ def translate_file(arguments: Sequence[str]) -> int:
 def _python_path() -> str:
     """Where the process finds this very package first, wherever it was imported from."""
     found = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([str(Path(recsys.__file__).parents[1]), *([found] if found else [])])
+    return os.pathsep.join([str(Path(__file__).parents[3]), *([found] if found else [])])

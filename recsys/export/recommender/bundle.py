@@ -20,12 +20,13 @@ from recsys.export.folder import appearing, check_replaceable, write_json
 from recsys.export.recommender.card import recommender_card
 from recsys.export.recommender.graph import OUTPUTS, build_graph, graph_inputs
 from recsys.export.recommender.histories import Histories
-from recsys.export.recommender.parity import Vocabulary, check_parity
+from recsys.export.recommender.parity import Catalogue, check_parity
 from recsys.export.recommender.samples import golden_samples
 from recsys.inference.bundle import open_session
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
-from recsys.models.recommender import Recommender, reads_age
+from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
+from recsys.models.recommender import Recommender, reads_age, reads_history
 
 
 def write_recommender_bundle(
@@ -38,6 +39,8 @@ def write_recommender_bundle(
     history_indptr: NDArray[Any],
     history_items: NDArray[Any],
     history_age: NDArray[Any] | None = None,
+    history_quantity: NDArray[Any] | None = None,
+    inputs: InputVocabulary | None = None,
     include_seen: bool,
     item_names: Mapping[str, str] | None,
     provenance: Mapping[str, Any],
@@ -55,7 +58,9 @@ def write_recommender_bundle(
         history_indptr: user u bought `history_items[history_indptr[u]:history_indptr[u + 1]]`, int
             (U + 1,).
         history_items: item indices in the order of time, repeats included, int (N,).
-        history_age: days since each of those purchases (N,), for models that read ages.
+        history_age, history_quantity: days since each of those purchases, and its units, (N,), for
+            models that read them.
+        inputs: categories of the other inputs of the model.
         include_seen: whether the bundle holds what each user bought, so that it can be excluded.
         item_names: names of items for people, by item id, or None.
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
@@ -75,22 +80,28 @@ def write_recommender_bundle(
     check_replaceable(folder)
     users = checked_ids(user_ids, model.num_users, "user", "users")
     items = checked_ids(item_ids, model.num_items, "item", "items")
-    vocabulary = Vocabulary(users, items, np.asarray(popularity, dtype=np.float32))
+    catalogue = Catalogue(users, items, np.asarray(popularity, dtype=np.float32))
     histories = Histories(
         np.asarray(history_indptr, dtype=np.int64),
         np.asarray(history_items, dtype=np.int64),
-        np.asarray(history_age, dtype=np.float32) if reads_age(model) else None,
+        {
+            each.name: np.asarray(values, dtype=np.float32)
+            for each, values in ((HISTORY_AGE, history_age), (HISTORY_QUANTITY, history_quantity))
+            if each in model.inputs
+        },
     )
-    _check_arrays(vocabulary, histories)
+    _check_arrays(catalogue, histories)
+    vocabulary = InputVocabulary() if inputs is None else inputs
     model = copy.deepcopy(model).cpu().eval()
     content = _manifest(model, provenance)
-    graph = build_graph(model, users, items, vocabulary.popularity).SerializeToString()
+    graph = build_graph(model, users, items, catalogue.popularity, vocabulary).SerializeToString()
     session = open_session(graph)
-    content["parity"] = {"largest_difference": check_parity(session, model, vocabulary, histories)}
+    difference = check_parity(session, model, catalogue, histories, vocabulary)
+    content["parity"] = {"largest_difference": difference}
 
     with appearing(folder) as partial:
         (partial / GRAPH).write_bytes(graph)
-        write_json(partial / SAMPLES, golden_samples(session, users, items, model))
+        write_json(partial / SAMPLES, golden_samples(session, users, items, model, vocabulary))
         if include_seen:
             write_seen(
                 partial / SEEN,
@@ -98,7 +109,8 @@ def write_recommender_bundle(
                 items.astype(np.str_),
                 histories.indptr,
                 histories.items,
-                histories.age,
+                histories.numbers.get(HISTORY_AGE.name),
+                histories.numbers.get(HISTORY_QUANTITY.name),
             )
         if item_names is not None:
             known = {item: item_names[item] for item in items.tolist() if item in item_names}
@@ -110,30 +122,41 @@ def write_recommender_bundle(
     return folder
 
 
-def _check_arrays(vocabulary: Vocabulary, histories: Histories) -> None:
-    num_users, num_items = len(vocabulary.user_ids), len(vocabulary.item_ids)
-    if vocabulary.popularity.shape != (num_items,) or not np.isfinite(vocabulary.popularity).all():
+def _check_arrays(catalogue: Catalogue, histories: Histories) -> None:
+    num_users, num_items = len(catalogue.user_ids), len(catalogue.item_ids)
+    if catalogue.popularity.shape != (num_items,) or not np.isfinite(catalogue.popularity).all():
         raise ExportError(f"popularity is not a finite number for each of {num_items} items")
-    indptr, items, age = histories
+    indptr, items = histories.indptr, histories.items
     if indptr.shape != (num_users + 1,) or indptr[-1] != len(items) or (np.diff(indptr) < 0).any():
         raise ExportError(f"history_indptr does not cut history_items into {num_users} histories")
     if len(items) and not 0 <= items.min() <= items.max() < num_items:
         raise ExportError(f"history_items holds an index outside of 0 … {num_items - 1}")
-    # written so that NaN fails
-    if age is not None and not (age.shape == items.shape and (age >= 0).all()):
-        raise ExportError(
-            f"the model reads the age of purchases, and history_age is not a number of days, 0 or"
-            f" more, for each of {len(items)} purchases"
-        )
+    for name, values in histories.numbers.items():
+        # written so that NaN fails
+        if not (values.shape == items.shape and (values >= 0).all()):
+            raise ExportError(
+                f"the model reads {name}, and {name} is not a number of 0 or more for each of the"
+                f" {len(items)} purchases"
+            )
+
+
+def _fallback(model: Recommender) -> str:
+    """What gets the popular items: a history without known item, an unknown user, or nothing."""
+    if reads_history(model):
+        return "history"
+    return "popularity" if USER in model.inputs or not model.inputs else "none"
 
 
 def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    data = provenance.get("data")
+    timezone = data.get("timezone", "UTC") if isinstance(data, Mapping) else "UTC"
     facts = {
         "num_users": model.num_users,
         "num_items": model.num_items,
-        "reads_history": model.reads_history,
+        "reads_history": reads_history(model),
         "reads_age": reads_age(model),
-        "fallback": "history" if model.reads_history else "popularity",
+        "fallback": _fallback(model),
+        "timezone": timezone,
         "floats_per_pair": model.floats_per_pair,
     }
     return manifest_content("recommender", graph_inputs(model), OUTPUTS, facts, provenance)

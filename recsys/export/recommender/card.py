@@ -44,6 +44,7 @@ _FALLBACKS = {
         "The user id is not read: everyone is served from `history`, new customers included. "
         "A history without a known item gets what most customers bought."
     ),
+    "none": "The user id is not read: customers with the same inputs get the same items.",
 }
 
 

@@ -3,7 +3,7 @@
 Axes: B users, L length of a history, U users and I items in the vocabularies.
 """
 
-from typing import Any, cast
+from typing import cast
 
 import onnx
 import torch
@@ -11,51 +11,52 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from recsys.export.onnx.tracing import check_size, checked, trace, translate
-from recsys.models.recommender import Query, Recommender, reads_age
+from recsys.models.inputs import PER_PURCHASE, USER, ModelInput, query_of, reads_history
+from recsys.models.recommender import Recommender
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
 _TRACED_BATCH, _TRACED_HISTORY = 3, 5
 
 
-class UserScores(nn.Module):
-    """Scores from user ids: a user index of U, which is unknown, gets what is popular."""
+def core_inputs(model: Recommender) -> tuple[ModelInput, ...]:
+    """Inputs of the core: those of the model, or the user where it has none, for the batch size."""
+    return model.inputs or (USER,)
+
+
+class Scores(nn.Module):
+    """Scores of a model, with the fallback of a bundle: an unknown user (index U) and a history
+    without a known item get what is popular, where the model reads the one or the other.
+    """
 
     def __init__(self, model: Recommender, popularity: Tensor) -> None:
-        """Wraps a model whose scores come from `Query.user`; popularity is (I,)."""
+        """Wraps a model; popularity is (I,)."""
         super().__init__()
         self.model = model
         self.register_buffer("popularity", popularity)
 
-    def forward(self, user: Tensor) -> Tensor:
-        """User indices (B,) -> scores (B, I)."""
-        known = user < self.model.num_users  # (B,)
-        no_history = user.new_zeros((user.shape[0], 0))
-        scores = self.model.score_all(Query(torch.where(known, user, 0), no_history))
-        return torch.where(known.unsqueeze(1), scores, cast(Tensor, self.popularity))
-
-
-class HistoryScores(nn.Module):
-    """Scores from histories: one without a known item gets what is popular."""
-
-    def __init__(self, model: Recommender, popularity: Tensor) -> None:
-        """Wraps a model whose scores come from `Query.history`; popularity is (I,)."""
-        super().__init__()
-        self.model = model
-        self.register_buffer("popularity", popularity)
-
-    def forward(self, history: Tensor, age: Tensor | None = None) -> Tensor:
-        """Item indices padded with I (B, L), and days since where the model reads them (B, L) ->
-        scores (B, I).
-        """
-        nobody = history.new_zeros(history.shape[0])
-        scores = self.model.score_all(Query(nobody, history, age))
-        empty = (history == self.model.num_items).all(dim=1)  # (B,)
-        return torch.where(empty.unsqueeze(1), cast(Tensor, self.popularity), scores)
+    def forward(self, *values: Tensor) -> Tensor:
+        """Values of `core_inputs`, (B,) or (B, L) -> scores (B, I)."""
+        model = self.model
+        columns = {each.name: value for each, value in zip(core_inputs(model), values, strict=True)}
+        user = columns.pop(USER.name, None)
+        history, age = columns.pop("history", None), columns.pop("history_age", None)
+        fallback = None
+        if user is None:
+            user = values[0].new_zeros(values[0].shape[0], dtype=torch.int64)
+        elif USER in model.inputs:
+            known = user < model.num_users  # (B,)
+            user, fallback = torch.where(known, user, 0), ~known
+        scores = model.score_all(query_of(model, user, columns, history, age))
+        if history is not None and reads_history(model):
+            empty = (history == model.num_items).all(dim=1)  # (B,)
+            fallback = empty if fallback is None else fallback | empty
+        if fallback is None:
+            return scores
+        return torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity), scores)
 
 
 def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
-    """Traces a model to a graph: `user` (B,), or `history` (B, L) and, where the model reads it,
-    `history_age` (B, L) -> `scores` (B, I).
+    """Traces a model to a graph from `core_inputs`, by name, to `scores` (B, I).
 
     Args:
         model: on the CPU; it is put into evaluation mode.
@@ -66,16 +67,15 @@ def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
             history.
     """
     check_size(cast(nn.Module, model))
-    if model.reads_history:
-        wrapped: nn.Module = HistoryScores(model, popularity)
-        names = ["history", "history_age"][: 1 + reads_age(model)]
-        history = torch.zeros(_TRACED_BATCH, _TRACED_HISTORY, dtype=torch.int64)
-        samples = (history, history.float())[: len(names)]
-        dims: dict[int, Any] = {0: Dim("batch"), 1: Dim("history")}
-    else:
-        wrapped = UserScores(model, popularity)
-        names, samples = ["user"], (torch.zeros(_TRACED_BATCH, dtype=torch.int64),)
-        dims = {0: Dim("batch")}
-    kind = type(model).__name__
-    program = trace(wrapped.eval(), samples, (dims,) * len(names), kind)
-    return checked(translate(program, names, "scores", kind), kind)
+    inputs = core_inputs(model)
+    batch, history = Dim("batch"), Dim("history")
+    samples, dims = [], []
+    for each in inputs:
+        per_purchase = each.dims == PER_PURCHASE
+        shape = (_TRACED_BATCH, _TRACED_HISTORY) if per_purchase else (_TRACED_BATCH,)
+        kind = torch.int64 if each.dtype == "string" else torch.float32
+        samples.append(torch.zeros(shape, dtype=kind))
+        dims.append({0: batch, 1: history} if per_purchase else {0: batch})
+    name = type(model).__name__
+    program = trace(Scores(model, popularity).eval(), tuple(samples), (tuple(dims),), name)
+    return checked(translate(program, [each.name for each in inputs], "scores", name), name)

@@ -1,6 +1,6 @@
 """The one graph of a recommender bundle: strings in, strings out.
 
-    user_id, history, exclude   LabelEncoder: strings -> indices
+    user_id, history, exclude, categories   LabelEncoder: strings -> indices
     model                       scores (B, I)
     exclude                     ScatterElements: -inf
     k                           Clip, TopK
@@ -17,18 +17,10 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from recsys.export.onnx.assembly import GraphValue, Parts, assemble
-from recsys.export.recommender.core import export_core
-from recsys.models.recommender import Recommender, reads_age
+from recsys.export.recommender.core import core_inputs, export_core
+from recsys.models.inputs import HISTORY, PER_PURCHASE, USER, InputVocabulary, ModelInput
+from recsys.models.recommender import Recommender
 
-_USER = GraphValue(
-    "user_id", "string", ("batch",), "who is asked about; an unknown user gets the fallback"
-)
-_HISTORY = GraphValue(
-    "history", "string", ("batch", "history"), "items bought, latest last; '' pads"
-)
-_AGE = GraphValue(
-    "history_age", "float32", ("batch", "history"), "days since each purchase; 0 pads"
-)
 _REQUEST = (
     GraphValue("exclude", "string", ("batch", "excluded"), "items never to return; '' pads"),
     GraphValue("k", "int64", (1,), "items a user, clamped to 0 … number of items"),
@@ -40,8 +32,12 @@ OUTPUTS = (
 
 
 def graph_inputs(model: Recommender) -> tuple[GraphValue, ...]:
-    """Inputs of the graph: the same for all models, and the ages where one reads them."""
-    return (_USER, _HISTORY, *((_AGE,) if reads_age(model) else ()), *_REQUEST)
+    """Inputs of the graph: user and history of every model, what else it declares, the request."""
+    declared = dict.fromkeys((USER, HISTORY, *model.inputs))
+    values = (
+        GraphValue(each.name, each.dtype, each.dims, each.meaning, each.source) for each in declared
+    )
+    return (*values, *_REQUEST)
 
 
 def build_graph(
@@ -49,6 +45,7 @@ def build_graph(
     user_ids: NDArray[np.object_],
     item_ids: NDArray[np.object_],
     popularity: NDArray[np.float32],
+    vocabulary: InputVocabulary | None = None,
 ) -> onnx.ModelProto:
     """The whole graph of a bundle: from `graph_inputs` to `OUTPUTS`.
 
@@ -58,6 +55,7 @@ def build_graph(
             their ids.
         item_ids: ids by item index (I,).
         popularity: buyers of each item (I,): the scores for users who are unknown.
+        vocabulary: categories of the model's other inputs.
 
     Raises:
         ExportError: if torch cannot express the model as a graph.
@@ -68,26 +66,40 @@ def build_graph(
     parts.constant("axis_1", [1])
     parts.constant("num_items", [len(item_ids)])
     parts.encode("exclude", "exclude_item", item_ids)
-    if model.reads_history:
-        _history_input(parts, item_ids)
-        if reads_age(model):
-            parts.constant("age_of_pad", [0], np.float32)
-            parts.node("Expand", ["age_of_pad", "pad_shape"], "pad_age")  # (B, 1)
-            parts.node("Concat", ["pad_age", "history_age"], "padded_age", axis=1)  # (B, 1 + L)
-    else:
-        parts.encode("user_id", "user", user_ids)
-    parts.append(core, {"user": "user", "history": "padded_history", "history_age": "padded_age"})
+    parts.node("Shape", ["user_id"], "batch_size")
+    parts.node("Concat", ["batch_size", "axis_1"], "pad_shape", axis=0)
+    given = {}
+    for each in core_inputs(model):
+        given[each.name] = each.name
+        if each.dtype == "string":
+            given[each.name] = f"{each.name}/index"
+            if each is USER and USER not in model.inputs:
+                # it only counts: no id of a customer goes into the graph
+                parts.node("Expand", ["axis_0", "batch_size"], given[each.name])
+                continue
+            ids = {USER: user_ids, HISTORY: item_ids}.get(each)
+            if ids is None:
+                assert vocabulary is not None
+                ids = vocabulary.categories(each.name)
+            parts.encode(each.name, given[each.name], ids)
+        if each.dims == PER_PURCHASE:
+            given[each.name] = _after_a_pad(parts, each, given[each.name])
+    parts.append(core, given)
     _mask_and_rank(parts, item_ids)
     return assemble(parts, "recommender", graph_inputs(model), OUTPUTS)
 
 
-def _history_input(parts: Parts, item_ids: NDArray[np.object_]) -> None:
-    """`history` as item indices after one pad: no model ever meets a history of width zero."""
-    parts.encode("history", "history_item", item_ids)
-    parts.node("Shape", ["user_id"], "batch_size")
-    parts.node("Concat", ["batch_size", "axis_1"], "pad_shape", axis=0)
-    parts.node("Expand", ["num_items", "pad_shape"], "pad")  # (B, 1)
-    parts.node("Concat", ["pad", "history_item"], "padded_history", axis=1)  # (B, 1 + L)
+def _after_a_pad(parts: Parts, each: ModelInput, values: str) -> str:
+    """The name of `values` (B, L) after one column of padding: no model gets a history of width
+    zero.
+    """
+    pad = "num_items"
+    if each.dtype == "float32":
+        pad = f"{each.name}/of_pad"
+        parts.constant(pad, [each.pad], np.float32)
+    parts.node("Expand", [pad, "pad_shape"], f"{each.name}/pad")  # (B, 1)
+    parts.node("Concat", [f"{each.name}/pad", values], f"{each.name}/padded", axis=1)  # (B, 1 + L)
+    return f"{each.name}/padded"
 
 
 def _mask_and_rank(parts: Parts, item_ids: NDArray[np.object_]) -> None:

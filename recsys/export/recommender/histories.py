@@ -3,38 +3,34 @@
 Axes: U users, N purchases of all users, B users asked about, L longest history among them.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from recsys.data.ragged import Ragged
 
-class Histories(NamedTuple):
+
+@dataclass(frozen=True)
+class Histories:
     """User u bought `items[indptr[u]:indptr[u + 1]]`, in the order of time, repeats included.
 
     Attributes:
         indptr: int64 (U + 1,).
         items: item indices (N,).
-        age: days since each purchase, float32 (N,), or None where there is no time.
+        numbers: float32 (N,) of each purchase, by name of the model's input.
     """
 
     indptr: NDArray[np.int64]
     items: NDArray[np.int64]
-    age: NDArray[np.float32] | None = None
+    numbers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    def padded(self, users: NDArray[np.int64], pad: int) -> NDArray[np.int64]:
-        """Histories of users (B,) as a table (B, L), L at least 1, `pad` before what is short."""
-        return self._table(users, self.items, pad)
-
-    def padded_age(self, users: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """The ages of `padded` (B, L), 0 before what is short; None where there is no time."""
-        return None if self.age is None else self._table(users, self.age, 0)
-
-    def _table(self, users: NDArray[np.int64], values: NDArray[Any], pad: int) -> NDArray[Any]:
-        starts = self.indptr[users]
-        lengths = self.indptr[users + 1] - starts  # (B,)
-        width = max(1, int(lengths.max(initial=0)))
-        table = np.full((len(users), width), pad, dtype=values.dtype)
-        offset = np.arange(width) - (width - lengths[:, None])  # (B, L), below 0 in the padding
-        table[offset >= 0] = values[(starts[:, None] + offset)[offset >= 0]]
-        return table
+    def padded(self, users: NDArray[np.int64], values: NDArray[Any], pad: float) -> NDArray[Any]:
+        """`items` or numbers of users (B,) as a table (B, L), L at least 1, padded on the right."""
+        flat = torch.from_numpy(values.copy())
+        rows = Ragged(torch.from_numpy(self.indptr), flat)
+        table = rows.padded(torch.from_numpy(users), pad).numpy()
+        return table if table.shape[1] else np.full((len(users), 1), pad, dtype=values.dtype)

@@ -3,7 +3,7 @@
 Axes: B users in a run, I items, K items returned, L longest history, E excluded items a user.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from recsys.bundle.agreement import order_bound, score_bound
 from recsys.errors import ExportError
 from recsys.export.recommender.histories import Histories
-from recsys.models.recommender import Query, Recommender
+from recsys.models.inputs import (
+    USER,
+    InputVocabulary,
+    ModelInput,
+    query_of,
+    reads_history,
+)
+from recsys.models.recommender import Recommender
 
 _BATCH_SIZES = (1, 2, 17)
 _NUM_USERS = 204  # twelve batches of the largest size
 # Up to this size the whole catalogue is ranked for everyone; above it, for some of the users.
 _WHOLE_CATALOGUE = 5_000
 _TOP = 100
+# Numbers are drawn below these, others below 50.
+_NUMBERS = {"time.hour": 24, "time.weekday": 7}
 
 
-class Vocabulary(NamedTuple):
+class Catalogue(NamedTuple):
     """Ids by index, and what an unknown user gets.
 
     Attributes:
@@ -43,30 +52,31 @@ class _Group(NamedTuple):
     Attributes:
         user_ids: object (B,).
         history: item ids, "" pads, object (B, L).
-        age: days since each of them, float32 (B, L), or None.
+        more: values of further inputs by name, (B,) or (B, L).
         reference: scores of torch, fallback included, float32 (B, I).
     """
 
     user_ids: NDArray[np.object_]
     history: NDArray[np.object_]
-    age: NDArray[np.float32] | None
+    more: dict[str, NDArray[Any]]
     reference: NDArray[np.float32]
 
     def part(self, start: int, stop: int) -> "_Group":
-        parts = (None if column is None else column[start:stop] for column in self)
-        return _Group(*parts)  # type: ignore[arg-type]
+        rows = slice(start, stop)
+        more = {name: values[rows] for name, values in self.more.items()}
+        return _Group(self.user_ids[rows], self.history[rows], more, self.reference[rows])
 
     def feeds(self) -> dict[str, NDArray[Any]]:
         """What the graph is given of it."""
-        age = {} if self.age is None else {"history_age": self.age}
-        return {"user_id": self.user_ids, "history": self.history} | age
+        return {"user_id": self.user_ids, "history": self.history} | self.more
 
 
 def check_parity(
     session: onnxruntime.InferenceSession,
     model: Recommender,
-    vocabulary: Vocabulary,
+    catalogue: Catalogue,
     histories: Histories,
+    vocabulary: InputVocabulary | None = None,
 ) -> float:
     """Compares the graph with torch for about 200 users, in batches of 1, 2 and 17.
 
@@ -82,13 +92,15 @@ def check_parity(
         ExportError: if they disagree, or the model gives a score that is no finite number.
     """
     generator = np.random.default_rng(0)
-    lookup = {item: index for index, item in enumerate(vocabulary.item_ids.tolist())}
-    lookup[""] = len(vocabulary.item_ids)
-    num_items = len(vocabulary.item_ids)
+    lookup = {item: index for index, item in enumerate(catalogue.item_ids.tolist())}
+    lookup[""] = len(catalogue.item_ids)
+    num_items = len(catalogue.item_ids)
     # Index I of what is excluded: an id that no item has, because it is longer than the longest.
-    excludable = np.append(vocabulary.item_ids, [unknown_id(vocabulary.item_ids)])
+    excludable = np.append(catalogue.item_ids, [unknown_id(catalogue.item_ids)])
     largest = 0.0
-    for number, group in enumerate(_groups(model, vocabulary, histories, generator)):
+    for number, group in enumerate(
+        _groups(model, catalogue, histories, vocabulary or InputVocabulary(), generator)
+    ):
         whole = number % (1 + num_items // _WHOLE_CATALOGUE) == 0
         for size in _BATCH_SIZES:
             for run, start in enumerate(range(0, len(group.user_ids), size)):
@@ -97,7 +109,7 @@ def check_parity(
                     number + run, whole, num_items, len(batch.user_ids), generator
                 )
                 got = _run(session, batch, k, excludable[excluded], lookup)
-                largest = max(largest, _compare(got, batch, k, excluded, vocabulary.item_ids))
+                largest = max(largest, _compare(got, batch, k, excluded, catalogue.item_ids))
     return largest
 
 
@@ -106,7 +118,7 @@ def reference_scores(
     user: NDArray[np.int64],
     history: NDArray[np.int64],
     popularity: NDArray[np.float32],
-    age: NDArray[np.float32] | None = None,
+    more: Mapping[str, NDArray[Any]] | None = None,
 ) -> NDArray[np.float32]:
     """Scores of torch (B, I), with the fallback of a bundle.
 
@@ -115,15 +127,20 @@ def reference_scores(
         user: indices, U for unknown (B,).
         history: item indices, I pads (B, L).
         popularity: buyers of each item (I,).
-        age: days since each purchase (B, L), where the model reads them.
+        more: further inputs by name, (B,) or (B, L), categories as indices.
     """
-    fallback = (
-        (history == model.num_items).all(axis=1) if model.reads_history else user == model.num_users
-    )
+    fallback = np.zeros(len(user), dtype=bool)
+    if USER in model.inputs:
+        fallback |= user == model.num_users
+    if reads_history(model):
+        fallback |= (history == model.num_items).all(axis=1)
     safe_user = np.where(user == model.num_users, 0, user)
+    columns = {name: torch.from_numpy(values) for name, values in (more or {}).items()}
+    age = columns.pop("history_age", None)
     with torch.no_grad():
-        ages = None if age is None else torch.from_numpy(age)
-        query = Query(torch.from_numpy(safe_user), torch.from_numpy(history), ages)
+        query = query_of(
+            model, torch.from_numpy(safe_user), columns, torch.from_numpy(history), age
+        )
         scores = model.score_all(query).numpy()
     return np.where(fallback[:, None], popularity, scores)
 
@@ -140,28 +157,51 @@ def unknown_id(ids: NDArray[np.object_]) -> str:
 
 def _groups(
     model: Recommender,
-    vocabulary: Vocabulary,
+    catalogue: Catalogue,
     histories: Histories,
+    vocabulary: InputVocabulary,
     generator: np.random.Generator,
 ) -> Iterator[_Group]:
     """Known users, without repeats while there are enough; the last of each group falls back."""
-    num_users, num_items = len(vocabulary.user_ids), len(vocabulary.item_ids)
-    names = np.append(vocabulary.user_ids, [unknown_id(vocabulary.user_ids)])
-    items = np.append(vocabulary.item_ids, [""])
+    num_users, num_items = len(catalogue.user_ids), len(catalogue.item_ids)
+    names = np.append(catalogue.user_ids, [unknown_id(catalogue.user_ids)])
+    items = np.append(catalogue.item_ids, [""])
     drawn = np.resize(generator.permutation(num_users), _NUM_USERS)
     for user in drawn.reshape(-1, max(_BATCH_SIZES)):
-        history = histories.padded(user, pad=num_items)  # (B, L)
-        age = histories.padded_age(user)  # also of the last, whose history gives way to padding
+        history = histories.padded(user, histories.items, num_items)  # (B, L)
+        fed: dict[str, NDArray[Any]] = {}
+        read: dict[str, NDArray[Any]] = {}  # the same, with indices for categories
+        for each in model.inputs:
+            if each.is_column:
+                fed[each.name], read[each.name] = _drawn(each, len(user), vocabulary, generator)
+            elif each.name in histories.numbers:
+                # also of the last, whose history gives way to padding
+                values = histories.padded(user, histories.numbers[each.name], 0)
+                fed[each.name] = read[each.name] = values
         user = user.copy()
         user[-1], history[-1] = num_users, num_items
-        reference = reference_scores(model, user, history, vocabulary.popularity, age)
+        reference = reference_scores(model, user, history, catalogue.popularity, read)
         for row in np.flatnonzero(~np.isfinite(reference).all(axis=1)):
             raise ExportError(
                 f"{type(model).__name__} scores {_first_odd(reference[row])} for user "
                 f"{names[user[row]]!r}: scores have to be finite"
             )
         # Models that know users by their ids are given histories too: they must not matter.
-        yield _Group(names[user], items[history], age, reference)
+        yield _Group(names[user], items[history], fed, reference)
+
+
+def _drawn(
+    each: ModelInput, size: int, vocabulary: InputVocabulary, generator: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values of an input, the last one missing: as the graph is given them and as the model is."""
+    if each.is_category:
+        known = vocabulary.categories(each.name)
+        index = generator.integers(0, len(known) + 1, size)
+        index[-1] = len(known)
+        return np.append(known, [""]).astype(object)[index], index
+    numbers = generator.integers(0, _NUMBERS.get(each.source, 50), size).astype(np.float32)
+    numbers[-1] = np.nan
+    return numbers, numbers
 
 
 def _first_odd(scores: NDArray[np.float32]) -> float:

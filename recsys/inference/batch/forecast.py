@@ -9,26 +9,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
-from recsys.inference.batch.files import check_paths, create_table, open_histories
+from recsys.inference.batch.histories import SERIES_COLUMN, TIME_COLUMN, read_histories
 from recsys.inference.batch.history_blocks import Counts, Grid, WindowBlock, window_blocks
-from recsys.inference.batch.tables import SERIES_COLUMN, TIME_COLUMN, ColumnKind
 from recsys.inference.forecaster import Forecaster
+from recsys.table_files import check_paths, create_table, open_table
 
-# Rows of the input that are held at once, beside the longest series.
+# Input rows in memory at once, beside the longest series.
 _CHUNK_ROWS = 2**16
 
 
 class ForecastResult(NamedTuple):
-    """What was done.
+    """Counts of a batch.
 
     Attributes:
         series: series forecast.
         rows: rows written.
         seconds: time it took.
-        counts: what was found in the history beside.
+        counts: of the history, for warnings.
     """
 
     series: int
@@ -50,22 +51,27 @@ def forecast_file(
 
     Args:
         forecaster: an opened bundle.
-        history: .csv or .parquet with the columns series_id, timestamp, y (empty or null where
-            missing) and those of the covariates. Rows of a series stand together; a step without a
-            row is missing, not zero. A timestamp without an offset is what the clock of the
-            bundle's zone shows; one with an offset is converted to that clock. Rows after the last
-            y tell the covariates ahead.
-        output: .csv or .parquet; it appears when all is written.
-        progress: called after each block with the series done, and None.
+        history: CSV or Parquet file with the columns series_id, timestamp, y (empty or null where
+            missing) and those of the covariates. Rows of a series are consecutive; a step without a
+            row is missing, not zero. A timestamp without an offset is local time of the bundle's
+            zone, others are converted to it. Rows after the last y hold the covariates of the
+            horizon.
+        output: CSV or Parquet file; it appears when it is complete.
+        progress: called after each block with the number of series done, and None.
 
     Raises:
-        DataError: if a file cannot be used.
+        DataError: a file cannot be read or written, or a row cannot be used.
     """
     started = time.perf_counter()
     check_paths(history, output, "history")
     counts, done = Counts(), 0
-    kinds: dict[str, ColumnKind] = {SERIES_COLUMN: "string", TIME_COLUMN: "timestamp"}
-    kinds |= {f"{quantile:g}": "float32" for quantile in forecaster.quantiles}
+    schema = pa.schema(
+        [
+            (SERIES_COLUMN, pa.string()),
+            (TIME_COLUMN, pa.timestamp("ms")),
+            *((f"{quantile:g}", pa.float32()) for quantile in forecaster.quantiles),
+        ]
+    )
     grid = Grid(
         forecaster.step_seconds,
         forecaster.manifest.get("step_offset"),
@@ -73,20 +79,18 @@ def forecast_file(
         forecaster.horizon,
         forecaster.covariate_names,
     )
-    names, zone = forecaster.covariate_names, forecaster.timezone
-    with (
-        open_histories(history, _CHUNK_ROWS, names, zone) as source,
-        create_table(output, kinds) as target,
-    ):
-        for block in window_blocks(history, source, grid, counts):
+    file = open_table(history)
+    rows = read_histories(file, grid.covariate_names, forecaster.timezone, _CHUNK_ROWS)
+    with create_table(output, schema) as target:
+        for block in window_blocks(rows, file.place, grid, counts):
             target.write(_forecast_block(forecaster, block))
             done += len(block.series)
             if progress is not None:
                 progress(done, None)
         if not counts.rows:
-            raise DataError(f"{history} holds no histories, only a header")
+            raise DataError(f"{history} has a header but no histories")
         if not done:
-            raise DataError(f"{history} holds no y at all, so there is nothing to forecast from")
+            raise DataError(f"{history} has no y at all, so there is nothing to forecast from")
     return ForecastResult(done, done * forecaster.horizon, time.perf_counter() - started, counts)
 
 

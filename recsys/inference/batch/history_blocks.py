@@ -1,21 +1,20 @@
-"""Cuts a long table of histories into windows, a block of series at a time.
+"""Cuts a long table of histories into windows, one block of series at a time.
 
 Axes: N rows, B series of a block, T steps of history, H steps of the horizon, F covariates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
-from recsys.inference.batch.tables import TIME_COLUMN, VALUE_COLUMN, HistoryFile, HistoryRows
+from recsys.inference.batch.histories import TIME_COLUMN, VALUE_COLUMN, HistoryRows
 
-# Short histories stand in a table as wide as the longest of their block.
+# Windows of a block are as wide as its longest history.
 _BLOCK_SERIES = 2**12
 
 
@@ -26,8 +25,8 @@ class Grid:
     Attributes:
         seconds: length of a step.
         offset: where steps begin, in seconds after a multiple of a step since 1970; None where
-            every series has a beginning of its own.
-        length: steps of history that make a difference.
+            each series defines its own.
+        length: steps of history that the model reads.
         horizon: steps that are forecast, H.
         covariate_names: F names.
     """
@@ -57,16 +56,16 @@ class WindowBlock(NamedTuple):
 
 @dataclass
 class Counts:
-    """What was found in a table beside what it was read for.
+    """Counts of a table, for warnings.
 
     Attributes:
         rows: read.
         series: read.
-        without_value: ids of series without a single y, which get no forecast.
-        missing_steps: steps between the first and the last y that have no row.
-        added_up: rows that were added to another, because the clock showed their hour twice.
-        unknown_covariates: values of covariates in the horizon that are not known.
-        beyond: rows after the horizon, which are not read.
+        without_value: ids of series without any y, which get no forecast.
+        missing_steps: steps between the first and the last y without a row.
+        added_up: rows added to the previous one because the clock was set back.
+        unknown_covariates: missing values of covariates in the horizon.
+        beyond: rows after the horizon, which are ignored.
     """
 
     rows: int = 0
@@ -79,26 +78,26 @@ class Counts:
 
 
 def window_blocks(
-    path: Path, file: HistoryFile, grid: Grid, counts: Counts
+    chunks: Iterator[HistoryRows], place: Callable[[int], str], grid: Grid, counts: Counts
 ) -> Iterator[WindowBlock]:
     """Windows that end with the last y of each series, in the order of the table.
 
-    Rows of a series stand together, in any order; the rows after its last y tell covariates ahead.
-    Memory holds a chunk of rows, the longest series and the ids of all.
+    Rows of a series are consecutive, in any order; those after its last y hold the covariates of
+    the horizon. Memory holds a chunk of rows, the longest series and the ids of all.
 
     Args:
-        path: of the file, for errors.
-        file: opened.
+        chunks: rows of the table.
+        place: file and line of a row, for errors.
         grid: of the forecaster.
-        counts: is counted up while blocks are taken.
+        counts: incremented while blocks are taken.
 
     Raises:
-        DataError: for a series that comes back after another, a timestamp that comes twice or is
-            off the grid, and a value that is infinite.
+        DataError: the rows of a series are not consecutive, a timestamp is repeated or off the
+            grid, or a value is infinite.
     """
     finished: set[str] = set()
     held: list[HistoryRows] = []
-    for chunk in filter(lambda rows: len(rows.time), file.chunks):
+    for chunk in filter(lambda rows: len(rows.time), chunks):
         counts.rows += len(chunk.time)
         if held and chunk.series[0] == held[0].series[0]:
             if len(chunk.series) == 1:
@@ -106,26 +105,26 @@ def window_blocks(
                 continue
         elif held:
             # The series that was held ended with the chunk before.
-            yield from _block(path, file.unit, _joined(held), grid, counts, finished)
+            yield from _block(place, _joined(held), grid, counts, finished)
             held = []
         whole = _joined([*held, chunk])
         last = len(whole.series) - 1
         for first in range(0, last, _BLOCK_SERIES):
             rows = _runs(whole, first, min(first + _BLOCK_SERIES, last))
-            yield from _block(path, file.unit, rows, grid, counts, finished)
+            yield from _block(place, rows, grid, counts, finished)
         held = [_runs(whole, last, last + 1)]
     if held:
-        yield from _block(path, file.unit, _joined(held), grid, counts, finished)
+        yield from _block(place, _joined(held), grid, counts, finished)
 
 
 def _joined(parts: list[HistoryRows]) -> HistoryRows:
-    """Parts in one; the last run of a part and the first of the next are of the same series."""
+    """Concatenates parts; the last run of each is of the same series as the first of the next."""
     if len(parts) == 1:
         return parts[0]
-    series, starts, rows = list(parts[0].series), [parts[0].indptr[:-1]], len(parts[0].time)
+    series, starts, rows = list(parts[0].series), [parts[0].offsets[:-1]], len(parts[0].time)
     for part in parts[1:]:
         series += part.series[1:]
-        starts.append(part.indptr[1:-1] + rows)
+        starts.append(part.offsets[1:-1] + rows)
         rows += len(part.time)
     columns = [np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True)]
     return HistoryRows(series, np.concatenate([*starts, [rows]]), *columns)
@@ -133,31 +132,35 @@ def _joined(parts: list[HistoryRows]) -> HistoryRows:
 
 def _runs(rows: HistoryRows, first: int, last: int) -> HistoryRows:
     """The rows of runs `first` to `last`."""
-    begin, end = rows.indptr[[first, last]]
+    begin, end = rows.offsets[[first, last]]
     columns = (column[begin:end] for column in rows[2:])
-    return HistoryRows(rows.series[first:last], rows.indptr[first : last + 1] - begin, *columns)  # type: ignore[arg-type]
+    return HistoryRows(rows.series[first:last], rows.offsets[first : last + 1] - begin, *columns)  # type: ignore[arg-type]
 
 
 def _block(
-    path: Path, unit: str, rows: HistoryRows, grid: Grid, counts: Counts, finished: set[str]
+    place: Callable[[int], str],
+    rows: HistoryRows,
+    grid: Grid,
+    counts: Counts,
+    finished: set[str],
 ) -> Iterator[WindowBlock]:
     """The windows of whole series; none where no series has a y."""
-    _check_apart(path, unit, rows, finished)
+    _check_apart(place, rows, finished)
     counts.series += len(rows.series)
-    run = np.repeat(np.arange(len(rows.series)), np.diff(rows.indptr))  # (N,)
+    run = np.repeat(np.arange(len(rows.series)), np.diff(rows.offsets))  # (N,)
     for name, values in (
         (VALUE_COLUMN, rows.y),
         *zip(grid.covariate_names, rows.covariates.T, strict=True),
     ):
         if (odd := np.flatnonzero(np.isinf(values))).size:
-            raise DataError(f"{path}, {unit} {rows.number[odd[0]]}: {name} is infinite")
+            raise DataError(f"{place(rows.row[odd[0]])}: {name} is infinite")
     if (np.diff(run * 2**40 + rows.time) <= 0).any():
         order = np.lexsort([rows.time, run])
-        rows = HistoryRows(rows.series, rows.indptr, *(column[order] for column in rows[2:]))  # type: ignore[arg-type]
-        rows, run = _added_up(path, unit, rows, run, counts)
-    _check_grid(path, unit, rows, run, grid)
+        rows = HistoryRows(rows.series, rows.offsets, *(column[order] for column in rows[2:]))  # type: ignore[arg-type]
+        rows, run = _added_up(place, rows, run, counts)
+    _check_grid(place, rows, run, grid)
     never = np.iinfo(np.int64).min
-    ends = np.maximum.reduceat(np.where(np.isnan(rows.y), never, rows.time), rows.indptr[:-1])
+    ends = np.maximum.reduceat(np.where(np.isnan(rows.y), never, rows.time), rows.offsets[:-1])
     served = ends > never  # (B,)
     counts.without_value += [name for name, has in zip(rows.series, served, strict=True) if not has]
     if served.any():
@@ -172,48 +175,48 @@ def _windows(
     grid: Grid,
     counts: Counts,
 ) -> WindowBlock:
-    """Puts rows into their places beside the last y of their series."""
+    """Windows of the series in the block, aligned at the last y of each."""
     step = np.where(served[run], (rows.time - ends[run]) // grid.seconds, np.iinfo(np.int64).max)
     past, ahead = step <= 0, (step > 0) & (step <= grid.horizon)
     counts.beyond += int((served[run] & ~past & ~ahead).sum())
-    oldest = np.minimum.reduceat(step, rows.indptr[:-1])  # (B,), 0 or below where served
+    oldest = np.minimum.reduceat(step, rows.offsets[:-1])  # (B,), 0 or below where served
     known = np.bincount(run[past], minlength=len(served))
     counts.missing_steps += int((1 - oldest - known)[served].sum())
     width = min(grid.length, 1 - int(oldest[served].min()))
-    place = np.cumsum(served) - 1  # (B,), row of a series in the block
+    window = np.cumsum(served) - 1  # (B,), row of a series in the block
     number, names = int(served.sum()), np.array(rows.series, dtype=object)[served]
     history = np.full((number, width), np.nan, dtype=np.float32)
     shape = (number, width + grid.horizon, len(grid.covariate_names))
     covariates = np.full(shape, np.nan, dtype=np.float32)
     read = past & (step > -width)
     with np.errstate(over="ignore"):
-        history[place[run[read]], step[read] + width - 1] = rows.y[read]
+        history[window[run[read]], step[read] + width - 1] = rows.y[read]
     read |= ahead
-    covariates[place[run[read]], step[read] + width - 1] = rows.covariates[read]
+    covariates[window[run[read]], step[read] + width - 1] = rows.covariates[read]
     counts.unknown_covariates += int(np.isnan(covariates[:, width:]).sum())
     start = ends[served] - (width - 1) * grid.seconds
     return WindowBlock(names.tolist(), history, start, covariates)
 
 
-def _check_apart(path: Path, unit: str, rows: HistoryRows, finished: set[str]) -> None:
-    """Refuses a series whose rows do not stand together; afterwards all of them are finished."""
+def _check_apart(place: Callable[[int], str], rows: HistoryRows, finished: set[str]) -> None:
+    """Refuses a series whose rows are not consecutive; afterwards all of them are finished."""
     new = set(rows.series)
     if len(new) == len(rows.series) and finished.isdisjoint(new):
         finished |= new
         return
-    for name, first in zip(rows.series, rows.indptr.tolist(), strict=False):
+    for name, first in zip(rows.series, rows.offsets.tolist(), strict=False):
         if name in finished:
             raise DataError(
-                f"{path}, {unit} {rows.number[first]}: the series {name!r} comes back after "
-                "another one: sort the table by series_id, so that its rows stand together"
+                f"{place(rows.row[first])}: the series {name!r} continues after another one: sort "
+                "the table by series_id"
             )
         finished.add(name)
 
 
 def _added_up(
-    path: Path, unit: str, rows: HistoryRows, run: NDArray[np.int64], counts: Counts
+    place: Callable[[int], str], rows: HistoryRows, run: NDArray[np.int64], counts: Counts
 ) -> tuple[HistoryRows, NDArray[np.int64]]:
-    """Adds up hours that the clock showed twice when it was set back; other repeats are refused."""
+    """Adds up hours that the clock showed twice when it was set back; refuses other repeats."""
     again = np.append(False, (np.diff(rows.time) == 0) & (np.diff(run) == 0))  # (N,)
     if not again.any():
         return rows, run
@@ -221,7 +224,7 @@ def _added_up(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"{path}, {unit} {max(rows.number[row - 1 : row + 1])}: the series "
+            f"{place(max(rows.row[row - 1 : row + 1]))}: the series "
             f"{rows.series[run[row]]!r} has {_shown(rows.time[row])} twice: add its rows up"
         )
     counts.added_up += int(again.sum())
@@ -229,20 +232,20 @@ def _added_up(
     kept, run = [column[first] for column in rows[2:]], run[first]
     kept[3] = np.add.reduceat(rows.y, first)
     lengths = np.bincount(run, minlength=len(rows.series))
-    indptr = np.append(0, np.cumsum(lengths))
-    return HistoryRows(rows.series, indptr, *kept), run  # type: ignore[arg-type]
+    offsets = np.append(0, np.cumsum(lengths))
+    return HistoryRows(rows.series, offsets, *kept), run  # type: ignore[arg-type]
 
 
 def _check_grid(
-    path: Path, unit: str, rows: HistoryRows, run: NDArray[np.int64], grid: Grid
+    place: Callable[[int], str], rows: HistoryRows, run: NDArray[np.int64], grid: Grid
 ) -> None:
-    offset = grid.offset if grid.offset is not None else rows.time[rows.indptr[:-1]][run]
+    offset = grid.offset if grid.offset is not None else rows.time[rows.offsets[:-1]][run]
     off = (rows.time - offset) % grid.seconds != 0
     if off.any():
         row = int(np.flatnonzero(off)[0])
         before = rows.time[row] - int((rows.time - offset)[row] % grid.seconds)
         raise DataError(
-            f"{path}, {unit} {rows.number[row]}: the {TIME_COLUMN} {_shown(rows.time[row])} of the "
+            f"{place(rows.row[row])}: the {TIME_COLUMN} {_shown(rows.time[row])} of the "
             f"series {rows.series[run[row]]!r} is off the grid: a step begins at {_shown(before)} "
             f"and the next {grid.seconds} s later"
         )

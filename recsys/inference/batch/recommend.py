@@ -6,35 +6,42 @@ Axes: B users in a chunk, K items a user.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from recsys.errors import DataError
-from recsys.inference.batch.files import check_paths, create_table, open_users
-from recsys.inference.batch.tables import RECOMMENDATION_COLUMNS, Recommendations, UsersChunk
+from recsys.inference.batch.columns import check_kinds, ids, lists, numbers, row_errors, texts
 from recsys.inference.recommender import Recommender
+from recsys.table_files import TableFile, check_paths, create_table, open_table
 
-# Rows of output that are held at once, and users of a chunk at most.
+USER_COLUMN = "user_id"
+HISTORY_COLUMN = "history"
+OUTPUT = pa.schema(
+    {"user_id": pa.string(), "rank": pa.int32(), "item_id": pa.string(), "score": pa.float32()}
+)
+
+# Largest number of output rows and of users in a chunk.
 _CHUNK_OUTPUT = 2**20
 _CHUNK_USERS = 2**13
 
 
 class BatchResult(NamedTuple):
-    """What was done.
+    """Counts of a batch.
 
     Attributes:
         users: users read.
         rows: rows written.
         seconds: time it took.
-        impersonal: True where a model that reads histories had none, so that everyone got what is
-            popular.
+        popular_only: True where the model reads histories and there were none, so that all users
+            got the most popular items.
     """
 
     users: int
     rows: int
     seconds: float
-    impersonal: bool
+    popular_only: bool
 
 
 def recommend_file(
@@ -44,6 +51,7 @@ def recommend_file(
     k: int = 10,
     exclude: Literal["seen"] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
+    at: Any = None,
 ) -> BatchResult:
     """Reads users from a file and writes the best items of each.
 
@@ -51,59 +59,83 @@ def recommend_file(
 
     Args:
         recommender: an opened bundle.
-        users: .csv or .parquet with the column user_id, and optionally history (Parquet: list of
-            strings, CSV: JSON list of strings; latest last), read where the model reads histories,
-            and history_age (a list of numbers likewise: days since each purchase), where it reads
-            those.
-        output: .csv or .parquet; it appears when all is written.
-        k: items a user; fewer rows are written where fewer are left.
+        users: CSV or Parquet file with the column user_id and, optionally, history (list of item
+            ids, latest last; a JSON list in CSV) for models that read histories, and the further
+            inputs of the model (`Recommender.inputs`) under their names. An input of purchases,
+            such as history_age, is a list beside history and required with it.
+        output: CSV or Parquet file; it appears when it is complete.
+        k: items a user; fewer rows are written where fewer items are left.
         exclude: "seen" leaves out what the user has bought.
-        progress: called after each chunk with the users done and, where the file tells, the users
-            in all.
+        progress: called after each chunk with the number of users done and, if known, of all.
+        at: moment of the request, as in `Recommender.recommend`.
 
     Raises:
-        DataError: if a file cannot be used.
-        BundleError: if the seen are to be excluded and the bundle does not hold them.
+        DataError: a file cannot be read or written, or a row cannot be used.
+        BundleError: the bundle does not hold the purchases to be excluded.
     """
     started = time.perf_counter()
     check_paths(users, output, "users")
+    file = open_table(users)
+    kinds = _kinds(recommender, file)
+    popular_only = recommender.reads_history and not (
+        HISTORY_COLUMN in kinds or recommender.holds_seen
+    )
     chunk_users = max(1, min(_CHUNK_USERS, _CHUNK_OUTPUT // max(1, min(k, recommender.num_items))))
     done = written = 0
-    with open_users(users, chunk_users, recommender.reads_history, recommender.reads_age) as source:
-        impersonal = recommender.reads_history and not (
-            source.has_history or recommender.holds_seen
-        )
-        with create_table(output, RECOMMENDATION_COLUMNS) as target:
-            for chunk in source.chunks:
-                rows = _recommend_chunk(recommender, chunk, k, exclude, impersonal)
-                target.write(rows)
-                done += len(chunk.users)
-                written += len(rows.users)
-                if progress is not None:
-                    progress(done, source.total)
-            if not done:
-                raise DataError(f"{users} holds no users, only a header")
-    return BatchResult(done, written, time.perf_counter() - started, impersonal)
+    with create_table(output, OUTPUT) as target:
+        for batch in file.batches(list(kinds), chunk_users):
+            with row_errors(file, done):
+                columns = _parsed(batch, kinds)
+                names = columns.pop(USER_COLUMN)
+                history = columns.pop(HISTORY_COLUMN, None)
+                if popular_only:
+                    # Empty histories instead of none: the warning is given once, by the result.
+                    history = [[]] * len(names)
+                item_ids, scores = recommender.recommend(
+                    names, k, exclude, history, inputs=columns, at=at
+                )  # (B, K)
+            kept = ~np.isneginf(scores)
+            ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
+            repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
+            target.write([repeated, ranks[kept], item_ids[kept], scores[kept]])
+            done += len(names)
+            written += len(repeated)
+            if progress is not None:
+                progress(done, file.num_rows)
+        if not done:
+            raise DataError(f"{users} has a header but no users")
+    return BatchResult(done, written, time.perf_counter() - started, popular_only)
 
 
-def _recommend_chunk(
-    recommender: Recommender,
-    chunk: UsersChunk,
-    k: int,
-    exclude: Literal["seen"] | None,
-    impersonal: bool,
-) -> Recommendations:
-    """Recommendations for a chunk, without the places that stayed empty."""
-    # An empty history instead of none: the result says once what a warning would say in each chunk.
-    history = [[]] * len(chunk.users) if impersonal else chunk.history
-    item_ids, scores = recommender.recommend(
-        chunk.users, k, exclude, history, history_age=chunk.age
-    )  # (B, K)
-    kept = ~np.isneginf(scores)
-    places = np.broadcast_to(np.arange(1, scores.shape[1] + 1, dtype=np.int32), scores.shape)
-    return Recommendations(
-        users=np.repeat(np.array(chunk.users, dtype=object), kept.sum(axis=1)),
-        ranks=places[kept],
-        items=item_ids[kept],
-        scores=scores[kept],
-    )
+def _kinds(recommender: Recommender, file: TableFile) -> dict[str, str]:
+    """What is read of the file: kinds of values by column."""
+    kinds = {USER_COLUMN: "id"}
+    present = set(file.schema.names)
+    with_history = recommender.reads_history and HISTORY_COLUMN in present
+    if with_history:
+        kinds[HISTORY_COLUMN] = "ids"
+    for name, entry in recommender.inputs.items():
+        if entry.per_purchase:
+            if with_history and name not in present:
+                raise DataError(
+                    f"{file.path} has a column {HISTORY_COLUMN!r} and no column {name!r}, which "
+                    "this bundle needs: a list with a number for each item of history"
+                )
+            if with_history:
+                kinds[name] = "numbers"
+        elif name in present:
+            kinds[name] = "text" if entry.type == "string" else "number"
+    check_kinds(file, kinds)
+    return kinds
+
+
+def _parsed(batch: pa.RecordBatch, kinds: dict[str, str]) -> dict[str, Any]:
+    """Columns as `Recommender.recommend` takes them."""
+    parse: dict[str, Callable[[pa.Array, str], Any]] = {
+        "id": lambda column, name: ids(column, name).to_pylist(),
+        "ids": lambda column, name: lists(column, name, "ids"),
+        "numbers": lambda column, name: lists(column, name, "numbers"),
+        "number": numbers,
+        "text": lambda column, name: texts(column),
+    }
+    return {name: parse[kind](batch[name], name) for name, kind in kinds.items()}

@@ -3,22 +3,19 @@
 Axes: W windows, S series, H steps of the horizon, Q quantiles, M forecasts (a series in a window).
 """
 
-import json
 import os
 import time
 import warnings
-import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from recsys.data.panel import SEASONALITY, SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError
+from recsys.ranges import Count
 
 
 class Method(NamedTuple):
@@ -34,7 +31,28 @@ class Method(NamedTuple):
     intervals: bool = False
 
 
-METHODS = {
+MethodName = Literal[
+    "Naive",
+    "SeasonalNaive",
+    "HistoricAverage",
+    "RandomWalkWithDrift",
+    "WindowAverage",
+    "SeasonalWindowAverage",
+    "SimpleExponentialSmoothingOptimized",
+    "SeasonalExponentialSmoothingOptimized",
+    "HoltWinters",
+    "AutoETS",
+    "AutoTheta",
+    "DynamicOptimizedTheta",
+    "AutoCES",
+    "AutoARIMA",
+    "CrostonClassic",
+    "CrostonSBA",
+    "CrostonOptimized",
+    "ADIDA",
+    "IMAPA",
+]
+METHODS: dict[str, Method] = {
     "Naive": Method(intervals=True),
     "SeasonalNaive": Method(seasonal=True, intervals=True),
     "HistoricAverage": Method(intervals=True),
@@ -56,8 +74,6 @@ METHODS = {
     "IMAPA": Method(),
 }
 COUNTS = ("forecasts", "filled_steps", "shorter_window", "fallback", "zero")
-# changes whenever the same settings would give other numbers
-CACHE_FORMAT = "1"
 
 
 class Plan(NamedTuple):
@@ -87,9 +103,6 @@ class StatsForecastModel:
     short series) the seasonal naive forecast takes its place, then the naive one; without a known
     step it is 0. All of it is counted in `counts`. There is no graph to export.
 
-    Forecasts are kept in the folder RECSYS_CACHE (default runs/cache), named by what they were made
-    of.
-
     Args:
         method: any of `METHODS`.
         season_length: steps of a season; None: as usual for the panel's step.
@@ -100,41 +113,37 @@ class StatsForecastModel:
     Attributes:
         counts: of the last forecast: forecasts made, steps filled, forecasts with a shorter window,
             with a fallback, and of 0 for want of a history.
-        seconds: that its making took, also where it was read from the cache.
+        seconds: that it took to compute.
+        cache_key: changes whenever the same panel would get other forecasts.
 
     Raises:
-        ConfigError: no such method, or one that does not fit `window_size`.
+        ConfigError: `window_size` is missing, or given to a method that has none.
     """
 
     def __init__(
         self,
-        method: str,
-        season_length: int | None = None,
-        window_size: int | None = None,
-        max_history: int | None = None,
-        jobs: int | None = None,
+        method: MethodName,
+        season_length: Count | None = None,
+        window_size: Count | None = None,
+        max_history: Count | None = None,
+        jobs: Count | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise ConfigError(f"model.method={method!r}: choose {', '.join(METHODS)}")
         if METHODS[method].windowed != (window_size is not None):
             raise ConfigError(
                 f"model.window_size={window_size}: {method} "
                 + ("needs one" if METHODS[method].windowed else "has none")
             )
-        limits = {
-            "season_length": season_length,
-            "window_size": window_size,
-            "max_history": max_history,
-            "jobs": jobs,
-        }
-        for name, value in limits.items():
-            if value is not None and value < 1:
-                raise ConfigError(f"model.{name}={value}: it has to be 1 or more")
         self.method, self.season_length = method, season_length
         self.window_size, self.max_history = window_size, max_history
         self.jobs = jobs
         self.counts = dict.fromkeys(COUNTS, 0)
         self.seconds = 0.0
+
+    @property
+    def cache_key(self) -> str:
+        """Settings that decide the numbers, and the version of statsforecast."""
+        settings = (self.method, self.season_length, self.window_size, self.max_history)
+        return repr((*settings, _statsforecast().__version__))
 
     def forecast(
         self, panel: SalesPanel, phase: ForecastPhase, quantiles: tuple[float, ...]
@@ -150,16 +159,10 @@ class StatsForecastModel:
         begin, end = panel.indptr[series] + first, panel.indptr[series] + origin
         shape = (len(origin), phase.horizon, len(quantiles))
 
-        file = _cache_folder() / f"{self.method}-{_key(plan, panel.y, begin, end)}.npz"
-        kept = _read(file, shape)
-        if kept is None:
-            started = time.perf_counter()
-            values, counts = self._compute(plan, panel.y, begin, end)
-            self.seconds = time.perf_counter() - started
-            self.counts = dict(zip(COUNTS, counts.tolist(), strict=True))
-            _write(file, values, self.counts, self.seconds)
-        else:
-            values, self.counts, self.seconds = kept
+        started = time.perf_counter()
+        values, counts = self._compute(plan, panel.y, begin, end)
+        self.seconds = time.perf_counter() - started
+        self.counts = dict(zip(COUNTS, counts.tolist(), strict=True))
         forecast = np.full((*phase.origin.shape, *shape[1:]), np.nan, dtype=np.float32)
         forecast[window, series] = values
         return forecast
@@ -284,47 +287,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _key(plan: Plan, y: np.ndarray, begin: np.ndarray, end: np.ndarray) -> str:
-    """Of everything that a forecast is made of."""
-    digest = sha256(repr((CACHE_FORMAT, plan, _statsforecast().__version__)).encode())
-    for array in (y.astype(np.float32), begin.astype(np.int64), end.astype(np.int64)):
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:32]
-
-
-def _cache_folder() -> Path:
-    folder = Path(os.environ.get("RECSYS_CACHE") or "runs/cache")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: baselines cannot be kept there ({error.strerror}); set RECSYS_CACHE to a"
-            " folder that can be written to"
-        ) from error
-    return folder
-
-
-def _read(file: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[str, int], float] | None:
-    """What `_write` kept; None where there is nothing, or nothing that can be read."""
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            values, told = kept["forecast"], json.loads(str(kept["told"]))
-        counts = {name: int(told["counts"][name]) for name in COUNTS}
-        seconds = float(told["seconds"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return None
-    return (values, counts, seconds) if values.shape == shape else None
-
-
-def _write(file: Path, values: np.ndarray, counts: dict[str, int], seconds: float) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    told = json.dumps({"counts": counts, "seconds": seconds})
-    try:
-        with beside.open("wb") as stream:
-            np.savez(stream, forecast=values, told=np.array(told))
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -5,9 +5,10 @@ factors.
 import torch
 from torch import Tensor, nn
 
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.dot_products import dot_products
+from recsys.ranges import BelowOne, Count, Positive
 
 
 class Autoencoder(nn.Module):
@@ -27,7 +28,7 @@ class Autoencoder(nn.Module):
         init_std: standard deviation of the initial factors.
     """
 
-    reads_history = True
+    inputs = (HISTORY,)
     supported_losses = ("full_softmax",)
     floats_per_pair = 2
 
@@ -35,10 +36,10 @@ class Autoencoder(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 200,
-        dropout: float = 0.0,
-        history_dropout: float = 0.5,
-        init_std: float = 0.05,
+        embedding_dim: Count = 200,
+        dropout: BelowOne = 0.0,
+        history_dropout: BelowOne = 0.5,
+        init_std: Positive = 0.05,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.ranges import Positive
 
 # In `fit`: two matrices in double precision at any time, and the weights.
 _BYTES_PER_ITEM_PAIR = 2 * 8 + 4
@@ -31,25 +32,21 @@ class EASE(nn.Module):
         memory_gb: what the fit may take, in 10⁹ bytes.
 
     Raises:
-        ConfigError: the catalogue needs more than `memory_gb`, or λ is not above 0.
+        ConfigError: the catalogue needs more than `memory_gb`.
     """
 
     weight: Tensor
-    reads_history = True
+    inputs = (HISTORY,)
     floats_per_pair = 2
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        regularization: float = 500.0,
-        memory_gb: float = 8.0,
+        regularization: Positive = 500.0,
+        memory_gb: Positive = 8.0,
     ) -> None:
         super().__init__()
-        if not regularization > 0:
-            raise ConfigError(
-                f"model.regularization={regularization}: EASE needs it above 0 to be solved"
-            )
         needed_gb = _BYTES_PER_ITEM_PAIR * num_items**2 / 1e9
         if needed_gb > memory_gb:
             raise ConfigError(

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
+from recsys.ranges import BelowOne, Count, Positive
 
 
 class GMF(nn.Module):
@@ -21,16 +22,16 @@ class GMF(nn.Module):
             matrix factorisation (the source, section 3.2).
     """
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 32,
-        dropout: float = 0.0,
-        init_std: float = 0.01,
+        embedding_dim: Count = 32,
+        dropout: BelowOne = 0.0,
+        init_std: Positive = 0.01,
         output_init: float | None = None,
     ) -> None:
         super().__init__()

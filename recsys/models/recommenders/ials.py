@@ -3,6 +3,7 @@ R rows of the side that is solved, S rows of the other side, L longest row of a 
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
+from recsys.ranges import Count, Positive
 
-STARTS = ("svd", "random")
 # Floats of a block: the gathered factors of its rows, their systems and the factors of those. They
 # stay in a core's cache from one step to the next.
 _BLOCK_FLOATS = 2**20
@@ -47,38 +48,24 @@ class IALS(nn.Module):
             everywhere.
         start: "svd" or "random".
         init_std: standard deviation of random initial factors, times √D.
-
-    Raises:
-        ConfigError: a setting that leaves nothing to solve, or an unknown start.
     """
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 128,
-        epochs: int = 4,
-        regularization: float = 0.005,
-        unobserved_weight: float = 0.3,
+        embedding_dim: Count = 128,
+        epochs: Count = 4,
+        regularization: Positive = 0.005,
+        unobserved_weight: Positive = 0.3,
         frequency_exponent: float = 1.0,
-        start: str = "svd",
-        init_std: float = 0.1,
+        start: Literal["svd", "random"] = "svd",
+        init_std: Positive = 0.1,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("embedding_dim", embedding_dim),
-            ("epochs", epochs),
-            ("regularization", regularization),
-            ("unobserved_weight", unobserved_weight),
-            ("init_std", init_std),
-        ):
-            if not value > 0:
-                raise ConfigError(f"model.{name}={value}: iALS needs it above 0")
-        if start not in STARTS:
-            raise ConfigError(f"model.start={start!r} is unknown; choose {' or '.join(STARTS)}")
         self.num_users, self.num_items = num_users, num_items
         self.start = start
         self.epochs = epochs

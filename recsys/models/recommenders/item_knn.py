@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.errors import ConfigError
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.neighbours import cosine_neighbours
+from recsys.ranges import Count, NonNegative
 
 
 class ItemKNN(nn.Module):
@@ -20,24 +20,20 @@ class ItemKNN(nn.Module):
         num_users, num_items: size of the vocabularies.
         num_neighbours: K.
         shrinkage: the higher, the less similarities count that rest on few common buyers.
-
-    Raises:
-        ConfigError: K is below 1, or the shrinkage below 0.
     """
 
     neighbours: Tensor
     similarity: Tensor
-    reads_history = True
+    inputs = (HISTORY,)
 
     def __init__(
-        self, num_users: int, num_items: int, num_neighbours: int = 100, shrinkage: float = 10.0
+        self,
+        num_users: int,
+        num_items: int,
+        num_neighbours: Count = 100,
+        shrinkage: NonNegative = 10.0,
     ) -> None:
         super().__init__()
-        if num_neighbours < 1 or not shrinkage >= 0:
-            raise ConfigError(
-                f"model.num_neighbours={num_neighbours}, model.shrinkage={shrinkage}: item_knn"
-                " needs at least one neighbour, and a shrinkage of 0 or more"
-            )
         self.num_users, self.num_items = num_users, num_items
         self.shrinkage = shrinkage
         size = (num_items, min(num_neighbours, num_items - 1))

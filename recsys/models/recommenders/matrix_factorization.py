@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
+from recsys.ranges import BelowOne, Count, Positive
 
 
 class MatrixFactorization(nn.Module):
@@ -21,16 +22,16 @@ class MatrixFactorization(nn.Module):
         bias: whether items have b; without, b is 0.
     """
 
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 1
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 64,
-        dropout: float = 0.0,
-        init_std: float = 0.1,
+        embedding_dim: Count = 64,
+        dropout: BelowOne = 0.0,
+        init_std: Positive = 0.1,
         bias: bool = True,
     ) -> None:
         super().__init__()

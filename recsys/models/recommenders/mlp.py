@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
+from recsys.ranges import BelowOne, Count, Positive
 
 # Floats of a layer's output, a thread, that stay in a core's cache while the next layer reads them.
 _TILE_FLOATS = 2**17
@@ -134,16 +135,16 @@ class MLP(nn.Module):
         init_std: standard deviation of the initial embeddings.
     """
 
-    reads_history = False
+    inputs = (USER,)
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 32,
-        hidden_dims: Sequence[int] = (32, 16),
-        dropout: float = 0.0,
-        init_std: float = 0.01,
+        embedding_dim: Count = 32,
+        hidden_dims: Sequence[Count] = (32, 16),
+        dropout: BelowOne = 0.0,
+        init_std: Positive = 0.01,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from recsys.models.recommender import Query
+from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.mlp import MLP
+from recsys.ranges import BelowOne, Count, Positive
 
 
 class NeuMF(nn.Module):
@@ -29,17 +30,17 @@ class NeuMF(nn.Module):
         output_init: where every weight of h on the GMF half starts; None: at random.
     """
 
-    reads_history = False
+    inputs = (USER,)
 
     def __init__(
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 32,
-        hidden_dims: Sequence[int] = (32, 16),
-        mlp_embedding_dim: int | None = None,
-        dropout: float = 0.0,
-        init_std: float = 0.01,
+        embedding_dim: Count = 32,
+        hidden_dims: Sequence[Count] = (32, 16),
+        mlp_embedding_dim: Count | None = None,
+        dropout: BelowOne = 0.0,
+        init_std: Positive = 0.01,
         output_init: float | None = None,
     ) -> None:
         super().__init__()

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.features.item_trends import NUM_TRENDS, TIME_SCALES, fading_counts, item_trends
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
+from recsys.ranges import BelowOne, Count, Positive
 
 _SEASON = TIME_SCALES.index(150.0)
 _EVER = len(TIME_SCALES) - 1
@@ -64,8 +65,7 @@ class NextPurchase(nn.Module):
 
     trends: Tensor
     scales: Tensor
-    reads_history = True
-    reads_age = True
+    inputs = (HISTORY, HISTORY_AGE)
     supported_losses = ("next_purchases",)
     floats_per_pair = 2 * len(TIME_SCALES) + 6
 
@@ -73,11 +73,11 @@ class NextPurchase(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 64,
-        hidden_dim: int = 64,
-        dropout: float = 0.5,
-        history_dropout: float = 0.3,
-        init_std: float = 0.05,
+        embedding_dim: Count = 64,
+        hidden_dim: Count = 64,
+        dropout: BelowOne = 0.5,
+        history_dropout: BelowOne = 0.3,
+        init_std: Positive = 0.05,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

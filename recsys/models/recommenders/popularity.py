@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.models.recommender import Query
+from recsys.models.inputs import ModelInput, Query
 
 
 class Popularity(nn.Module):
     """Scores an item by its number of buyers, the same for every user."""
 
     buyers: Tensor
-    reads_history = False
+    inputs: tuple[ModelInput, ...] = ()
     floats_per_pair = 1
 
     def __init__(self, num_users: int, num_items: int) -> None:

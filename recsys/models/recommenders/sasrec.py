@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import ConfigError
-from recsys.models.recommender import Query
+from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.dot_products import dot_products
+from recsys.ranges import BelowOne, Count, Positive
 
 
 class SASRec(nn.Module):
@@ -33,7 +34,7 @@ class SASRec(nn.Module):
         init_std: standard deviation of the initial factors.
     """
 
-    reads_history = True
+    inputs = (HISTORY,)
     supported_losses = ("next_item",)
     floats_per_pair = 1
 
@@ -41,19 +42,18 @@ class SASRec(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: int = 64,
-        max_length: int = 50,
-        num_layers: int = 2,
-        num_heads: int = 1,
-        dropout: float = 0.2,
-        init_std: float = 0.05,
+        embedding_dim: Count = 64,
+        max_length: Count = 50,
+        num_layers: Count = 2,
+        num_heads: Count = 1,
+        dropout: BelowOne = 0.2,
+        init_std: Positive = 0.05,
     ) -> None:
         super().__init__()
-        if embedding_dim % num_heads or max_length < 1 or num_layers < 1:
+        if embedding_dim % num_heads:
             raise ConfigError(
-                f"model.embedding_dim={embedding_dim}, model.num_heads={num_heads},"
-                f" model.max_length={max_length}, model.num_layers={num_layers}: sasrec needs at"
-                " least one place and one layer, and factors that its heads share evenly"
+                f"model.embedding_dim={embedding_dim} is not a multiple of"
+                f" model.num_heads={num_heads}: change one of them"
             )
         self.num_users, self.num_items = num_users, num_items
         self.max_length = max_length
@@ -112,7 +112,7 @@ class _Block(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.attention_dropout = num_heads, dropout
         self.attention_norm, self.layer_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.read = nn.Linear(dim, 3 * dim)
         self.write = nn.Linear(dim, dim)
@@ -127,9 +127,14 @@ class _Block(nn.Module):
         heads = (batch, length, 3, self.num_heads, dim // self.num_heads)
         read = self.read(self.attention_norm(state)).view(heads).permute(2, 0, 3, 1, 4)
         query, key, value = read.unbind(0)  # (B, H, M, D / H)
-        weight = query @ key.mT / (dim // self.num_heads) ** 0.5  # (B, H, M, M)
-        weight = weight.masked_fill(~visible.unsqueeze(1), -torch.inf).softmax(dim=3)
-        found = (self.dropout(weight) @ value).transpose(1, 2).reshape(batch, length, dim)
+        found = nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=visible.unsqueeze(1),
+            dropout_p=self.attention_dropout if self.training else 0.0,
+        )
+        found = found.transpose(1, 2).reshape(batch, length, dim)  # (B, M, D)
         state = state + self.dropout(self.write(found))
         return state + self.dropout(self.layers(self.layer_norm(state)))
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.errors import ConfigError, ExportError
-from recsys.models.recommender import Query
+from recsys.errors import ExportError
+from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.neighbours import cosine_neighbours
+from recsys.ranges import Count, NonNegative
 
 
 class UserKNN(nn.Module):
@@ -28,26 +29,22 @@ class UserKNN(nn.Module):
         num_users, num_items: size of the vocabularies.
         num_neighbours: K.
         shrinkage: the higher, the less similarities count that rest on few common items.
-
-    Raises:
-        ConfigError: K is below 1, or the shrinkage below 0.
     """
 
     neighbours: Tensor
     similarity: Tensor
     pairs: Tensor
-    reads_history = False
+    inputs = (USER,)
     floats_per_pair = 6  # of a sparse product: an int64 column and a value, twice
 
     def __init__(
-        self, num_users: int, num_items: int, num_neighbours: int = 100, shrinkage: float = 0.0
+        self,
+        num_users: int,
+        num_items: int,
+        num_neighbours: Count = 100,
+        shrinkage: NonNegative = 0.0,
     ) -> None:
         super().__init__()
-        if num_neighbours < 1 or not shrinkage >= 0:
-            raise ConfigError(
-                f"model.num_neighbours={num_neighbours}, model.shrinkage={shrinkage}: user_knn"
-                " needs at least one neighbour, and a shrinkage of 0 or more"
-            )
         self.num_users, self.num_items = num_users, num_items
         self.shrinkage = shrinkage
         size = (num_users, min(num_neighbours, num_users - 1))

@@ -4,7 +4,7 @@ row ever becomes a Python object.
 Axes: B rows of a batch, N negatives a row, R rows of several batches.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from typing import NamedTuple
 
@@ -28,18 +28,20 @@ class PairBatch(NamedTuple):
         weight: of each row, (B,), or None where all weigh the same.
         log_q: logarithm of the probability that each negative was drawn with, (B, N), where asked
             for.
+        columns: further inputs of the model by name, (B,) each, at the last event of the pair.
     """
 
     user: Tensor
     items: Tensor
     weight: Tensor | None
     log_q: Tensor | None = None
+    columns: Mapping[str, Tensor] | None = None
 
 
 class PairBatches:
-    """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` stands
-    beside `interactions.distinct`, `popularity_power` is that of `NegativeSampler`, and `log_q`
-    says whether batches tell what their negatives were drawn with.
+    """Every positive pair once an epoch, in a new order, with fresh negatives; `weight` and each of
+    `columns` stand beside `interactions.distinct`, `popularity_power` is that of
+    `NegativeSampler`, and `log_q` says whether batches tell what their negatives were drawn with.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class PairBatches:
         weight: Tensor | None = None,
         popularity_power: float = 0.0,
         log_q: bool = False,
+        columns: Mapping[str, Tensor] | None = None,
     ) -> None:
         positives = interactions.distinct.to(device)
         self._weight = None if weight is None else weight.to(device)
@@ -66,6 +69,7 @@ class PairBatches:
             positives, interactions.num_items, interactions.buyers, popularity_power
         )
         self._log_q = log_q
+        self._columns = {name: values.to(device) for name, values in (columns or {}).items()}
         self._num_negatives = num_negatives
         self._order = EpochOrder(len(self._item), batch_size, seed, device, epoch, shard)
 
@@ -83,6 +87,15 @@ class PairBatches:
             items = torch.cat([self._item[rows].unsqueeze(1), negatives], dim=1)
             weight = None if self._weight is None else self._weight[rows]
             log_q = self._sampler.log_probability(user, negatives) if self._log_q else None
-            columns = (user, items, weight, log_q)
-            split = (repeat(None) if c is None else c.split(size) for c in columns)
+            split = [
+                repeat(None) if part is None else part.split(size)
+                for part in (user, items, weight, log_q)
+            ]
+            if self._columns:
+                inputs = [values[rows].split(size) for values in self._columns.values()]
+                named = (
+                    dict(zip(self._columns, each, strict=True))
+                    for each in zip(*inputs, strict=True)
+                )
+                split.append(named)
             yield from map(PairBatch, *split)

@@ -1,6 +1,6 @@
 """Batches of histories in the order of time.
 
-Axes: B stretches of a batch, M places that a model reads, L longest stretch of a batch, P purchases
+Axes: B segments of a batch, M places that a model reads, L longest segment of a batch, P purchases
 to predict, N negatives of each, I items.
 """
 
@@ -16,7 +16,7 @@ from recsys.errors import DataError
 
 
 class SequenceBatch(NamedTuple):
-    """Stretches of histories, of which every purchase but the first is predicted from those before.
+    """Segments of histories, of which every purchase but the first is predicted from those before.
 
     Attributes:
         items: (B, L), at most M + 1 wide, padded with I on the left.
@@ -28,14 +28,14 @@ class SequenceBatch(NamedTuple):
 
 
 class SequenceBatches:
-    """Every purchase but a user's first is predicted once an epoch, in a new order of stretches.
+    """Every purchase but a user's first is predicted once an epoch, in a new order of segments.
 
-    A history longer than M + 1 is cut from its end, each stretch beginning with the purchase that
+    A history longer than M + 1 is cut from its end, each segment beginning with the purchase that
     the one before ends with.
 
     Args:
         interactions: what to learn from.
-        batch_size: stretches.
+        batch_size: segments.
         max_length: M.
         num_negatives: N.
         seed, epoch: decide order and negatives.
@@ -60,9 +60,9 @@ class SequenceBatches:
         self._items, self._num_items = history.values, interactions.num_items
         self._num_negatives = num_negatives
         lengths = history.lengths()
-        stretches = (lengths + max_length - 2) // max_length  # of a purchase or none: 0
-        user = torch.repeat_interleave(torch.arange(len(lengths), device=device), stretches)
-        before = stretches.cumsum(0) - stretches
+        segments = (lengths + max_length - 2) // max_length  # of a purchase or none: 0
+        user = torch.repeat_interleave(torch.arange(len(lengths), device=device), segments)
+        before = segments.cumsum(0) - segments
         number = torch.arange(len(user), device=device) - before[user]
         self._stop = history.indptr[user + 1] - number * max_length
         self._start = torch.maximum(history.indptr[user], self._stop - max_length - 1)

@@ -3,7 +3,7 @@
 Axes: B users of a batch, L most positives of one of them, P positives of all of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -21,12 +21,14 @@ class UserBatch(NamedTuple):
         user: (B,).
         row, item: the positives, flat: row of the batch (P,) and item (P,).
         weight: of each positive, (P,), or None where all weigh the same.
+        columns: further inputs of the model by name, (B,) each, at the user's last event.
     """
 
     user: Tensor
     row: Tensor
     item: Tensor
     weight: Tensor | None
+    columns: Mapping[str, Tensor] | None = None
 
     def bags(self, pad: int) -> Tensor:
         """The positives of every user as a history (B, L), filled with `pad` on the right."""
@@ -39,7 +41,7 @@ class UserBatch(NamedTuple):
 
 class UserBatches:
     """Every user with a positive once an epoch, in a new order, with all; `weight` stands beside
-    `interactions.distinct`.
+    `interactions.distinct`, each of `columns` has a value per user, (U,).
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class UserBatches:
         epoch: Callable[[], int],
         shard: Shard,
         weight: Tensor | None = None,
+        columns: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._positives = interactions.distinct.to(device)
         self._weight = None if weight is None else Ragged(self._positives.indptr, weight.to(device))
+        self._columns = {name: values.to(device) for name, values in (columns or {}).items()}
         self._users = torch.nonzero(self._positives.lengths()).squeeze(1)
         self._order = EpochOrder(len(self._users), batch_size, seed, device, epoch, shard)
 
@@ -65,4 +69,5 @@ class UserBatches:
         for rows in self._order:
             user = self._users[rows]
             weight = None if self._weight is None else self._weight.take(user)[1]
-            yield UserBatch(user, *self._positives.take(user), weight)
+            columns = {name: values[user] for name, values in self._columns.items()}
+            yield UserBatch(user, *self._positives.take(user), weight, columns)

@@ -1,0 +1,152 @@
+"""The composed configuration as frozen dataclasses: checked once, before anything is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recsys.config.checking import check_arguments
+from recsys.config.completion import SUPPLIED
+from recsys.config.targets import Target
+from recsys.errors import ConfigError
+from recsys.ranges import Count, NonNegative, Positive, Share
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Runs that NeuMF starts from.
+
+    Attributes:
+        gmf, mlp: folders of runs on the same data and split.
+        alpha: weight of the GMF half.
+    """
+
+    gmf: str | None = None
+    mlp: str | None = None
+    alpha: Share = 0.5
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How long and how a model is trained.
+
+    Attributes:
+        max_epochs: at most; the schedule spans them.
+        lr: the highest learning rate of the schedule.
+        weight_decay: of the optimizer.
+        monitor: metric that decides which epoch is best.
+        validate_every: epochs between two validations.
+        patience: validations without a better value before training stops.
+        gradient_clip: largest norm of the gradient; None: unclipped.
+        row_wise: whether only the rows of embeddings that a batch touches are updated; None: where
+            that saves time.
+        pretrained: of NeuMF.
+    """
+
+    monitor: str
+    max_epochs: Count = 20
+    lr: Positive = 0.005
+    weight_decay: NonNegative = 0.1
+    validate_every: Count = 1
+    patience: Count = 5
+    gradient_clip: Positive | None = None
+    row_wise: bool | None = None
+    pretrained: Pretrained = field(default_factory=Pretrained)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Names of what was composed, for the run's own record."""
+
+    data: str
+    model: str
+    loss: str
+    evaluation: str
+    experiment: str | None = None
+    overrides: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run.
+
+    Attributes:
+        seed: of weights, batches, negatives, dropout and random splits.
+        train, choices: see there.
+        task: what the run is for; None: decided by the data.
+        data, model, loss, evaluation, optimizer, trainer: what is built.
+        schedule: of the learning rate; None: constant.
+        logger, callbacks: by name.
+        plain: the configuration as composed, for config.yaml.
+    """
+
+    seed: int
+    train: TrainSettings
+    choices: Choices
+    task: Target | None
+    data: Target
+    model: Target
+    loss: Target
+    evaluation: Target
+    optimizer: Target
+    schedule: Target | None
+    trainer: Target
+    logger: Mapping[str, Target]
+    callbacks: Mapping[str, Target]
+    plain: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
+        """Reads and checks a composed configuration.
+
+        Raises:
+            ConfigError: a setting of another type, out of its range, or unknown.
+        """
+        if isinstance(plain["seed"], bool) or not isinstance(plain["seed"], int):
+            raise ConfigError(f"seed={plain['seed']!r}: it has to be a whole number")
+        one = {name: _target(name, plain[name]) for name in ("data", "model", "loss", "evaluation")}
+        return cls(
+            seed=plain["seed"],
+            train=_target("train", plain["train"]).build(),
+            choices=Choices(**plain["choices"]),
+            task=_optional("task", plain.get("task")),
+            **one,
+            optimizer=_target("optimizer", plain["optimizer"]),
+            schedule=_optional("schedule", plain.get("schedule")),
+            trainer=Target.from_plain("trainer", plain["trainer"]),
+            logger=_targets("logger", plain["logger"]),
+            callbacks=_targets("callbacks", plain["callbacks"]),
+            plain=plain,
+        )
+
+    def monitor(self) -> str:
+        """The metric that decides which epoch, or which trial, is best."""
+        return self.train.monitor
+
+
+def _target(section: str, plain: Any) -> Target:
+    target = Target.from_plain(section, plain)
+    _check(section, target, SUPPLIED.get(section, set()))
+    return target
+
+
+def _check(section: str, target: Target, supplied: set[str]) -> None:
+    check_arguments(section, target.resolve(), target.arguments, supplied)
+    for name, value in target.arguments.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _check(f"{section}.{name}", Target.from_plain(f"{section}.{name}", value), supplied)
+
+
+def _optional(section: str, plain: Any) -> Target | None:
+    return None if not plain else _target(section, plain)
+
+
+def _targets(section: str, plain: Any) -> dict[str, Target]:
+    if not isinstance(plain or {}, Mapping):
+        raise ConfigError(
+            f"{section}={plain!r}: it has to be {section}=NAME, or names with targets"
+        )
+    return {
+        name: Target.from_plain(f"{section}.{name}", each)
+        for name, each in (plain or {}).items()
+        if each is not None
+    }

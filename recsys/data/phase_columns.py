@@ -1,0 +1,180 @@
+"""Attributes of users, context of events and the shop's clock, as one phase of a split reads them.
+
+Axes: N rows of the dataset, U users and I items of the vocabulary, P pairs of a user and an item
+bought in the fitted part, K categories of a column.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from recsys.data.dataset import Dataset
+from recsys.data.integer_keys import present_codes, run_starts, stable_order
+from recsys.data.schema import Column
+from recsys.errors import ConfigError
+
+CLOCK = ("time.hour", "time.weekday")
+_TABLES = {"users": "users", "context": "events"}
+
+
+@dataclass(frozen=True)
+class PhaseColumns:
+    """Columns by their source ("users.COLUMN", "context.COLUMN", "time.hour", "time.weekday"), read
+    when they are first asked for.
+
+    Each is given for three occasions, in which context and clock differ: a pair of the fitted part
+    has the values of its last event, a fitted user those of the last event of all, and a user who
+    is evaluated those of the first event of the truth. Attributes of users are always the same.
+
+    Attributes:
+        dataset: the whole table.
+        fitted_rows: gives the rows that are fitted, ascending.
+        truth_rows: rows of the period that is evaluated.
+        users: code of every user of the vocabulary in the dataset (U,).
+        to_user, to_item: codes of the dataset to indices of the vocabulary, -1 for others.
+        num_items: I.
+    """
+
+    dataset: Dataset
+    fitted_rows: Callable[[], np.ndarray]
+    truth_rows: np.ndarray
+    users: np.ndarray
+    to_user: np.ndarray
+    to_item: np.ndarray
+    num_items: int
+    _categories: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def categories(self, source: str) -> np.ndarray:
+        """Categories of a column that occur in the fitted part, in natural order, object (K,).
+
+        Raises:
+            ConfigError: there is no such column, or it has no categories.
+        """
+        if source not in self._categories:
+            column = self._column(source, category=True)
+            rows = self.fitted_rows()
+            rows = self._fitted_users if source.startswith("users.") else rows
+            assert column.categories is not None
+            codes = column.values[rows]
+            present = present_codes(codes[codes >= 0], len(column.categories))
+            self._categories[source] = column.categories[present]
+        return self._categories[source]
+
+    def of_pairs(self, source: str, category: bool) -> Tensor:
+        """Values of every pair in `Interactions.distinct`, (P,)."""
+        return self._values(source, category, self._pair_rows)
+
+    def of_users(self, source: str, category: bool) -> Tensor:
+        """Values of every user at the last event of the fitted part, (U,)."""
+        return self._values(source, category, self._last_rows)
+
+    def asked(self, source: str, category: bool) -> Tensor:
+        """Values of every user at the first event of the truth, (U,)."""
+        return self._values(source, category, self._truth_of_users)
+
+    def _values(self, source: str, category: bool, rows: np.ndarray) -> Tensor:
+        """Of events in `rows`, -1 for none: category codes int64, K where unknown or missing; or
+        float32 numbers, NaN where missing.
+        """
+        if source in CLOCK:
+            return torch.from_numpy(self._clock(source, rows))
+        column = self._column(source, category)
+        if source.startswith("users."):
+            # a user has attributes whether or not there is an event
+            rows = self.users if rows is not self._pair_rows else self.dataset.user[rows]
+        if not category:
+            values = np.where(rows < 0, np.nan, column.values[rows])
+            return torch.from_numpy(values.astype(np.float32))
+        assert column.categories is not None
+        fitted = self.categories(source)
+        position = pd.Index(fitted).get_indexer(pd.Index(column.categories))
+        index = np.append(np.where(position < 0, len(fitted), position), len(fitted))
+        return torch.from_numpy(index[np.where(rows < 0, -1, column.values[rows])])
+
+    def _column(self, source: str, category: bool) -> Column:
+        table, _, name = source.partition(".")
+        if table not in _TABLES:
+            raise ConfigError(
+                f"a model reads {source!r}: choose users.COLUMN, context.COLUMN, {', '.join(CLOCK)}"
+            )
+        columns = self.dataset.users if table == "users" else self.dataset.context
+        if name not in columns:
+            known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
+            raise ConfigError(
+                f"the model reads the column {name!r} of the {_TABLES[table]}, and {known}"
+            )
+        column = columns[name]
+        wanted = ("category", "id") if category else ("number",)
+        if column.kind not in wanted:
+            raise ConfigError(
+                f"the model reads the column {name!r} of the {_TABLES[table]} as a {wanted[0]}, and"
+                f" its kind is {column.kind}: set its kind to {wanted[0]}, or choose another model"
+            )
+        return column
+
+    def _clock(self, source: str, rows: np.ndarray) -> np.ndarray:
+        """Hour of the day (0 to 23) or day of the week (0 is Monday) on the shop's clock."""
+        seconds = self.dataset.timestamp
+        if seconds is None:
+            raise ConfigError(
+                f"the model reads {source}, and the data has no timestamps; set"
+                " data.columns.timestamp, or choose another model"
+            )
+        times = pd.to_datetime(np.where(rows < 0, 0, seconds[rows]), unit="s", utc=True)
+        local = times.tz_convert(self.dataset.report.timezone)
+        values = local.hour if source == "time.hour" else local.weekday
+        return np.where(rows < 0, np.nan, values.to_numpy()).astype(np.float32)
+
+    @cached_property
+    def _ordered_rows(self) -> np.ndarray:
+        """Fitted rows in order of time."""
+        return self._by_time(self.fitted_rows())
+
+    @cached_property
+    def _pair_rows(self) -> np.ndarray:
+        rows = self._ordered_rows
+        pair = self.to_user[self.dataset.user[rows]] * self.num_items
+        pair += self.to_item[self.dataset.item[rows]]
+        return _last_of_each(pair, rows)
+
+    @cached_property
+    def _fitted_users(self) -> np.ndarray:
+        return present_codes(self.dataset.user[self.fitted_rows()], len(self.to_user))
+
+    @cached_property
+    def _last_rows(self) -> np.ndarray:
+        rows = self._ordered_rows
+        return self._by_user(_last_of_each(self.dataset.user[rows].astype(np.int64), rows))
+
+    @cached_property
+    def _truth_of_users(self) -> np.ndarray:
+        # the first: the last in reverse order
+        rows = self._by_time(self.truth_rows)[::-1]
+        return self._by_user(_last_of_each(self.dataset.user[rows].astype(np.int64), rows))
+
+    def _by_time(self, rows: np.ndarray) -> np.ndarray:
+        time = self.dataset.timestamp
+        if time is None or not len(rows):
+            return rows
+        return rows[stable_order(time[rows] - time[rows].min())]
+
+    def _by_user(self, rows: np.ndarray) -> np.ndarray:
+        """The row of every user (U,), -1 for none, from at most one row per user."""
+        found = np.full(len(self.users), -1, dtype=np.int64)
+        user = self.to_user[self.dataset.user[rows]]
+        found[user[user >= 0]] = rows[user >= 0]
+        return found
+
+
+def _last_of_each(key: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The last of the rows (N,) of each key (N,), by ascending key."""
+    if not len(rows):
+        return rows
+    order = stable_order(key)
+    last = np.r_[run_starts(key[order])[1:], len(order)] - 1
+    return rows[order[last]]

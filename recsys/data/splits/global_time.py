@@ -1,0 +1,52 @@
+"""Test and validation are the last days, the same for every user."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.data.dataset import Dataset
+from recsys.data.splits.phase import Phase
+from recsys.data.timestamps import SECONDS_A_DAY
+from recsys.errors import ConfigError, DataError
+from recsys.ranges import Positive
+
+
+@dataclass(frozen=True)
+class GlobalTime:
+    """Test is the last `test_days` before the last timestamp, validation the `validation_days`
+    before those.
+    """
+
+    test_days: Positive = 28
+    validation_days: Positive = 28
+
+    def __post_init__(self) -> None:
+        for name in ("test_days", "validation_days"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(
+                    f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0"
+                )
+
+    def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:
+        """Cuts at two instants, the same for every user."""
+        time = dataset.timestamp
+        if time is None:
+            raise DataError(
+                f"{dataset.report.source} has no timestamps, which evaluation=global_time"
+                " needs; set data.columns.timestamp, or evaluation=leave_last_out"
+            )
+        test_start = time.max() - self.test_days * SECONDS_A_DAY
+        val_start = test_start - self.validation_days * SECONDS_A_DAY
+        rows = np.arange(len(time))
+        before, after = time <= val_start, time > test_start
+        if not before.any():
+            raise DataError(
+                f"{dataset.report.source} covers"
+                f" {(time.max() - time.min()) / SECONDS_A_DAY:.1f} days, fewer than the"
+                f" {self.test_days + self.validation_days:g} held out; lower"
+                " evaluation.split.test_days and validation_days"
+            )
+        return {
+            "val": Phase(rows[before], rows[~before & ~after]),
+            "test": Phase(rows[~after], rows[after]),
+        }

@@ -1,0 +1,36 @@
+"""Test and validation are the last purchases of each user."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.data.dataset import Dataset
+from recsys.data.splits.phase import Phase, places_in_history
+
+
+@dataclass(frozen=True)
+class LeaveLastOut:
+    """Test is each user's last purchase, validation the one before; ties by row order; random where
+    there is no time.
+
+    A user with two purchases has no validation, a user with one is only fitted.
+    """
+
+    def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:
+        """Holds out by rank from the end of each user's history."""
+        warnings.warn(
+            "leave-last-out leaks time: the model is fitted on purchases of other users that lie"
+            " after the one it predicts; prefer evaluation=global_time",
+            stacklevel=2,
+        )
+        user = dataset.user
+        size = np.bincount(user)
+        from_end = size[user] - 1 - places_in_history(dataset, np.random.default_rng(seed))
+        rows, several = np.arange(len(user)), size[user]
+        test = (from_end == 0) & (several >= 2)
+        val = (from_end == 1) & (several >= 3)
+        return {
+            "val": Phase(rows[~test & ~val], rows[val]),
+            "test": Phase(rows[~test], rows[test]),
+        }

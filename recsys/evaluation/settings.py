@@ -1,0 +1,57 @@
+"""How a model is evaluated: the split, what is measured, and what decides which epoch is best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recsys.ranges import Count, OpenShare, Whole
+
+View = Literal["new", "all", "candidates"]
+
+
+@dataclass(frozen=True)
+class RankingEvaluation:
+    """Of a recommender.
+
+    Attributes:
+        split: purchases to phases; one of `recsys.data.splits`.
+        min_buyers: items with fewer buyers in the fitted part are left out.
+        k_core: above 1: users and items with fewer partners are left out, repeatedly.
+        views: "new" (items the user never bought, seen ones masked), "all" (nothing masked),
+            "candidates" (published lists).
+        ks: lengths of the ranked lists.
+        monitor: metric that decides which epoch is best.
+        baselines: closed-form models to show beside.
+        block_mb: memory for one block of scores, in 2^20 bytes.
+        max_users: evaluate at most this many, drawn at random, the same ones for every seed; None:
+            all.
+    """
+
+    split: Any
+    min_buyers: Whole = 10
+    k_core: Whole = 0
+    views: Sequence[View] = ("new", "all")
+    ks: Sequence[Count] = (5, 10, 20)
+    monitor: str = "val/new/ndcg@10"
+    baselines: Sequence[str] = ()
+    block_mb: Count = 256
+    max_users: Count | None = None
+
+
+@dataclass(frozen=True)
+class BacktestEvaluation:
+    """Of a forecaster.
+
+    Attributes:
+        split: a panel to phases with forecast origins; one of `recsys.data.splits`.
+        quantiles: levels that are forecast, ascending, 0.5 among them.
+        seasonality: steps of a season, by which MASE is scaled; None: 24 hours, 7 days, 52 weeks.
+        monitor: metric that decides which epoch is best.
+        baselines: statistical methods to show beside.
+    """
+
+    split: Any
+    quantiles: Sequence[OpenShare] = (0.1, 0.25, 0.5, 0.75, 0.9)
+    seasonality: Count | None = None
+    monitor: str = "val/wape"
+    baselines: Sequence[str] = ()

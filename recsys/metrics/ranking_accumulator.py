@@ -1,0 +1,86 @@
+"""Ranking metrics summed over blocks of users and over processes.
+
+Axes: B users, K length of the ranked list, I items, M metrics.
+"""
+
+import torch
+from torch import Tensor, distributed, nn
+
+from recsys.metrics.ranking import ranking_metrics
+from recsys.metrics.ranking.exposure import Exposure
+from recsys.metrics.registry import metrics_of
+
+
+class RankingMetrics(nn.Module):
+    """Sums of ranking metrics over blocks of users; `compute` adds the processes up and divides.
+
+    No `torchmetrics.Metric`, whose import takes as long as that of torch.
+
+    Args:
+        ks: cut-offs.
+        buyers: distinct buyers of each item in the fitted part, int64 (I,), for coverage, Gini and
+            novelty; None leaves them out.
+        num_users: users of the fitted part.
+    """
+
+    sums: Tensor
+    users: Tensor
+    exposure: Tensor
+    buyers: Tensor | None
+
+    def __init__(
+        self, ks: tuple[int, ...], buyers: Tensor | None = None, num_users: int = 0
+    ) -> None:
+        super().__init__()
+        self.ks, self.num_users = ks, num_users
+        self.register_buffer("buyers", buyers)
+        num_items = 0 if buyers is None else len(buyers)
+        self.names = list(
+            ranking_metrics(
+                torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, dtype=torch.int64), ks
+            )
+        )
+        self.register_buffer("sums", torch.zeros(len(self.names), dtype=torch.float64))
+        self.register_buffer("users", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64))
+
+    def update(self, per_user: dict[str, Tensor], ranked: Tensor | None = None) -> None:
+        """Adds a block.
+
+        Args:
+            per_user: what `ranking_metrics` returned for it, (B,) each, NaN for users without
+                truth.
+            ranked: items of the lists (B, K) where exposure is counted; I pads.
+        """
+        values = torch.stack([per_user[name] for name in self.names])  # (M, B)
+        asked = ~values[0].isnan()
+        self.sums += values.nan_to_num(0.0).sum(dim=1)
+        self.users += asked.sum()
+        if ranked is not None and self.buyers is not None:
+            num_items = len(self.buyers)
+            for row, k in enumerate(self.ks):
+                shown = ranked[asked, :k].reshape(-1)
+                self.exposure[row] += torch.bincount(shown, minlength=num_items + 1)[:num_items]
+
+    def compute(self) -> dict[str, float]:
+        """Means over the users with truth, NaN where there was none; coverage, Gini and novelty of
+        their lists.
+        """
+        sums, users, shown = map(_over_processes, (self.sums, self.users, self.exposure))
+        means = dict(zip(self.names, (sums / users).tolist(), strict=True))
+        means["users"] = float(users)
+        if self.buyers is None or not bool(shown.any()):
+            return means
+        for k, exposure in zip(self.ks, shown, strict=True):
+            of_lists = Exposure(exposure, self.buyers, self.num_users)
+            for name, metric in metrics_of("catalogue").items():
+                means[f"{name}@{k}"] = metric.function(of_lists)
+        return means
+
+
+def _over_processes(sums: Tensor) -> Tensor:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return sums
+    total = sums.clone()
+    distributed.all_reduce(total)
+    return total

@@ -1,0 +1,324 @@
+"""What models read, declared: batches, evaluation, ONNX graph and manifest follow from it.
+
+Axes: B users in a block, L length of a history, I items in the catalogue, K categories of a column.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.data.phase_columns import PhaseColumns
+from recsys.errors import ConfigError
+
+PER_USER = ("batch",)
+PER_PURCHASE = ("batch", "history")
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a recommender.
+
+    Attributes:
+        name: in the ONNX graph, and in `Query`.
+        dtype: in the graph; the model gets a string as its int64 index in the vocabulary.
+        dims: ("batch",) for a value per user, ("batch", "history") for one per purchase.
+        source: "user_id", "history", "history.age", "history.quantity", "users.COLUMN",
+            "context.COLUMN", "time.hour" or "time.weekday".
+        pad: in the graph, where a history is short or a value is missing.
+        meaning: one line for the manifest and the model card.
+    """
+
+    name: str
+    dtype: Literal["string", "float32"]
+    dims: tuple[str, ...]
+    source: str
+    pad: str | float
+    meaning: str
+
+    @property
+    def is_category(self) -> bool:
+        """Whether it is a category of a column: index K where unknown or missing."""
+        return self.dtype == "string" and self.is_column
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is a value per user from a table or the clock, kept in `Query.columns`."""
+        return self.dims == PER_USER and self.source != "user_id"
+
+
+USER = ModelInput(
+    "user_id",
+    "string",
+    PER_USER,
+    "user_id",
+    "",
+    "who is asked about; an unknown user gets the fallback",
+)
+HISTORY = ModelInput(
+    "history", "string", PER_PURCHASE, "history", "", "items bought, latest last; '' pads"
+)
+HISTORY_AGE = ModelInput(
+    "history_age", "float32", PER_PURCHASE, "history.age", 0.0, "days since each purchase; 0 pads"
+)
+HISTORY_QUANTITY = ModelInput(
+    "history_quantity",
+    "float32",
+    PER_PURCHASE,
+    "history.quantity",
+    0.0,
+    "units of each purchase; 0 pads",
+)
+HOUR = ModelInput(
+    "time.hour",
+    "float32",
+    PER_USER,
+    "time.hour",
+    float("nan"),
+    "hour of the day on the shop's clock, 0 to 23; NaN where unknown",
+)
+WEEKDAY = ModelInput(
+    "time.weekday",
+    "float32",
+    PER_USER,
+    "time.weekday",
+    float("nan"),
+    "day of the week on the shop's clock, 0 is Monday; NaN where unknown",
+)
+
+
+def user_category(column: str) -> ModelInput:
+    """A category of the users' table; its name and source are "users.COLUMN"."""
+    return _category(f"users.{column}", f"{column} of the user; '' where missing")
+
+
+def user_number(column: str) -> ModelInput:
+    """A number of the users' table, NaN where missing."""
+    return _number(f"users.{column}", f"{column} of the user; NaN where missing")
+
+
+def context_category(column: str) -> ModelInput:
+    """A category that goes with an event, such as its channel; its name is "context.COLUMN"."""
+    return _category(f"context.{column}", f"{column} of the request; '' where missing")
+
+
+def context_number(column: str) -> ModelInput:
+    """A number that goes with an event, NaN where missing."""
+    return _number(f"context.{column}", f"{column} of the request; NaN where missing")
+
+
+def _category(source: str, meaning: str) -> ModelInput:
+    return ModelInput(source, "string", PER_USER, source, "", meaning)
+
+
+def _number(source: str, meaning: str) -> ModelInput:
+    return ModelInput(source, "float32", PER_USER, source, float("nan"), meaning)
+
+
+class DeclaresInputs(Protocol):
+    """A model, or its class, that says what it reads."""
+
+    @property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """What its scores depend on."""
+        ...
+
+
+def reads_history(model: DeclaresInputs) -> bool:
+    """Whether scores depend on what a user bought before."""
+    return any(each.source.startswith("history") for each in model.inputs)
+
+
+def reads_age(model: DeclaresInputs) -> bool:
+    """Whether scores depend on the days since each purchase."""
+    return HISTORY_AGE in model.inputs
+
+
+def column_inputs(model: DeclaresInputs) -> tuple[ModelInput, ...]:
+    """The inputs with a value per user that come from a table or the clock."""
+    return tuple(each for each in model.inputs if each.is_column)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a model is asked with: tensors of its declared inputs.
+
+    Attributes:
+        user: index of the user, int64 (B,).
+        history: item indices bought so far, latest last, int64 (B, L), padded with I (= num_items).
+        age: days from each purchase to the query, float32 (B, L), any number in the padding.
+        columns: every other input by its name: int64 (B,) for categories, K where unknown; float32
+            (B,) for numbers, NaN where missing; float32 (B, L) for quantities.
+    """
+
+    user: Tensor
+    history: Tensor
+    age: Tensor | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def days(self) -> Tensor:
+        """`age`, for a model that needs it.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.age is None:
+            raise ValueError(
+                "the model weighs purchases by their age, and the query has none: give Query.age,"
+                " the days since each purchase in Query.history"
+            )
+        return self.age
+
+    def __getitem__(self, name: str) -> Tensor:
+        """An input by its name, such as "users.income".
+
+        Raises:
+            KeyError: the query was built without it.
+        """
+        if name not in self.columns:
+            raise KeyError(f"the query has no {name!r}: declare it in the model's `inputs`")
+        return self.columns[name]
+
+    def rows(self, which: Tensor) -> "Query":
+        """The query of some users: a mask (B,) or positions."""
+        return Query(
+            self.user[which],
+            self.history[which],
+            None if self.age is None else self.age[which],
+            {name: values[which] for name, values in self.columns.items()},
+        )
+
+    def to(self, device: torch.device | str) -> "Query":
+        """The query on another device."""
+        return Query(
+            self.user.to(device),
+            self.history.to(device),
+            None if self.age is None else self.age.to(device),
+            {name: values.to(device) for name, values in self.columns.items()},
+        )
+
+
+def query_of(
+    model: DeclaresInputs,
+    user: Tensor,
+    columns: Mapping[str, Tensor] | None = None,
+    history: Tensor | None = None,
+    age: Tensor | None = None,
+) -> Query:
+    """The query of the inputs that a model declares; what it does not declare is left out.
+
+    Args:
+        model: declares its inputs.
+        user: index of the user, int64 (B,).
+        columns: further inputs by name, with a row per user.
+        history, age: of `Query`, each (B, L).
+
+    Raises:
+        ValueError: a declared input is not given.
+    """
+    given = dict(columns or {})
+    if history is None and reads_history(model):
+        raise ValueError(f"{type(model).__name__} reads histories, and none are given")
+    others = [
+        each.name for each in model.inputs if each.is_column or each.source == "history.quantity"
+    ]
+    if missing := [name for name in others if name not in given]:
+        raise ValueError(f"{type(model).__name__} reads {missing[0]}, which is not given")
+    return Query(
+        user,
+        user.new_zeros(len(user), 0) if history is None or not reads_history(model) else history,
+        age if reads_age(model) else None,
+        {name: given[name] for name in others},
+    )
+
+
+def pair_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
+    """Input name to the values of every pair in `Interactions.distinct` (P,), at its last event."""
+    return {
+        each.name: _require(columns, each).of_pairs(each.source, each.is_category)
+        for each in column_inputs(model)
+    }
+
+
+def user_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
+    """Input name to the values of every user (U,), at the last event of the fitted part."""
+    return {
+        each.name: _require(columns, each).of_users(each.source, each.is_category)
+        for each in column_inputs(model)
+    }
+
+
+def asked_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
+    """Input name to the values of every user (U,), at the first event of the truth."""
+    return {
+        each.name: _require(columns, each).asked(each.source, each.is_category)
+        for each in column_inputs(model)
+    }
+
+
+def _require(columns: PhaseColumns | None, needed: ModelInput) -> PhaseColumns:
+    if columns is None:
+        raise ConfigError(
+            f"the model reads {needed.source}, and these interactions come without columns: build"
+            " them with index_phase"
+        )
+    return columns
+
+
+class InputVocabulary(Mapping[str, int]):
+    """Categories of category inputs by input name. As a mapping it gives their number, K, which is
+    what a constructor takes as `num_categories`; index K stands for unknown and missing values.
+
+    Categories of a phase are read when a constructor first asks for their number.
+
+    Args:
+        categories: name to categories, object of str (K,).
+        columns: of a phase, where further categories are looked up.
+    """
+
+    def __init__(
+        self,
+        categories: Mapping[str, Sequence[str] | np.ndarray] | None = None,
+        columns: PhaseColumns | None = None,
+    ) -> None:
+        self._categories = {
+            name: np.array(values, dtype=object) for name, values in (categories or {}).items()
+        }
+        self._columns = columns
+
+    def __getitem__(self, name: str) -> int:
+        if name not in self._categories:
+            if self._columns is None:
+                raise KeyError(name)
+            self._categories[name] = self._columns.categories(name)
+        return len(self._categories[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._categories)
+
+    def __len__(self) -> int:
+        return len(self._categories)
+
+    def categories(self, name: str) -> np.ndarray:
+        """Categories of an input, object of str (K,)."""
+        self[name]
+        return self._categories[name]
+
+    def save(self, path: Path, model: DeclaresInputs) -> None:
+        """Writes the categories of the model's inputs to an npz file; no file where it has none."""
+        names = [each.name for each in model.inputs if each.is_category]
+        if names:
+            arrays = {name: self.categories(name).astype(np.str_) for name in names}
+            np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> "InputVocabulary":
+        """Reads what `save` wrote; without a file there are no categories."""
+        if not path.is_file():
+            return cls()
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls({name: arrays[name].astype(object) for name in arrays.files})

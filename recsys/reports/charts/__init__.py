@@ -1,0 +1,1 @@
+"""Charts of the pages: matplotlib's figures as inline SVG in the page's colours."""

@@ -1,0 +1,104 @@
+"""What every task takes from the settings: seed, trainer, loggers, device."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from recsys.config.settings import Settings
+from recsys.config.targets import Target
+from recsys.runs.folder import RunFolder
+from recsys.tracking.sending import is_tracker
+from recsys.training.objective import TrainingObjective
+from recsys.training.settings import FitSettings, Validation
+
+if TYPE_CHECKING:
+    # Lightning, which only a training loads
+    import pytorch_lightning as pl
+    from pytorch_lightning.loggers import Logger
+
+    from recsys.training.fit import FitResult
+    from recsys.training.module import Evaluator
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, numpy and torch, from which initial weights are drawn."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def make_loggers(settings: Settings, run: RunFolder, phase: str) -> "list[Logger]":
+    """The configured loggers, in a folder of this attempt at this phase."""
+    attempts = len(list((run.path / "logs" / phase).glob("*")))
+    return [
+        logger.build(save_dir=str(run.path / "logs"), name=phase, version=str(attempts))
+        for logger in settings.logger.values()
+        if not is_tracker(logger)
+    ]
+
+
+def evaluation_device(settings: Settings) -> str:
+    """Where models are judged: a GPU where the trainer may use one."""
+    asks = settings.trainer.arguments.get("accelerator", "auto") in ("gpu", "auto")
+    return "cuda" if asks and torch.cuda.is_available() else "cpu"
+
+
+def fit_network(
+    model: nn.Module,
+    settings: Settings,
+    run: RunFolder,
+    phase: str,
+    *,
+    objective: TrainingObjective,
+    evaluator: "Callable[[torch.device], Evaluator] | None",
+    mode: Literal["max", "min"],
+    epochs: int | None,
+    callbacks: "Sequence[pl.Callback]",
+) -> "FitResult":
+    """Trains as the settings say.
+
+    Args:
+        model, objective: see `recsys.training.fit.fit`.
+        settings: of the run.
+        run: folder of checkpoints and logs.
+        phase: names them.
+        evaluator: of `Validation`; None: no validation.
+        mode: direction of the monitored metric.
+        epochs: to train; None: as long as validation says.
+        callbacks: beside those of the settings.
+    """
+    # Lightning takes as long to load as a closed form to fit
+    from recsys.training.fit import fit
+
+    train, validation = settings.train, None
+    if evaluator is not None:
+        validation = Validation(
+            evaluator, train.monitor, train.patience, train.validate_every, mode
+        )
+    return fit(
+        model,
+        objective,
+        FitSettings(
+            max_epochs=train.max_epochs,
+            seed=settings.seed,
+            optimizer=_partial(settings.optimizer),
+            schedule=None if settings.schedule is None else _partial(settings.schedule),
+            stop_after=epochs,
+            row_wise=train.row_wise,
+            gradient_clip=train.gradient_clip,
+            trainer=_partial(settings.trainer),
+        ),
+        run.path / "checkpoints" / phase,
+        validation=validation,
+        loggers=make_loggers(settings, run, phase),
+        callbacks=[*(each.build() for each in settings.callbacks.values()), *callbacks],
+    )
+
+
+def _partial(target: Target) -> "partial[Any]":
+    return partial(target.resolve(), **target.arguments)

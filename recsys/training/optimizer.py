@@ -1,0 +1,88 @@
+"""Optimizer and schedule."""
+
+import inspect
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from recsys.errors import ConfigError
+from recsys.training.row_wise import RowWiseAdamW
+
+# what schedules call the number of steps that they span
+_SPANS = ("total_steps", "T_max")
+
+
+def parameter_groups(
+    parameters: Iterable[nn.Parameter],
+    no_weight_decay: Iterable[nn.Parameter] = (),
+    row_wise: Iterable[nn.Parameter] = (),
+) -> list[dict[str, Any]]:
+    """Groups for an optimizer: biases and other vectors do not decay.
+
+    Args:
+        parameters: of the model; those without a gradient are left out.
+        no_weight_decay: matrices that do not decay either.
+        row_wise: tables for `RowWiseAdamW`.
+    """
+    trained = [p for p in parameters if p.requires_grad]
+    by_row = {id(p) for p in row_wise}
+    exempt = {id(p) for p in no_weight_decay} | {id(p) for p in trained if p.ndim <= 1}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if id(p) not in by_row | exempt]},
+        {"params": [p for p in trained if id(p) in exempt - by_row], "weight_decay": 0.0},
+    ]
+    if by_row:
+        groups.append({"params": [p for p in trained if id(p) in by_row], "row_wise": True})
+    return groups
+
+
+def can_update_rows(optimizer: "partial[Any]") -> bool:
+    """Whether `RowWiseAdamW` can stand in for the configured optimizer."""
+    plain = not any(optimizer.keywords.get(name) for name in ("amsgrad", "maximize"))
+    return optimizer.func is AdamW and plain
+
+
+def make_optimizer(
+    optimizer: "partial[Any]", groups: list[dict[str, Any]], device: torch.device
+) -> Optimizer:
+    """The configured optimizer over these groups; `RowWiseAdamW` where one of them is row-wise.
+
+    Adam and AdamW are fused where the device allows it, unless the settings choose a way.
+
+    Raises:
+        ConfigError: arguments that the optimizer refuses.
+    """
+    settings: dict[str, Any] = dict(optimizer.keywords)
+    kind: Any = optimizer.func
+    chosen = settings.get("fused") is not None or any(
+        settings.get(name) for name in ("foreach", "differentiable")
+    )
+    if not chosen and inspect.isclass(kind) and issubclass(kind, Adam):
+        settings["fused"] = device.type in ("cpu", "cuda")
+    if any(group.get("row_wise") for group in groups):
+        kind = RowWiseAdamW
+    try:
+        made: Optimizer = kind(groups, **settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer: {error}") from error
+    return made
+
+
+def make_schedule(schedule: "partial[Any]", optimizer: Optimizer, total_steps: int) -> LRScheduler:
+    """The configured schedule, over `total_steps` steps where it has an argument for them.
+
+    Raises:
+        ConfigError: arguments that the schedule or the optimizer does not allow.
+    """
+    parameters = inspect.signature(schedule.func).parameters
+    span = {name: total_steps for name in _SPANS if name in parameters}
+    try:
+        made: LRScheduler = schedule(optimizer, **span)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"schedule: {error}") from error
+    return made

@@ -1,0 +1,116 @@
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+
+from recsys.config.checking import wrong
+from recsys.config.composition import compose
+from recsys.config.targets import ALLOW, resolve
+from recsys.errors import ConfigError
+from recsys.ranges import BelowOne, Count, Positive, Range, Share
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "words"),
+    [
+        (3, int, None),
+        (True, int, "a whole number"),
+        (2.0, int, "a whole number"),
+        (1, float, None),
+        ("1", float, "a number"),
+        (0, bool, "true or false"),
+        (None, int | None, None),
+        ("x", int | None, "a whole number or null"),
+        (0, Count, "at least 1"),
+        ("many", Count, "a whole number at least 1"),
+        (0.0, Positive, "above 0"),
+        (float("nan"), Positive, "above 0"),
+        (1, Share, None),
+        (1, BelowOne, "from 0 to below 1"),
+        (5, Annotated[int, Range(2, 4)], "from 2 to 4"),
+        ("day", Literal["hour", "day"], None),
+        ("month", Literal["hour", "day"], "hour or day"),
+        ("item_id", Sequence[str], "a list: [value, …]"),
+        ([1, 0], Sequence[Count], "a list of which each is at least 1"),
+        ({"a": 1}, dict[str, str], "keys with values that are text"),
+    ],
+)
+def test_a_value_is_checked_against_its_annotation(value, hint, words):
+    assert wrong(value, hint) == words
+
+
+def test_settings_that_yaml_does_not_name_have_the_constructors_default():
+    settings = compose(["model=popularity", "data=transactions", "data.path=x.csv"])
+    assert settings.evaluation.arguments["max_users"] is None
+    assert settings.evaluation.arguments["split"]["test_days"] == 28
+    changed = compose(["model=gmf", "model.dropout=0.25", "evaluation.split.test_days=7"])
+    assert changed.model.arguments["dropout"] == 0.25
+    assert changed.evaluation.build().split.test_days == 7
+    assert "num_users" not in changed.model.arguments  # supplied by the framework
+
+
+def test_every_argument_of_lightnings_trainer_can_be_set():
+    trainer = compose(["trainer.precision=bf16-mixed", "trainer.enable_progress_bar=false"]).trainer
+    assert trainer.arguments["precision"] == "bf16-mixed"
+    assert trainer.arguments["enable_progress_bar"] is False
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("train.lr=-1", "train.lr=-1: it has to be above 0"),
+        ("train.validate_every=0", "train.validate_every=0: it has to be at least 1"),
+        ("evaluation.ks=10", r"evaluation.ks=10: it has to be a list"),
+        ("model=null", "model=null: choose a model; it is one of: auto_arima"),
+        ("model.embedding_dim=0", "model.embedding_dim=0: it has to be at least 1"),
+        ("+model.depth=2", "model.depth is not a setting of GMF; it is one of: dropout, embed"),
+        ("seed=1.5", "seed=1.5: it has to be a whole number"),
+        ("evaluation.split.test_days=-3", "evaluation.split.test_days=-3"),
+    ],
+)
+def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        compose(["model=gmf", override]).evaluation.build()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own package with a model, and a folder with its recipe."""
+    (tmp_path / "ourshop").mkdir()
+    (tmp_path / "ourshop" / "__init__.py").touch()
+    (tmp_path / "ourshop" / "models.py").write_text(
+        "from recsys.models.recommenders.popularity import Popularity\n\n\n"
+        "class Loud(Popularity):\n"
+        "    def __init__(self, num_users: int, num_items: int, volume: int = 11) -> None:\n"
+        "        super().__init__(num_users, num_items)\n"
+        "        self.volume = volume\n"
+    )
+    (tmp_path / "recipes" / "model").mkdir(parents=True)
+    (tmp_path / "recipes" / "model" / "loud.yaml").write_text("_target_: ourshop.models.Loud\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv(ALLOW, "")
+    return tmp_path
+
+
+def test_a_package_of_the_users_own_is_refused_until_it_is_allowed(package):
+    with pytest.raises(ConfigError, match=r"allow=\[PACKAGE\]"):
+        compose(["model=loud"], config_dir="recipes")
+    settings = compose(["model=loud", "model.volume=3", "allow=[ourshop]"], config_dir="recipes")
+    assert settings.model.build(num_users=2, num_items=2).volume == 3
+    assert settings.plain["allow"] == ["ourshop"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("os.system", "_target_=os.system is not allowed"),
+        ("recsys.nowhere.X", "there is no module recsys.nowhere"),
+        ("recsys.models.recommenders.gmf.GMFF", "did you mean GMF?"),
+    ],
+)
+def test_a_target_that_cannot_be_built_is_named(path, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(path)
