@@ -1,5 +1,6 @@
 """What every room's tests may build on."""
 
+import gc
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
@@ -13,6 +14,12 @@ from recsys.data.dataset import Dataset
 from recsys.data.report import DataReport
 from recsys.data.sources import complete_journey, promotions
 from recsys.data.sources.complete_journey import HOUSEHOLD_COLUMNS
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported: collections of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

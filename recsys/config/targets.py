@@ -63,26 +63,25 @@ class Target:
 
 def allowed_prefixes() -> tuple[str, ...]:
     """Where targets may come from: the project, torch, Lightning and the packages of `allow`."""
-    return ALLOWED_TARGETS + tuple(
-        f"{name}." for name in os.environ.get(ALLOW, "").split(",") if name
-    )
+    return ALLOWED_TARGETS + tuple(f"{name}." for name in _allowed_packages())
 
 
 def allow(packages: list[str]) -> None:
-    """Allows targets from these packages, in this process and in those that it starts.
+    """Allows targets from these packages, in this process and in those that it starts, and imports
+    them, so that what they register (a metric, a task) is there.
 
     The current folder is searched too, where a user's own package often lies.
 
     Raises:
-        ConfigError: a name is no package name.
+        ConfigError: a name is no package name, or there is no such package.
     """
+    if packages and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     for name in packages:
         if not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError(f"allow: {name!r} is not the name of a Python package")
-    known = [name for name in os.environ.get(ALLOW, "").split(",") if name]
-    os.environ[ALLOW] = ",".join(dict.fromkeys([*known, *packages]))
-    if packages and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+        _import(name)
+    os.environ[ALLOW] = ",".join(dict.fromkeys([*_allowed_packages(), *packages]))
 
 
 def resolve(path: str) -> Any:
@@ -96,6 +95,8 @@ def resolve(path: str) -> Any:
             f"_target_={path} is not allowed; targets start with"
             f" {', '.join(allowed_prefixes())}; for a package of your own add allow=[PACKAGE]"
         )
+    for package in _allowed_packages():
+        _import(package)  # another process may have allowed it
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -111,6 +112,20 @@ def resolve(path: str) -> Any:
     if not callable(found):
         raise ConfigError(f"_target_={path} is neither a class nor a function")
     return found
+
+
+def _allowed_packages() -> list[str]:
+    return [name for name in os.environ.get(ALLOW, "").split(",") if name]
+
+
+def _import(package: str) -> None:
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigError(
+            f"allow=[{package}]: the package cannot be imported from {os.getcwd()} or from where"
+            f" Python finds packages: {error}"
+        ) from error
 
 
 def defaults(target: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,8 @@ from recsys.config.checking import wrong
 from recsys.config.composition import compose
 from recsys.config.targets import ALLOW, resolve
 from recsys.errors import ConfigError
+from recsys.metrics import registry
+from recsys.metrics.registry import direction_of
 from recsys.ranges import BelowOne, Count, Positive, Range, Share
 
 
@@ -75,8 +78,19 @@ def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(o
         compose(["model=gmf", override]).evaluation.build()
 
 
+@contextmanager
+def registered_metrics() -> Iterator[dict]:
+    """Metrics before the block; what it registers is forgotten behind it."""
+    before = dict(registry._METRICS)
+    try:
+        yield before
+    finally:
+        registry._METRICS.clear()
+        registry._METRICS.update(before)
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's own package with a model, and a folder with its recipe."""
     (tmp_path / "ourshop").mkdir()
     (tmp_path / "ourshop" / "__init__.py").touch()
@@ -92,7 +106,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv(ALLOW, "")
-    return tmp_path
+    yield tmp_path
+    for name in [each for each in sys.modules if each.partition(".")[0] == "ourshop"]:
+        del sys.modules[name]
 
 
 def test_a_package_of_the_users_own_is_refused_until_it_is_allowed(package):
@@ -101,6 +117,24 @@ def test_a_package_of_the_users_own_is_refused_until_it_is_allowed(package):
     settings = compose(["model=loud", "model.volume=3", "allow=[ourshop]"], config_dir="recipes")
     assert settings.model.build(num_users=2, num_items=2).volume == 3
     assert settings.plain["allow"] == ["ourshop"]
+
+
+def test_what_an_allowed_package_registers_is_there_at_once(package):
+    (package / "ourshop" / "__init__.py").write_text(
+        "from recsys.metrics.registry import metric\n\n\n"
+        "@metric('luck', family='ranking', title='Luck', direction='max', meaning='Of the draw.')\n"
+        "def luck(hits, num_truth, k):\n"
+        "    return hits[:, 0].double()\n"
+    )
+    with registered_metrics() as before:
+        compose(["model=popularity", "allow=[ourshop]"])
+        assert direction_of("test/new/luck@10") == "max"
+        assert ("ranking", "luck") not in before
+
+
+def test_an_allowed_package_that_does_not_exist_is_named(package):
+    with pytest.raises(ConfigError, match=r"allow=\[oursh0p\]: the package cannot be imported"):
+        compose(["model=popularity", "allow=[oursh0p]"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Code blocks of the documentation, and what their marks say."""
 
-import importlib.util
 import re
 import shlex
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ class Block:
         text: without the fences.
         line: of the opening fence, from 1.
         mark: run, compose or none; None where there is none.
-        note: the rest of the mark: "needs MODULE", or why it is not tested.
+        note: the rest of the mark: why it is not tested.
     """
 
     language: str
@@ -35,12 +34,6 @@ class Block:
         """The file that the block shows, by its first line `# folder/name.py`."""
         found = re.match(r"# (\S+\.(?:py|yaml))\n", self.text)
         return found[1] if found else None
-
-    @property
-    def can_run(self) -> bool:
-        """Whether what it needs is there."""
-        needed = self.note.removeprefix("needs ") if self.note.startswith("needs ") else ""
-        return not needed or _exists(needed)
 
     def commands(self) -> list[list[str]]:
         """Command lines as words: continued lines joined, comments left out."""
@@ -90,10 +83,3 @@ def table_commands(page: Path) -> list[list[str]]:
         elif prefix is not None and (cell := re.match(r"\s*`([^`]*=[^`]*)`", last)) is not None:
             found.append([*prefix, *cell[1].split()])
     return found
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
