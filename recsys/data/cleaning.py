@@ -102,7 +102,7 @@ def clean_transactions(
     if times is not None:
         timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
         del times
-        release_memory()
+        release_memory(len(keep))
     pairs = len(distinct_keys(user.astype(np.int64) * len(item_ids) + item))
     report.rows, report.users, report.items = len(user), len(user_ids), len(item_ids)
     report.density = pairs / (len(user_ids) * len(item_ids))

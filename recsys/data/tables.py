@@ -18,6 +18,7 @@ import pyarrow.parquet
 from recsys.errors import ConfigError, DataError
 
 ID_COLUMNS = ("user_id", "item_id")
+_LONG = 100_000  # rows
 # a .csv, .csv.gz, .tsv or .parquet file, a folder of .parquet files, a SQLAlchemy URL such as
 # sqlite:///shop.db, or a table in memory
 Location: TypeAlias = str | Path | pd.DataFrame | pa.Table
@@ -353,10 +354,12 @@ def require_columns(
             )
 
 
-def release_memory() -> None:
-    """Gives back what reading a long table leaves behind: a column and its accessor (`.dt`) hold
-    each other, and Arrow keeps what it has freed.
+def release_memory(rows: int) -> None:
+    """Gives back what reading a table of so many rows leaves behind: a column and its accessor
+    (`.dt`) hold each other, and Arrow keeps what it has freed.
     """
+    if rows < _LONG:
+        return  # a search for cycles takes a tenth of a second
     gc.collect()
     pa.default_memory_pool().release_unused()
 

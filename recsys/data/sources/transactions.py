@@ -77,7 +77,7 @@ def transactions(
         items=items,
     )
     del read
-    release_memory()
+    release_memory(cleaned.report.rows)
     return cleaned
 
 
