@@ -112,8 +112,16 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     assert model.num_items == run.read_vocabulary().num_items
 
 
-@pytest.mark.parametrize("model", recommenders())
-@pytest.mark.parametrize("evaluation", ["global_time", "leave_last_out", "none"])
+# every model under one split, and one model of each way of fitting under the others
+@pytest.mark.parametrize(
+    ("evaluation", "model"),
+    [("global_time", model) for model in recommenders()]
+    + [
+        (evaluation, model)
+        for evaluation in ("leave_last_out", "none")
+        for model in ("ease", "gmf", "next_purchase", "personal_recency", "sasrec")
+    ],
+)
 @pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):
     overrides = [f"model={model}", f"evaluation={evaluation}", "evaluation.min_buyers=1", *SMALL]
