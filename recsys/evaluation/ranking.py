@@ -21,7 +21,13 @@ from recsys.metrics.ranking.hit_rate import hit_rate
 from recsys.metrics.ranking.ndcg import ndcg
 from recsys.metrics.ranking.recall import recall
 from recsys.metrics.ranking_accumulator import RankingMetrics
-from recsys.models.inputs import HISTORY_QUANTITY, asked_columns, column_inputs, query_of
+from recsys.models.inputs import (
+    HISTORY_QUANTITY,
+    asked_columns,
+    column_inputs,
+    query_of,
+    required,
+)
 from recsys.models.recommender import Query, Recommender, reads_age, reads_history
 
 VIEWS = ("new", "all", "candidates")
@@ -231,9 +237,9 @@ class RankingEvaluator:
         if reads_history(model):
             history = self._history.padded(users, self._num_items)
         if reads_age(model):
-            age = _required(self._age, "age", "timestamp").padded(users, 0)
+            age = required(self._age, "age", "timestamp").padded(users, 0)
         if HISTORY_QUANTITY in model.inputs:
-            quantity = _required(self._quantity, "quantity", "quantity")
+            quantity = required(self._quantity, "quantity", "quantity")
             columns[HISTORY_QUANTITY.name] = quantity.padded(users, 0)
         return query_of(model, users, columns, history, age)
 
@@ -341,15 +347,6 @@ class RankingEvaluator:
             for name, metric in BY_POPULARITY.items()
             for k in self._ks
         }
-
-
-def _required(values: Ragged | None, what: str, column: str) -> Ragged:
-    if values is None:
-        raise ConfigError(
-            f"the model reads the {what} of purchases, and the data has no {column} column; set"
-            f" data.columns.{column}, or choose another model"
-        )
-    return values
 
 
 @torch.inference_mode()

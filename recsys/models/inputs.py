@@ -6,7 +6,7 @@ Axes: B users in a block, L length of a history, I items in the catalogue, K cat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from recsys.data.phase_columns import PhaseColumns
 from recsys.errors import ConfigError
 
+Values = TypeVar("Values")
 PER_USER = ("batch",)
 PER_PURCHASE = ("batch", "history")
 
@@ -258,6 +259,20 @@ def asked_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[s
         each.name: _require(columns, each).asked(each.source, each.is_category)
         for each in column_inputs(model)
     }
+
+
+def required(values: Values | None, what: str, column: str) -> Values:
+    """What a model reads of purchases, "age" or "quantity".
+
+    Raises:
+        ConfigError: the data do not have it.
+    """
+    if values is None:
+        raise ConfigError(
+            f"the model reads the {what} of purchases, and the data has no {column} column; set"
+            f" data.columns.{column}, or choose another model"
+        )
+    return values
 
 
 def _require(columns: PhaseColumns | None, needed: ModelInput) -> PhaseColumns:

@@ -21,7 +21,6 @@ from recsys.data.ragged import Ragged
 from recsys.data.shards import Shard
 from recsys.models.recommender import Query
 from recsys.models.recommenders.neumf import NeuMF
-from recsys.training.batches.pairs import PairBatches
 from recsys.training.fit import fit
 from recsys.training.losses.bce import BCE, bce
 from recsys.training.settings import FitSettings
@@ -87,15 +86,8 @@ def _generated(arguments: TrainingArguments) -> PhaseData:
 
 def _bare_epoch(model: NeuMF, data: PhaseData, settings: BCE) -> float:
     """The same batches, model, loss and optimizer without a framework; the seconds of one epoch."""
-    batches = PairBatches(
-        data.interactions,
-        batch_size=settings.batch_size,
-        num_negatives=settings.num_negatives,
-        seed=1,
-        device=torch.device("cpu"),
-        epoch=lambda: 0,
-        shard=Shard(),
-    )
+    objective = settings.objective(model, data.interactions, seed=1)
+    batches = objective.batches(torch.device("cpu"), lambda: 0, Shard())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.001, fused=True)
     model.train()
     start = time.perf_counter()

@@ -10,7 +10,8 @@ from recsys.data.shards import Shard
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import DataError
-from recsys.training.batches.windows import WindowBatches
+from recsys.training.forecaster_data import FittedPanel
+from recsys.training.objectives.windows import WindowLoss, WindowObjective
 
 DAY = 86_400
 
@@ -33,19 +34,15 @@ def panel_of(*lengths: int) -> SalesPanel:
 
 def batches(panel, until, horizon=3, **options):
     origin = np.full((1, len(panel)), -1)
-    settings = {
-        "history_length": 5,
-        "min_history": 2,
-        "batch_size": 16,
-        "num_batches": 4,
-        "series_balance": 1.0,
-        "seed": 1,
-        "device": torch.device("cpu"),
-        "epoch": lambda: 0,
-        "shard": Shard(),
-    }
+    given = {"min_history": 2, "batch_size": 16, "batches": 4} | options
+    epoch, shard = given.pop("epoch", lambda: 0), given.pop("shard", Shard())
     phase = ForecastPhase("val", np.array(until), origin, horizon)
-    return WindowBatches(panel, phase, **settings | options)
+    objective = WindowObjective(FittedPanel(panel, phase), WindowLoss(**given), 5, no_loss, seed=1)
+    return objective.batches(torch.device("cpu"), epoch, shard)
+
+
+def no_loss(model, window, target):
+    raise AssertionError
 
 
 def test_a_window_is_the_past_and_what_follows():
@@ -87,7 +84,7 @@ def test_every_origin_that_may_be_fitted_is_drawn():
     panel = panel_of(12)
     firsts = {
         int(value)
-        for _, target in batches(panel, [12], num_batches=40)
+        for _, target in batches(panel, [12], batches=40)
         for value in target[:, 0].tolist()
     }
     assert firsts == set(range(2, 10))  # two steps before, three after
@@ -108,9 +105,7 @@ def test_long_series_do_not_drown_short_ones_unless_asked_to():
         drawn = torch.cat(
             [
                 w.series
-                for w, _ in batches(
-                    panel, [1000, 10], series_balance=series_balance, num_batches=100
-                )
+                for w, _ in batches(panel, [1000, 10], series_balance=series_balance, batches=100)
             ]
         )
         shares[series_balance] = (drawn == 1).float().mean().item()
@@ -120,7 +115,7 @@ def test_long_series_do_not_drown_short_ones_unless_asked_to():
 
 def test_series_left_out_are_never_drawn():
     panel = panel_of(20, 20, 20)
-    for window, _ in batches(panel, [20, 1, 0], num_batches=20):
+    for window, _ in batches(panel, [20, 1, 0], batches=20):
         assert set(window.series.tolist()) == {0}
 
 

@@ -3,6 +3,7 @@ and asked, with no edit anywhere else.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -25,6 +26,8 @@ from recsys.inference import Recommender as Bundle
 from recsys.inference import verify
 from recsys.models.inputs import (
     HISTORY,
+    HISTORY_AGE,
+    HISTORY_QUANTITY,
     HOUR,
     USER,
     WEEKDAY,
@@ -36,6 +39,7 @@ from recsys.models.inputs import (
 )
 from recsys.training.losses.bce import BCE
 from recsys.training.losses.full_softmax import FullSoftmax
+from recsys.training.losses.next_purchases import NextPurchases
 
 HOURS_8 = 8 * 3_600
 INCOME = ["high", "low", None, "low"]  # of users 0 to 3
@@ -153,6 +157,53 @@ def test_both_kinds_of_batches_train_every_input(loss):
     assert (network.income.weight.grad.abs().sum(dim=1) > 0).all()
     assert network.numbers.weight.grad is not None
     assert (network.numbers.weight.grad != 0).all()
+
+
+class Shopper(nn.Module):
+    """Scores every item alike, by what the model reads: the queries are what is tested."""
+
+    inputs = (HISTORY, HISTORY_AGE, HISTORY_QUANTITY, user_category("income"), WEEKDAY)
+    num_items, floats_per_pair = 3, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.queries: list[Query] = []
+
+    def score_all(self, query: Query, trends: Tensor | None = None) -> Tensor:
+        self.queries.append(query)
+        return self.weight * torch.ones(len(query.user), self.num_items)
+
+    def score_unseen(self, query: Query, trends: Tensor | None = None) -> Tensor:
+        return self.score_all(query, trends)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [FullSoftmax(batch_size=4), NextPurchases(batch_size=4, horizon_days=2)],
+    ids=["full_softmax", "next_purchases"],
+)
+def test_losses_of_whole_histories_give_every_declared_input(loss):
+    units = np.array([1, 2, 7, 4, 5, 6, 1, 1, 1, 1], dtype=np.float32)
+    data = index_phase(replace(dataset(), quantity=units), "test", Phase(np.arange(6), []))
+    network = Shopper()
+    objective = loss.objective(network, data.interactions, seed=0)
+    for batch in objective.batches(torch.device("cpu"), lambda: 0, ALONE):
+        objective.loss(network, batch)
+    asked = [query for query in network.queries if len(query.user)]
+    assert asked
+    by_item = {(0, 0): 1.0, (0, 1): 2.0 + 4.0, (1, 1): 7.0, (1, 2): 5.0, (2, 2): 6.0}
+    by_event = {(0, 1): (2.0, 4.0)}
+    for query in asked:
+        assert query.days().shape == query.history.shape == query["history_quantity"].shape
+        incomes = query["users.income"].tolist()
+        assert incomes == [[0, 1, 2][user] for user in query.user.tolist()]
+        assert len(query["time.weekday"]) == len(query.user)
+        for row, user in enumerate(query.user.tolist()):
+            bought = zip(query.history[row].tolist(), query["history_quantity"][row], strict=True)
+            for item, quantity in bought:
+                wanted = (by_item.get((user, item), 0.0), *by_event.get((user, item), ()))
+                assert float(quantity) in wanted
 
 
 def test_it_is_judged_exported_and_asked(tmp_path):

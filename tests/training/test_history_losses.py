@@ -15,20 +15,24 @@ from recsys.data.shards import ALONE
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import evaluate
 from recsys.models.forecasters.lstm import LSTMForecaster
+from recsys.models.inputs import HISTORY, HISTORY_AGE, WEEKDAY
 from recsys.models.recommender import Query
 from recsys.models.recommenders.autoencoder import Autoencoder
 from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.next_purchase import NextPurchase
 from recsys.models.recommenders.popularity import Popularity
 from recsys.models.recommenders.sasrec import SASRec
-from recsys.training.batches.histories import HistoryBatch, LearningStep
-from recsys.training.batches.sequences import SequenceBatch
 from recsys.training.fit import fit
 from recsys.training.losses.bce import BCE
 from recsys.training.losses.bpr import BPR
 from recsys.training.losses.full_softmax import FullSoftmax
-from recsys.training.losses.next_item import NextItem
-from recsys.training.losses.next_purchases import NextPurchases, full_bce
+from recsys.training.losses.next_item import NextItem, SequenceBatch
+from recsys.training.losses.next_purchases import (
+    HistoryBatch,
+    LearningStep,
+    NextPurchases,
+    full_bce,
+)
 from recsys.training.losses.quantile import Quantile
 from recsys.training.losses.student_t import StudentT
 from recsys.training.objective import Loss, require_trains
@@ -52,7 +56,7 @@ def test_full_bce_by_hand() -> None:
 class Table(nn.Module):
     """Scores by the age of a user's first purchase; what was bought is seen."""
 
-    num_items = ITEMS
+    num_items, inputs = ITEMS, (HISTORY, HISTORY_AGE)
 
     def score_all(self, query: Query, trends: Tensor | None = None) -> Tensor:
         assert trends is not None
@@ -72,6 +76,7 @@ def batch(
         torch.arange(len(history)),
         torch.tensor(history),
         torch.ones(len(history), len(history[0])),
+        {},
         pairs[:, 0],
         pairs[:, 1],
         None if weight is None else torch.tensor(weight),
@@ -106,7 +111,7 @@ def test_next_purchases_without_anything_new_or_hidden_is_finite(val_data: Phase
 class Steps(nn.Module):
     """The state after an item is the item; the next one is as likely as its number says."""
 
-    num_items, max_length = ITEMS, 5
+    num_items, max_length, inputs = ITEMS, 5, (HISTORY,)
 
     def states(self, recent: Tensor) -> Tensor:
         return recent.unsqueeze(2).float()
@@ -116,6 +121,15 @@ class Steps(nn.Module):
 
     def score_some(self, states: Tensor, items: Tensor) -> Tensor:
         return states * items
+
+
+def test_a_model_that_reads_more_than_histories_is_no_model_of_next_item(
+    val_data: PhaseData,
+) -> None:
+    model = Steps()
+    model.inputs = (HISTORY, WEEKDAY)
+    with pytest.raises(ConfigError, match="Steps reads time.weekday: choose another loss"):
+        NextItem().objective(model, val_data.interactions, seed=1)
 
 
 @pytest.mark.parametrize("num_negatives", [0, 2])

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.data.shards import Shard, epoch_generator
-from recsys.training.batches import pairs as loaders
-from recsys.training.batches.negatives import NegativeSampler
-from recsys.training.batches.pairs import PairBatch, PairBatches
-from recsys.training.batches.users import UserBatch, UserBatches
+from recsys.training.losses.bce import bce
+from recsys.training.losses.full_softmax import full_softmax
+from recsys.training.objectives import pairs as loaders
+from recsys.training.objectives.negatives import NegativeSampler
+from recsys.training.objectives.pairs import PairBatch, PairObjective
+from recsys.training.objectives.users import UserBatch, UserObjective
 
 CPU = torch.device("cpu")
 ALONE = Shard()
@@ -42,15 +44,8 @@ def made_up(num_users: int = 11, num_items: int = 15, seed: int = 0) -> Interact
 def pair_batches(
     interactions: Interactions, epoch: int = 0, shard: Shard = ALONE, seed: int = 3
 ) -> list[PairBatch]:
-    batches = PairBatches(
-        interactions,
-        batch_size=4,
-        num_negatives=3,
-        seed=seed,
-        device=CPU,
-        epoch=lambda: epoch,
-        shard=shard,
-    )
+    objective = PairObjective(interactions, bce, 4, 3, seed)
+    batches = objective.batches(CPU, lambda: epoch, shard)
     found = list(batches)
     assert len(found) == len(batches)
     return found
@@ -59,9 +54,8 @@ def pair_batches(
 def user_batches(
     interactions: Interactions, epoch: int = 0, shard: Shard = ALONE, seed: int = 3
 ) -> list[UserBatch]:
-    batches = UserBatches(
-        interactions, batch_size=3, seed=seed, device=CPU, epoch=lambda: epoch, shard=shard
-    )
+    objective = UserObjective(interactions, full_softmax, 3, seed)
+    batches = objective.batches(CPU, lambda: epoch, shard)
     found = list(batches)
     assert len(found) == len(batches)
     return found
@@ -199,10 +193,8 @@ def test_power_zero_draws_what_uniform_draws() -> None:
 
 def test_batches_say_what_their_negatives_were_drawn_with() -> None:
     interactions = made_up()
-    options = {"batch_size": 4, "num_negatives": 3, "seed": 3, "device": CPU, "shard": ALONE}
-    batches = PairBatches(
-        interactions, epoch=lambda: 0, popularity_power=1.0, log_q=True, **options
-    )
+    objective = PairObjective(interactions, bce, 4, 3, 3, popularity_power=1.0, log_q=True)
+    batches = objective.batches(CPU, lambda: 0, ALONE)
     popularity = interactions.buyers.double()
     bought = set(positives(interactions))
     for batch in batches:
@@ -283,15 +275,8 @@ def test_other_epochs_draw_other_negatives_for_the_same_positive() -> None:
 
 def test_the_epoch_is_asked_for_when_it_begins() -> None:
     epoch = 0
-    batches = PairBatches(
-        made_up(),
-        batch_size=4,
-        num_negatives=1,
-        seed=3,
-        device=CPU,
-        epoch=lambda: epoch,
-        shard=Shard(),
-    )
+    objective = PairObjective(made_up(), bce, 4, 1, 3)
+    batches = objective.batches(CPU, lambda: epoch, Shard())
     first = list(batches)
     epoch = 1
     second = list(batches)
@@ -352,10 +337,9 @@ def test_weight_of_a_positive_follows_it_through_the_order_of_the_epoch() -> Non
         len(interactions.distinct.values), generator=torch.Generator().manual_seed(1)
     )
     expected = dict(zip(positives(interactions), weight.tolist(), strict=True))
-    options = {"seed": 3, "device": CPU, "epoch": lambda: 0, "shard": ALONE, "weight": weight}
-    pairs = list(PairBatches(interactions, batch_size=4, num_negatives=1, **options))  # type: ignore[arg-type]
-    users = list(UserBatches(interactions, batch_size=3, **options))  # type: ignore[arg-type]
-    for batches in (pairs, users):
+    pairs = PairObjective(interactions, bce, 4, 1, 3, weight).batches(CPU, lambda: 0, ALONE)
+    users = UserObjective(interactions, full_softmax, 3, 3, weight).batches(CPU, lambda: 0, ALONE)
+    for batches in (list(pairs), list(users)):
         weights = [value for batch in batches for value in batch.weight.tolist()]
         assert dict(zip(pairs_of(batches), weights, strict=True)) == expected
 
@@ -368,10 +352,8 @@ def test_batches_are_the_same_however_many_are_drawn_at_once(
     weight = torch.arange(len(interactions.distinct.values)).float()
 
     def drawn() -> list[PairBatch]:
-        options = {"batch_size": 4, "num_negatives": 3, "seed": 3, "device": CPU, "shard": ALONE}
-        return list(
-            PairBatches(interactions, epoch=lambda: 2, weight=weight, log_q=True, **options)
-        )
+        objective = PairObjective(interactions, bce, 4, 3, 3, weight, log_q=True)
+        return list(objective.batches(CPU, lambda: 2, ALONE))
 
     monkeypatch.setattr(loaders, "_DRAWN_AT_ONCE", 1)
     one_by_one = drawn()

@@ -1,4 +1,4 @@
-"""Stretches of histories: every purchase but the first is predicted once."""
+"""Segments of histories: every purchase but the first is predicted once."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import DataError
-from recsys.training.batches.sequences import SequenceBatch, SequenceBatches
+from recsys.training.losses.next_item import NextItem, NextItemObjective, SequenceBatch
 
 # user 1 bought nothing, user 3 one thing; items tell the places of a user apart
 LENGTHS = [7, 0, 2, 1, 4, 9]
@@ -22,16 +22,8 @@ DATA = Interactions(Ragged.from_sorted(USER, np.arange(ITEMS), len(LENGTHS)), IT
 def batches(
     data: Interactions = DATA, epoch: int = 0, shard: Shard = ALONE, num_negatives: int = 0
 ) -> list[SequenceBatch]:
-    made = SequenceBatches(
-        data,
-        batch_size=2,
-        max_length=3,
-        num_negatives=num_negatives,
-        seed=1,
-        device=torch.device("cpu"),
-        epoch=lambda: epoch,
-        shard=shard,
-    )
+    objective = NextItemObjective(data, NextItem(2, num_negatives), max_length=3, seed=1)
+    made = objective.batches(torch.device("cpu"), lambda: epoch, shard)
     found = list(made)
     assert len(found) == len(made)
     return found
@@ -53,7 +45,7 @@ def test_every_purchase_but_the_first_is_predicted_once_from_the_one_before() ->
     assert Counter(pairs(batches())) == Counter(expected)
 
 
-def test_stretches_are_cut_from_the_end_and_padded_on_the_left() -> None:
+def test_segments_are_cut_from_the_end_and_padded_on_the_left() -> None:
     rows = {tuple(row) for batch in batches() for row in batch.items.tolist()}
     trimmed = {tuple(item for item in row if item < ITEMS) for row in rows}
     assert {(3, 4, 5, 6), (0, 1, 2, 3), (7, 8)} <= trimmed
@@ -78,7 +70,7 @@ def test_an_epoch_repeats_itself_and_the_next_differs() -> None:
     assert rows(2) != rows(3)
 
 
-def test_two_processes_share_the_stretches() -> None:
+def test_two_processes_share_the_segments() -> None:
     shares = [set(pairs(batches(shard=Shard(rank, 2)))) for rank in (0, 1)]
     assert shares[0] | shares[1] == set(pairs(batches()))
     assert shares[0] != shares[1]

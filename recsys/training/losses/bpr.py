@@ -9,12 +9,9 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from recsys.data.interactions import Interactions
-from recsys.models.inputs import pair_columns
-from recsys.models.recommender import Recommender
-from recsys.ranges import Count, NonNegative, Positive
-from recsys.training.objectives.pairs import PairObjective
-from recsys.training.objectives.weights import purchase_weight, weighted_mean
+from recsys.ranges import Count
+from recsys.training.objectives.pairs import PairLoss
+from recsys.training.objectives.weights import weighted_mean
 
 
 def bpr(scores: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -31,37 +28,10 @@ def bpr(scores: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BPR:
-    """Settings of `bpr`.
+class BPR(PairLoss):
+    """Settings of `bpr`: those of `PairLoss`."""
 
-    Attributes:
-        batch_size: purchases of a batch.
-        num_negatives: drawn for each purchase.
-        half_life_days: a purchase weighs half as much for every so many days since it was last
-            made; None: all weigh the same.
-        popularity_power: negatives are drawn in proportion to the buyers of an item to this power;
-            0: uniformly.
-        quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
-    """
-
-    batch_size: Count = 4096
     num_negatives: Count = 1
-    half_life_days: Positive | None = None
-    popularity_power: NonNegative = 0.0
-    quantity_alpha: NonNegative = 0.0
 
     name: ClassVar[str] = "bpr"
-    trains: ClassVar[type] = Recommender
-
-    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> PairObjective:
-        """See `recsys.training.objective.Loss`."""
-        return PairObjective(
-            data,
-            bpr,
-            self.batch_size,
-            self.num_negatives,
-            seed,
-            weight=purchase_weight(data, self.half_life_days, self.quantity_alpha),
-            popularity_power=self.popularity_power,
-            columns=pair_columns(model, data.columns),
-        )
+    score_loss = staticmethod(bpr)

@@ -8,13 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from recsys.data.interactions import Interactions
-from recsys.models.inputs import user_columns
-from recsys.models.recommender import Recommender
-from recsys.ranges import Count, NonNegative, Positive
+from recsys.ranges import Positive
 from recsys.training.objectives.scores import tempered
-from recsys.training.objectives.users import FrequencyPenalty, UserObjective
-from recsys.training.objectives.weights import purchase_weight, weighted_mean
+from recsys.training.objectives.users import UserLoss
+from recsys.training.objectives.weights import weighted_mean
 
 
 def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -33,37 +30,16 @@ def full_softmax(scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | Non
 
 
 @dataclass(frozen=True)
-class FullSoftmax:
-    """Settings of `full_softmax`.
+class FullSoftmax(UserLoss):
+    """Settings of `full_softmax`, beside those of `UserLoss`.
 
     Attributes:
-        batch_size: users of a batch, each with all purchases.
-        half_life_days: a purchase weighs half as much for every so many days since it was last
-            made; None: all weigh the same.
         temperature: scores are divided by it.
-        quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
-        regularization: L2 penalty of factors, see `FrequencyPenalty`.
-        unobserved_weight: of a pair without a purchase, in that penalty.
     """
 
-    batch_size: Count = 256
-    half_life_days: Positive | None = None
     temperature: Positive = 1.0
-    quantity_alpha: NonNegative = 0.0
-    regularization: NonNegative = 0.0
-    unobserved_weight: NonNegative = 0.3
 
     name: ClassVar[str] = "full_softmax"
-    trains: ClassVar[type] = Recommender
-
-    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
-        """See `recsys.training.objective.Loss`."""
-        penalty = None
-        if self.regularization:
-            penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
-        weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
-        columns = user_columns(model, data.columns)
-        return UserObjective(data, self.score_loss, self.batch_size, seed, weight, penalty, columns)
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None

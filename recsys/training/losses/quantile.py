@@ -13,9 +13,9 @@ from torch import Tensor
 from recsys.data.windows import Window
 from recsys.errors import ConfigError, closest
 from recsys.models.forecaster import Forecaster
-from recsys.ranges import Count, NonNegative, Share, Whole
+from recsys.ranges import NonNegative
 from recsys.training.forecaster_data import FittedPanel
-from recsys.training.objectives.windows import WindowObjective, WindowSampling
+from recsys.training.objectives.windows import WindowLoss, WindowObjective
 
 UNITS = ("seasonal", "level", "typical")
 # bounds the weight of a window that repeats its last season exactly
@@ -68,21 +68,13 @@ def _known_mean(values: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Quantile:
-    """Settings of `quantile_loss`.
+class Quantile(WindowLoss):
+    """Settings of `quantile_loss`, beside those of `WindowLoss`.
 
     Attributes:
-        batch_size: windows of a batch.
-        batches: of an epoch.
-        min_history: least steps before an origin, where a series is long enough; None: two seasons.
-        series_balance: 1: every series is drawn equally often; 0: every origin is.
         units: of `window_weight`; what is left out weighs 0.
     """
 
-    batch_size: Count = 128
-    batches: Count = 50
-    min_history: Whole | None = None
-    series_balance: Share = 1.0
     units: Mapping[str, NonNegative] = field(
         default_factory=lambda: {"seasonal": 1.0, "level": 1.0, "typical": 0.0}
     )
@@ -98,14 +90,11 @@ class Quantile:
         if not sum(self.units.values()) > 0:
             raise ConfigError("loss.units: at least one has to be above 0")
 
-    def objective(self, model: Forecaster, data: FittedPanel, *, seed: int) -> "WindowObjective":
+    def objective(self, model: Forecaster, data: FittedPanel, *, seed: int) -> WindowObjective:
         """See `recsys.training.objective.Loss`."""
-        sampling = WindowSampling(
-            self.batch_size, self.batches, self.min_history, self.series_balance
-        )
         units = dict.fromkeys(UNITS, 0.0) | dict(self.units)
         step_loss = QuantileStepLoss(model.quantiles, data.season, data.typical_level(), units)
-        return WindowObjective(data, sampling, model.history_length, step_loss, seed)
+        return WindowObjective(data, self, model.history_length, step_loss, seed)
 
 
 class QuantileStepLoss:

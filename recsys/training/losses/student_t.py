@@ -12,9 +12,8 @@ from torch import Tensor
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.models.forecasters.lstm import STUDENT_T_FREEDOM
-from recsys.ranges import Count, Share, Whole
 from recsys.training.forecaster_data import FittedPanel
-from recsys.training.objectives.windows import WindowObjective, WindowSampling
+from recsys.training.objectives.windows import WindowLoss, WindowObjective
 
 
 @runtime_checkable
@@ -48,20 +47,8 @@ def student_t_loss(forecast: Tensor, target: Tensor, standard: Tensor) -> Tensor
 
 
 @dataclass(frozen=True)
-class StudentT:
-    """Settings of `student_t_loss`, on the model's scale.
-
-    Attributes:
-        batch_size: windows of a batch.
-        batches: of an epoch.
-        min_history: least steps before an origin, where a series is long enough; None: two seasons.
-        series_balance: 1: every series is drawn equally often; 0: every origin is.
-    """
-
-    batch_size: Count = 128
-    batches: Count = 50
-    min_history: Whole | None = None
-    series_balance: Share = 1.0
+class StudentT(WindowLoss):
+    """Settings of `student_t_loss`, on the model's scale: those of `WindowLoss`."""
 
     name: ClassVar[str] = "student_t"
     trains: ClassVar[type] = ForecastsScaled
@@ -70,10 +57,7 @@ class StudentT:
         """See `recsys.training.objective.Loss`; ConfigError where the model has quantiles only."""
         if not model.is_student_t:
             raise ConfigError("loss=student_t needs model.distribution=student_t")
-        sampling = WindowSampling(
-            self.batch_size, self.batches, self.min_history, self.series_balance
-        )
-        return WindowObjective(data, sampling, model.history_length, _step_loss, seed)
+        return WindowObjective(data, self, model.history_length, _step_loss, seed)
 
 
 def _step_loss(model: Any, window: Window, target: Tensor) -> Tensor:

@@ -1,21 +1,58 @@
-"""Objectives over users with all their purchases, scored against the whole catalogue.
+"""Users with all their purchases, scored against the whole catalogue.
 
-Axes: B users of a batch, U users, I items, P purchases of the batch.
+Axes: B users of a batch, L most purchases of one of them, P distinct purchases of all of them, U
+users, I items.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recsys.data.interactions import Interactions
-from recsys.data.shards import Shard
+from recsys.data.ragged import Ragged
+from recsys.data.shards import EpochOrder, Shard
 from recsys.errors import ConfigError
-from recsys.models.inputs import query_of, reads_history
-from recsys.models.recommender import HasSquaredNorms
-from recsys.training.batches.users import UserBatch, UserBatches
+from recsys.models.inputs import (
+    HISTORY_AGE,
+    HISTORY_QUANTITY,
+    query_of,
+    reads_history,
+    required,
+    user_columns,
+)
+from recsys.models.recommender import HasSquaredNorms, Recommender
+from recsys.ranges import Count, NonNegative, Positive
+from recsys.training.objectives.weights import purchase_weight
+
+
+class UserBatch(NamedTuple):
+    """A user a row with all positives.
+
+    Attributes:
+        user: (B,).
+        row, item: the positives, flat: row of the batch (P,) and item (P,).
+        weight: of each positive, (P,), or None where all weigh the same.
+        columns: further inputs of the model by name, (B,) each, at the user's last event.
+        of_pairs: days since each positive was last bought and its units, (P,) each, where the model
+            reads them.
+    """
+
+    user: Tensor
+    row: Tensor
+    item: Tensor
+    weight: Tensor | None
+    columns: Mapping[str, Tensor] = {}
+    of_pairs: Mapping[str, Tensor] = {}
+
+    def bags(self, values: Tensor, pad: int) -> Tensor:
+        """Values of the positives (P,) as histories (B, L), filled with `pad` on the right."""
+        size = torch.bincount(self.row, minlength=len(self.user))
+        indptr = functional.pad(size.cumsum(0), (1, 0))
+        return Ragged(indptr, values).padded(torch.arange(len(size), device=size.device), pad)
 
 
 class FrequencyPenalty:
@@ -85,6 +122,7 @@ class UserObjective:
         weight: of every purchase in `interactions.distinct`; None: all weigh the same.
         penalty: added to the loss; None: no regularization.
         columns: further inputs of the model, see `user_columns`.
+        of_pairs: further inputs of the model, see `pair_numbers`.
     """
 
     interactions: Interactions
@@ -94,25 +132,116 @@ class UserObjective:
     weight: Tensor | None = None
     penalty: FrequencyPenalty | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
+    of_pairs: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def batches(self, device: torch.device, epoch: Callable[[], int], shard: Shard) -> UserBatches:
+    def batches(
+        self, device: torch.device, epoch: Callable[[], int], shard: Shard
+    ) -> "UserBatches":
         """Every user with a purchase once an epoch."""
-        return UserBatches(
-            self.interactions,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            device=device,
-            epoch=epoch,
-            shard=shard,
-            weight=self.weight,
-            columns=self.columns,
-        )
+        return UserBatches(self, device, epoch, shard)
 
     def loss(self, model: Any, batch: UserBatch) -> tuple[Tensor, int]:
         """Loss of a batch, a scalar, and its number of purchases."""
-        history = batch.bags(model.num_items) if reads_history(model) else None
-        scores = model.score_all(query_of(model, batch.user, batch.columns, history))
+        history = batch.bags(batch.item, model.num_items) if reads_history(model) else None
+        numbers = {name: batch.bags(values, 0) for name, values in batch.of_pairs.items()}
+        age = numbers.pop(HISTORY_AGE.name, None)
+        query = query_of(model, batch.user, {**batch.columns, **numbers}, history, age)
+        scores = model.score_all(query)
         loss = self.score_loss(scores, batch.row, batch.item, batch.weight)
         if self.penalty is not None:
             loss = loss + self.penalty(model, batch)
         return loss, batch.item.numel()
+
+
+class UserBatches:
+    """Every user with a purchase once an epoch, in a new order, with all of them."""
+
+    def __init__(
+        self,
+        objective: UserObjective,
+        device: torch.device,
+        epoch: Callable[[], int],
+        shard: Shard,
+    ) -> None:
+        weight, columns = objective.weight, objective.columns
+        self._purchases = objective.interactions.distinct.to(device)
+        self._weight = None if weight is None else Ragged(self._purchases.indptr, weight.to(device))
+        self._columns = {name: values.to(device) for name, values in columns.items()}
+        self._of_pairs = {
+            name: Ragged(self._purchases.indptr, values.to(device))
+            for name, values in objective.of_pairs.items()
+        }
+        self._users = torch.nonzero(self._purchases.lengths()).squeeze(1)
+        self._order = EpochOrder(
+            len(self._users), objective.batch_size, objective.seed, device, epoch, shard
+        )
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[UserBatch]:
+        for rows in self._order:
+            user = self._users[rows]
+            weight = None if self._weight is None else self._weight.take(user)[1]
+            columns = {name: values[user] for name, values in self._columns.items()}
+            of_pairs = {name: values.take(user)[1] for name, values in self._of_pairs.items()}
+            yield UserBatch(user, *self._purchases.take(user), weight, columns, of_pairs)
+
+
+def pair_numbers(model: Recommender, interactions: Interactions) -> dict[str, Tensor]:
+    """Days and units that the model reads of every pair in `interactions.distinct`, (P,) each.
+
+    Raises:
+        ConfigError: the data have no such values.
+    """
+    found = {}
+    if HISTORY_AGE in model.inputs:
+        found[HISTORY_AGE.name] = required(interactions.days_since, "age", "timestamp")
+    if HISTORY_QUANTITY in model.inputs:
+        found[HISTORY_QUANTITY.name] = required(interactions.units, "quantity", "quantity")
+    return found
+
+
+@dataclass(frozen=True)
+class UserLoss:
+    """Settings that losses over the whole catalogue share.
+
+    Attributes:
+        batch_size: users of a batch, each with all purchases.
+        half_life_days: a purchase weighs half as much for every so many days since it was last
+            made; None: all weigh the same.
+        quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
+        regularization: L2 penalty of factors, see `FrequencyPenalty`.
+        unobserved_weight: of a pair without a purchase, in that penalty.
+    """
+
+    batch_size: Count = 256
+    half_life_days: Positive | None = None
+    quantity_alpha: NonNegative = 0.0
+    regularization: NonNegative = 0.0
+    unobserved_weight: NonNegative = 0.3
+
+    trains: ClassVar[type] = Recommender
+
+    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
+        """See `recsys.training.objective.Loss`."""
+        penalty = None
+        if self.regularization:
+            penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
+        weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
+        return UserObjective(
+            data,
+            self.score_loss,
+            self.batch_size,
+            seed,
+            weight,
+            penalty,
+            user_columns(model, data.columns),
+            pair_numbers(model, data),
+        )
+
+    def score_loss(
+        self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None
+    ) -> Tensor:
+        """See `UserObjective`."""
+        raise NotImplementedError

@@ -1,1 +1,0 @@
-"""Batches, cut on the device from tensors that already lie there."""
