@@ -20,7 +20,7 @@ from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
 from recsys.evaluation.settings import BacktestEvaluation
-from recsys.metrics.registry import direction_of
+from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report
 from recsys.reports.labels import unit_of
@@ -192,7 +192,7 @@ class PreparedForecasting:
             phase,
             objective=settings.loss.build().objective(model, data, seed=settings.seed),
             evaluator=partial(self._evaluator, cut, model.quantiles) if phase == "val" else None,
-            mode="min",
+            mode=require_direction("train.monitor", settings.train.monitor),
             epochs=epochs,
             callbacks=callbacks,
         )

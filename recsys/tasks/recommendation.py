@@ -23,12 +23,13 @@ from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
-from recsys.metrics.registry import direction_of
+from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
     FitsInteractions,
     LoadsPretrained,
     ObservesInteractions,
+    Recommender,
 )
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
@@ -181,7 +182,7 @@ class PreparedRecommendation:
             phase,
             objective=objective,
             evaluator=partial(self._evaluator, data) if phase == "val" else None,
-            mode="max",
+            mode=require_direction("train.monitor", settings.train.monitor),
             epochs=epochs,
             callbacks=callbacks,
         )
@@ -297,8 +298,7 @@ def _baseline(name: str) -> Target:
 
 
 def _require_recommender(model: Target, named: str) -> None:
-    found = model.resolve()
-    if not hasattr(found, "score_all"):
+    if not issubclass(model.resolve(), Recommender):  # type: ignore[misc]
         raise ConfigError(
             f"{named} is no recommender, and the data are purchases of customers: choose a"
             " recommender, such as model=gmf, or data=…_sales"
