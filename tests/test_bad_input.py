@@ -164,7 +164,7 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
         ),
         (
             ["model=mf", "train.monitor=val/candidates/ndcg@10"],
-            ["nobody can be asked", "val/candidates/ndcg@10"],
+            ["nobody can be evaluated", "val/candidates/ndcg@10"],
         ),
         (["evaluation.views=[old]"], ["evaluation.views=['old']", "new, all or candidates"]),
         (["evaluation.ks=[]"], ["evaluation.ks=[]"]),
@@ -373,7 +373,10 @@ def test_nobody_to_choose_the_epoch_by_is_one_sentence(train: Command, column: s
     frame.to_csv("sales.csv", index=False)
     ending = train(*SMALL, "data.path=sales.csv", "model=mf")
     assert_one_sentence(
-        ending, "nobody can be asked in the validation part", "val/new/ndcg@10", "data_report.json"
+        ending,
+        "nobody can be evaluated in the validation part",
+        "val/new/ndcg@10",
+        "data_report.json",
     )
     counts = json.loads(Path("run/data_report.json").read_text())["phases"]["val"]
     assert (

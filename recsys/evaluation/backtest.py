@@ -49,20 +49,20 @@ def forecast_phase(
     block: int = 1024,
     quantiles: tuple[float, ...] = QUANTILES,
 ) -> np.ndarray:
-    """Forecasts every series of a phase that is asked.
+    """Forecasts every series that is evaluated in a phase.
 
     Args:
         model: fitted; one of statsforecast's methods needs no fitting.
-        panel, phase: what is asked.
+        panel, phase: what is forecast.
         device: where a network computes.
         block: windows at once.
-        quantiles: asked of statsforecast's methods; a network has its own.
+        quantiles: of statsforecast's methods; a network has its own.
 
     Returns:
-        float32 (W, S, H, Q), in units of y, NaN where not asked.
+        float32 (W, S, H, Q), in units of y, NaN where not evaluated.
 
     Raises:
-        TrainingError: a network answers with what is no number.
+        TrainingError: a network forecasts NaN or infinity.
     """
     if isinstance(model, ForecastsPanel):
         return cached_forecast(model, panel, phase, quantiles)
@@ -74,9 +74,9 @@ def forecast_phase(
     origin = torch.from_numpy(phase.origin[window, series]).to(device)
     places = torch.from_numpy(series).to(device)
     made = [
-        model(tensors.window(*asked, model.history_length, phase.horizon)[0]).float().cpu()
-        for asked in zip(places.split(block), origin.split(block), strict=True)
-        if len(asked[0])
+        model(tensors.window(*evaluated, model.history_length, phase.horizon)[0]).float().cpu()
+        for evaluated in zip(places.split(block), origin.split(block), strict=True)
+        if len(evaluated[0])
     ]
     shape = (*phase.origin.shape, phase.horizon, len(model.quantiles))
     forecast = np.full(shape, np.nan, dtype=np.float32)
@@ -134,31 +134,33 @@ def judge(
         See `BacktestResult`. Counts: `series` are distinct ones; `forecasts`,
         `series_without_sales` and `series_without_scale` count a series once a window.
     """
-    asked = _asked(panel, phases, forecasts)
+    evaluated = _evaluated(panel, phases, forecasts)
     season, horizon = seasonality or SEASONALITY[panel.step], phases[0].horizon
-    scale = seasonal_scale(panel.y, panel.indptr, asked.series, asked.origin, season)
-    weight = recent_sales(panel.y, panel.indptr, asked.series, asked.origin, horizon)
-    slices = _slices(panel, asked, season, horizon)
-    parts = {"": np.ones(len(asked.series), dtype=bool)} | {
+    scale = seasonal_scale(panel.y, panel.indptr, evaluated.series, evaluated.origin, season)
+    weight = recent_sales(panel.y, panel.indptr, evaluated.series, evaluated.origin, horizon)
+    slices = _slices(panel, evaluated, season, horizon)
+    parts = {"": np.ones(len(evaluated.series), dtype=bool)} | {
         f"slices/{name}/": inside for name, inside in slices.items()
     }
-    collected = {prefix: ForecastMetrics(quantiles, asked.num_windows) for prefix in parts}
+    collected = {prefix: ForecastMetrics(quantiles, evaluated.num_windows) for prefix in parts}
     per_forecast, by_step = [], None
-    for rows in np.array_split(np.arange(len(asked.series)), len(asked.series) // BLOCK + 1):
-        block = _block(asked, scale, weight, rows)
+    for rows in np.array_split(
+        np.arange(len(evaluated.series)), len(evaluated.series) // BLOCK + 1
+    ):
+        block = _block(evaluated, scale, weight, rows)
         sums = errors(block.forecast, block.truth, quantiles)  # (B, H)
         per_forecast.append(forecast_metrics(sums.sum(dim=1), quantiles, block.scale))
-        of_block = sums.by(block.window, asked.num_windows)  # (W, H)
+        of_block = sums.by(block.window, evaluated.num_windows)  # (W, H)
         by_step = of_block if by_step is None else by_step.plus(of_block)
         for prefix, inside in parts.items():
-            collected[prefix].update(*_block(asked, scale, weight, rows[inside[rows]]))
+            collected[prefix].update(*_block(evaluated, scale, weight, rows[inside[rows]]))
     assert by_step is not None
 
-    judged = ~asked.truth.isnan().all(dim=1).numpy()
+    judged = ~evaluated.truth.isnan().all(dim=1).numpy()
     metrics: dict[str, float] = {}
     for prefix, inside in parts.items():
         if (inside & judged).any():
-            count = len(np.unique(asked.series[inside & judged]))
+            count = len(np.unique(evaluated.series[inside & judged]))
             told = _defined(collected[prefix].compute()) | {"series": float(count)}
             metrics |= {f"{prefix}{name}": value for name, value in told.items()}
     for number, values in enumerate(collected[""].windows(), 1):
@@ -166,11 +168,11 @@ def judge(
 
     per_series = pd.DataFrame(
         {
-            "series_id": panel.series_ids[asked.series],
-            "window": asked.window + 1,
-            "num_steps": (~asked.truth.isnan()).sum(dim=1).numpy(),
+            "series_id": panel.series_ids[evaluated.series],
+            "window": evaluated.window + 1,
+            "num_steps": (~evaluated.truth.isnan()).sum(dim=1).numpy(),
             **slices,
-            "sum_y": asked.truth.double().nansum(dim=1).numpy(),
+            "sum_y": evaluated.truth.double().nansum(dim=1).numpy(),
         }
         | {
             name: torch.cat([block[name] for block in per_forecast]).numpy()
@@ -194,25 +196,25 @@ def forecast_table(
     """One row a series, window and step: series_id, window (from 1), timestamp (beginning of the
     step on the wall clock, datetime64[s]), y (NaN where unknown) and a column a quantile ("0.5").
     """
-    asked = _asked(panel, phases, forecasts)
+    evaluated = _evaluated(panel, phases, forecasts)
     horizon = phases[0].horizon
-    seconds = panel.start[asked.series, None] + panel.step_seconds * (
-        asked.origin[:, None] + np.arange(horizon)
+    seconds = panel.start[evaluated.series, None] + panel.step_seconds * (
+        evaluated.origin[:, None] + np.arange(horizon)
     )  # (M, H)
-    values = asked.forecast.reshape(-1, len(quantiles)).numpy()
+    values = evaluated.forecast.reshape(-1, len(quantiles)).numpy()
     return pd.DataFrame(
         {
-            "series_id": np.repeat(panel.series_ids[asked.series], horizon),
-            "window": np.repeat(asked.window + 1, horizon),
+            "series_id": np.repeat(panel.series_ids[evaluated.series], horizon),
+            "window": np.repeat(evaluated.window + 1, horizon),
             "timestamp": seconds.reshape(-1).astype("datetime64[s]"),
-            "y": asked.truth.reshape(-1).numpy(),
+            "y": evaluated.truth.reshape(-1).numpy(),
         }
         | {str(level): values[:, place] for place, level in enumerate(quantiles)}
     )
 
 
-class _Asked(NamedTuple):
-    """Forecasts of all phases, one after the other, of the series that were asked."""
+class _Evaluated(NamedTuple):
+    """Forecasts of all phases, one after the other, of the series that were evaluated."""
 
     num_windows: int
     window: np.ndarray  # (M,), from 0
@@ -233,19 +235,19 @@ class _Block(NamedTuple):
     window: Tensor
 
 
-def _block(asked: _Asked, scale: Scale, weight: np.ndarray, rows: np.ndarray) -> _Block:
+def _block(evaluated: _Evaluated, scale: Scale, weight: np.ndarray, rows: np.ndarray) -> _Block:
     return _Block(
-        asked.forecast[rows],
-        asked.truth[rows],
+        evaluated.forecast[rows],
+        evaluated.truth[rows],
         Scale(scale.absolute[rows], scale.squared[rows]),
         torch.from_numpy(weight[rows]),
-        torch.from_numpy(asked.window[rows]),
+        torch.from_numpy(evaluated.window[rows]),
     )
 
 
-def _asked(
+def _evaluated(
     panel: SalesPanel, phases: Sequence[ForecastPhase], forecasts: Sequence[np.ndarray]
-) -> _Asked:
+) -> _Evaluated:
     origins = np.concatenate([phase.origin for phase in phases])  # (W, S)
     fitted = np.concatenate(
         [np.broadcast_to(phase.fit_until, phase.origin.shape) for phase in phases]
@@ -256,7 +258,7 @@ def _asked(
     inside = step < panel.lengths[series, None]
     place = np.where(inside, panel.indptr[series, None] + step, 0)
     truth = np.where(inside, panel.y[place], np.nan).astype(np.float32)
-    return _Asked(
+    return _Evaluated(
         len(origins),
         window,
         series,
@@ -268,18 +270,18 @@ def _asked(
 
 
 def _slices(
-    panel: SalesPanel, asked: _Asked, seasonality: int, horizon: int
+    panel: SalesPanel, evaluated: _Evaluated, seasonality: int, horizon: int
 ) -> dict[str, np.ndarray]:
     """Slice to its forecasts, bool (M,)."""
-    begin = panel.indptr[asked.series]
-    end = begin + asked.origin
+    begin = panel.indptr[evaluated.series]
+    end = begin + evaluated.origin
     known = segment_sums(~np.isnan(panel.y), begin, end)
     sales = segment_sums(panel.y > 0, begin, end)
     seasons = 1 if seasonality * panel.step_seconds >= YEAR_SECONDS else 2
     masks = (
         known > INTERMITTENT_INTERVAL * sales,
-        asked.origin < max(seasons * seasonality, 2 * horizon),
-        asked.fit_steps < horizon,
+        evaluated.origin < max(seasons * seasonality, 2 * horizon),
+        evaluated.fit_steps < horizon,
     )
     return dict(zip(SLICES, masks, strict=True))
 

@@ -1,6 +1,6 @@
 """A forecaster judged on a phase while it trains, on its own device.
 
-Axes: M questions (a series in a window), B questions of a block, H steps, Q quantiles.
+Axes: M queries (a series in a window), B queries of a block, H steps, Q quantiles.
 """
 
 import warnings
@@ -35,17 +35,17 @@ class OriginBlocks:
 
 
 class BacktestEvaluator:
-    """Holds what is asked in a phase, and the sums of the answers' errors.
+    """Holds the queries of a phase, and the sums of the forecasts' errors.
 
     Args:
-        panel, phase: what is asked.
+        panel, phase: what is forecast.
         quantiles: of the model.
         seasonality: as for `recsys.evaluation.backtest.judge`.
-        device: where the model answers.
-        block: questions at once.
+        device: where the model runs.
+        block: queries at once.
 
     Raises:
-        DataError: no series is asked.
+        DataError: no series can be evaluated.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class BacktestEvaluator:
         window, series = np.nonzero(phase.origin >= 0)
         if not len(series):
             raise DataError(
-                f"no series can be asked in phase {phase.name}: none has begun, or still sells,"
+                f"no series can be evaluated in phase {phase.name}: none has begun, or still sells,"
                 " before its origins; hold out fewer steps (evaluation.split) or keep more series"
             )
         origin = phase.origin[window, series]
@@ -81,19 +81,19 @@ class BacktestEvaluator:
         return OriginBlocks(len(self._series), self._block, self._device, shard)
 
     def reset(self) -> None:
-        """Forgets all answers."""
+        """Forgets all forecasts."""
         self._metrics.reset()
 
-    def update(self, model: nn.Module, asked: Tensor) -> None:
-        """Adds the answers to a block of questions (B,)."""
+    def update(self, model: nn.Module, queries: Tensor) -> None:
+        """Adds the forecasts of a block of queries (B,)."""
         window, truth = self._tensors.window(
-            self._series[asked],
-            self._origin[asked],
+            self._series[queries],
+            self._origin[queries],
             model.history_length,  # type: ignore[arg-type]
             self._horizon,
         )
-        scale = Scale(self._scale.absolute[asked], self._scale.squared[asked])
-        weight, number = self._weight[asked], self._window[asked]
+        scale = Scale(self._scale.absolute[queries], self._scale.squared[queries])
+        weight, number = self._weight[queries], self._window[queries]
         self._metrics.update(model(window).float(), truth, scale, weight, number)
 
     def metric_names(self) -> list[str]:

@@ -19,11 +19,11 @@ def example_customers(
     they then bought.
     """
     bought = data.histories.history.lengths()
-    asked = torch.nonzero(data.truth.lengths()).squeeze(1)
-    by_purchases = asked[bought[asked].argsort(stable=True)]
+    evaluated = torch.nonzero(data.truth.lengths()).squeeze(1)
+    by_purchases = evaluated[bought[evaluated].argsort(stable=True)]
     places = torch.linspace(0, len(by_purchases) - 1, min(count, len(by_purchases))).long()
     users = by_purchases[places].unique()
-    # the evaluator knows what a model is asked with, and where it was judged
+    # the evaluator knows the query of a model, and where it was judged
     evaluator = RankingEvaluator(data, views=("all",), ks=(5,), device=next(_tensors(model)).device)
     scores = model.score_all(evaluator.query(model, users.to(evaluator.device))).float().cpu()
     seen = data.histories.distinct.mask(users, data.vocabulary.num_items)

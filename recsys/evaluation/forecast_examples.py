@@ -24,7 +24,7 @@ def example_series(
     sells most in it.
 
     Args:
-        panel, phase: what was asked.
+        panel, phase: what was forecast.
         forecast: (W, S, H, Q), in units of y.
         quantiles: levels of the forecasts.
         baselines: name to forecasts to draw beside it, (W, S, H, Q).

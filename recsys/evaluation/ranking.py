@@ -1,4 +1,4 @@
-"""Ranks for every user who is asked about, in blocks that fit a memory budget.
+"""Ranks for every user who is evaluated, in blocks that fit a memory budget.
 
 Axes: B users in a block, I items, C candidates, K length of the ranked list.
 """
@@ -79,7 +79,7 @@ class RankingResult(NamedTuple):
 @dataclass(frozen=True)
 class UserBlocks:
     """Users with something to predict, in blocks (B,); every process takes its own users, none is
-    asked twice.
+    evaluated twice.
     """
 
     users: Tensor
@@ -104,7 +104,7 @@ class RankingEvaluator:
     whose truth is empty is left out.
 
     Args:
-        data: the phase; its truth is asked, its histories are read and masked.
+        data: the phase; its truth is ranked, its histories are read and masked.
         views: any of `VIEWS`; "candidates" is left out where the phase has none.
         ks: cut-offs; one beyond the catalogue counts the missing places as misses.
         device: where the scores are.
@@ -172,26 +172,26 @@ class RankingEvaluator:
         self._per_user: list[pd.DataFrame] = []
 
     def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:
-        """Users to ask about, as many at once as the memory budget allows for this model."""
-        asked = self._truth.lengths() > 0
+        """Users to evaluate, as many at once as the memory budget allows for this model."""
+        evaluated = self._truth.lengths() > 0
         if self._candidates is not None:
-            asked[self._candidates.user.to(self.device)] = True
+            evaluated[self._candidates.user.to(self.device)] = True
         # scores, their mask and the ranking's copies take about four floats a pair beside the
         # model's own
         pair_bytes = 4 * (model.floats_per_pair + 4)
         size = max(1, self._bytes // (pair_bytes * self._num_items))
-        return UserBlocks(torch.nonzero(asked).squeeze(1), min(size, 4096), shard)
+        return UserBlocks(torch.nonzero(evaluated).squeeze(1), min(size, 4096), shard)
 
-    def has_questions(self, view: str) -> bool:
+    def has_truth(self, view: str) -> bool:
         """True where the view has a truth, so that `compute` can say something."""
         if view == "candidates":
             return self._candidates is not None and bool(self._candidates.relevant.any())
         user = torch.arange(len(self._truth), device=self.device)
-        asked, answered = (
+        wanted, known = (
             torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values
             for rows in (self._truth, self._seen)
         )
-        return len(asked) > 0 and not (view == "new" and bool(torch.isin(asked, answered).all()))
+        return len(wanted) > 0 and not (view == "new" and bool(torch.isin(wanted, known).all()))
 
     def metric_names(self) -> list[str]:
         """Names by user that `compute` can return: "new/ndcg@10" and so on."""
@@ -269,13 +269,13 @@ class RankingEvaluator:
         # recommended
         shown = torch.where(values == -torch.inf, self._num_items, items)
         row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
-        asked = truth[row, item].long()
-        none = asked.new_zeros(len(users))
+        relevant = truth[row, item].long()
+        none = relevant.new_zeros(len(users))
         popular = None
         if self._head is not None:
-            num_head = none.index_add(0, row, asked * self._head[item])
+            num_head = none.index_add(0, row, relevant * self._head[item])
             popular = self._head[items], num_head
-        self._add(view, users, hits, none.index_add(0, row, asked), shown, popular)
+        self._add(view, users, hits, none.index_add(0, row, relevant), shown, popular)
 
     def _add_candidates(
         self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None

@@ -1,11 +1,11 @@
-"""Is one model better than another, or was it luck with the customers who were asked?
+"""Is one model better than another, or was it luck with the customers of the test?
 
 Axes: M models, G units that were drawn independently of each other (customers, or series with all
 their windows), R resamples.
 
 A metric is a ratio of two sums over units, Σ totals / Σ sizes. For a mean over customers a total is
 the customer's value and a size is 1; for pooled errors a size is what was sold. Sizes come from the
-questions, so all models share them.
+truth, so all models share them.
 """
 
 from collections.abc import Iterator

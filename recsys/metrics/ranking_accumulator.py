@@ -53,13 +53,13 @@ class RankingMetrics(nn.Module):
             ranked: items of the lists (B, K) where exposure is counted; I pads.
         """
         values = torch.stack([per_user[name] for name in self.names])  # (M, B)
-        asked = ~values[0].isnan()
+        evaluated = ~values[0].isnan()
         self.sums += values.nan_to_num(0.0).sum(dim=1)
-        self.users += asked.sum()
+        self.users += evaluated.sum()
         if ranked is not None and self.buyers is not None:
             num_items = len(self.buyers)
             for row, k in enumerate(self.ks):
-                shown = ranked[asked, :k].reshape(-1)
+                shown = ranked[evaluated, :k].reshape(-1)
                 self.exposure[row] += torch.bincount(shown, minlength=num_items + 1)[:num_items]
 
     def compute(self) -> dict[str, float]:

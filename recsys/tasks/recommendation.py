@@ -198,9 +198,9 @@ class PreparedRecommendation:
         evaluator = RankingEvaluator(
             data, views=(view,), ks=ks, device=device, block_mb=self._evaluation.block_mb
         )
-        if not evaluator.has_questions(view):
+        if not evaluator.has_truth(view):
             raise DataError(
-                f"nobody can be asked in the validation part: no truth for {monitor}"
+                f"nobody can be evaluated in the validation part: no truth for {monitor}"
                 " (train.monitor) is left, because its users or items are unknown to the part that"
                 " is fitted, or there are no candidates; data_report.json has the counts; hold out"
                 " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"

@@ -60,7 +60,7 @@ class Prepared(Protocol):
         ...
 
     def judge(self, phase: str, model: Any) -> Mapping[str, float]:
-        """Metrics of a phase by "val/NAME", "test/NAME"; a phase without questions has none."""
+        """Metrics of a phase by "val/NAME", "test/NAME"; a phase without truth has none."""
         ...
 
     def finish(self, model: Any) -> Mapping[str, float]:

@@ -192,15 +192,15 @@ def test_cut_off_below_one_is_refused(ks: tuple[int, ...]) -> None:
         evaluate(model, phase, ks=ks)
 
 
-def test_a_view_has_questions_only_where_its_truth_is_not_empty() -> None:
+def test_a_view_has_truth_only_where_its_truth_is_not_empty() -> None:
     again = phase_of([[0], [1]], [[0], []], num_items=2)
     evaluator = RankingEvaluator(again, views=("new", "all"), ks=(1,), device=CPU)
-    asked = {view: evaluator.has_questions(view) for view in ("new", "all", "candidates")}
+    asked = {view: evaluator.has_truth(view) for view in ("new", "all", "candidates")}
     assert asked == {"new": False, "all": True, "candidates": False}
     nothing = RankingEvaluator(
         phase_of([[0], [1]], [[], []], 2), views=("all",), ks=(1,), device=CPU
     )
-    assert not nothing.has_questions("all")
+    assert not nothing.has_truth("all")
 
 
 def test_metrics_equal_a_naive_ranking_user_by_user() -> None:

@@ -165,7 +165,7 @@ def test_a_likelihood_without_its_distribution_is_refused(tmp_path):
 def test_nobody_to_ask_is_said(tmp_path):
     panel = make_panel([80])
     phase = replace(last_steps(panel, HORIZON), origin=np.full((1, 1), -1))
-    with pytest.raises(DataError, match="no series can be asked in phase val"):
+    with pytest.raises(DataError, match="no series can be evaluated in phase val"):
         fit(panel, phase, tmp_path, validation=lowest(panel, phase, "val/wape"))
 
 

@@ -95,8 +95,8 @@ def mean_over_windows(values: Tensor, steps: Tensor) -> Tensor:
     """Mean over the windows that know a step, (W, …) -> (…); NaN where a metric is undefined in one
     of them, or there is none.
     """
-    asked = steps > 0
-    return ratio(torch.where(asked, values, 0.0).sum(dim=0), asked.sum(dim=0).double())
+    counted = steps > 0
+    return ratio(torch.where(counted, values, 0.0).sum(dim=0), counted.sum(dim=0).double())
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

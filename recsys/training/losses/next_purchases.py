@@ -76,7 +76,7 @@ class HistoryBatch(NamedTuple):
         row, item: what is to be predicted, flat: row of the batch (P,) and item (P,), each pair
             once.
         weight: of each of them, (P,), or None where all weigh the same.
-        trends: features of every item on the day that is asked, (I, F).
+        trends: features of every item on the day of the query, (I, F).
     """
 
     user: Tensor
