@@ -13,7 +13,7 @@ arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
 import difflib
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -57,7 +57,7 @@ def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str
         sys.exit(0)
     declared = {entry.name: entry for entry in fields(declaration)}  # type: ignore[arg-type]
     kinds = get_type_hints(declaration)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if key not in declared:
@@ -116,9 +116,8 @@ def unknown(name: str, allowed: Iterable[str], what: str) -> str:
     return f"{name!r} is not a known {what}: {hint}(known: {', '.join(names)})"
 
 
-def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:
-    if get_origin(kind) is UnionType:
-        kind = next(option for option in get_args(kind) if option is not NoneType)
+def _convert(entry: "Field[Any]", kind: Any, text: str) -> object:
+    kind = _without_none(kind)
     allowed = _allowed(kind)
     if allowed is not None:
         if text.lower() not in allowed:
@@ -138,7 +137,12 @@ def _convert(entry: "Field[Any]", kind: Any, text: str) -> Any:
     return value
 
 
-def _allowed(kind: Any) -> dict[str, Any] | None:
+def _without_none(kind: Any) -> Any:
+    options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    return next(option for option in options if option is not NoneType)
+
+
+def _allowed(kind: Any) -> Mapping[str, object] | None:
     """The few values that a type has, by how they are written."""
     if kind is bool:
         return {"true": True, "false": False}
@@ -168,8 +172,7 @@ def _shown(default: object) -> str:
 
 
 def _kind_name(kind: Any) -> str:
-    if get_origin(kind) is UnionType:
-        kind = next(option for option in get_args(kind) if option is not NoneType)
+    kind = _without_none(kind)
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
     return _KIND_NAMES[kind]

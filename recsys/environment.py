@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -31,20 +31,40 @@ PACKAGES = (
 _ROOT = Path(__file__).parent
 
 
-def environment() -> dict[str, Any]:
-    """What run.json says of the machine and the code."""
+class Environment(TypedDict):
+    """What run.json says of the machine and the code.
+
+    Attributes:
+        versions: of Python and of the packages that numbers depend on, as far as installed.
+        git_commit: of the checkout that this package lies in; None outside of one.
+        git_dirty: whether tracked files differ from that commit.
+        git_changes: fingerprint of how; None where they do not, or outside of a checkout.
+        hardware: processor, cores, memory and GPUs.
+        threads: of the computations of this process.
+    """
+
+    versions: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool
+    git_changes: str | None
+    hardware: dict[str, object]
+    threads: int
+
+
+def environment() -> Environment:
+    """Of this process, now."""
+    changes = _git("diff", "HEAD", "--no-ext-diff", "--binary")
     return {
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "git_dirty": bool(changes := git_changes()),
-        "git_changes": changes,
-        "hardware": hardware(),
+        "versions": _versions(),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(changes),
+        "git_changes": hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else None,
+        "hardware": _hardware(),
         "threads": torch.get_num_threads(),
     }
 
 
-def versions() -> dict[str, str]:
-    """Python and the packages that numbers depend on, as far as they are installed."""
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -54,21 +74,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_commit() -> str | None:
-    """Commit of the checkout that this package lies in; None outside of one."""
-    return _git("rev-parse", "HEAD")
-
-
-def git_changes() -> str | None:
-    """Fingerprint of what tracked files hold beyond that commit; None where there is nothing, or no
-    checkout.
-    """
-    changes = _git("diff", "HEAD", "--no-ext-diff", "--binary")
-    return hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else None
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores, memory and GPUs."""
+def _hardware() -> dict[str, object]:
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -126,12 +132,9 @@ def process_rank() -> int:
     return 0
 
 
-def differences(record: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What has changed since a run, in words such as "torch 2.12 (then 2.11)".
-
-    Args:
-        record: run.json of the run.
-        now: of `environment`.
+def differences(record: Mapping[str, Any], now: Environment) -> list[str]:
+    """What has changed since a run whose run.json is `record`, in words such as "torch 2.12 (then
+    2.11)".
     """
     changed = []
     then, here = record.get("versions") or {}, now["versions"]

@@ -3,7 +3,10 @@ configuration is checked against it before anything is read.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from recsys.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,28 @@ NonNegative = Annotated[float, Range(low=0)]
 Share = Annotated[float, Range(low=0, high=1)]
 OpenShare = Annotated[float, Range(low=0, high=1, open_low=True, open_high=True)]
 BelowOne = Annotated[float, Range(low=0, high=1, open_high=True)]
+
+
+def require_declared(settings: object, section: str) -> None:
+    """Raises ConfigError where a field of a dataclass is none of the choices, or outside of the
+    range, that its annotation states.
+    """
+    for name, hint in get_type_hints(type(settings), include_extras=True).items():
+        value = getattr(settings, name)
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if value is None and NoneType in options:
+            continue
+        if expected := _expected(value, options[0]):
+            raise ConfigError(f"{section}.{name}={value!r}: {expected}")
+
+
+def _expected(value: Any, hint: Any) -> str | None:
+    """What an annotation asks of a value, in words, where the value is not that."""
+    if get_origin(hint) is Literal:
+        *others, last = get_args(hint)
+        return None if value in (*others, last) else f"choose {', '.join(others)} or {last}"
+    if get_origin(hint) is Annotated:
+        limits: Range = get_args(hint)[1]
+        fits = value is not None and limits.holds(value)
+        return None if fits else f"it has to be {limits.words()}"
+    return None

@@ -39,10 +39,7 @@ class AttributeTable:
 
 
 def join_attributes(
-    attributes: AttributeTable | None,
-    key: str,
-    ids: np.ndarray,
-    section: str,
+    attributes: AttributeTable | None, key: str, ids: np.ndarray, section: str
 ) -> tuple[Columns, dict[str, int]]:
     """Attributes of ids (I,), in their order; ids are compared as strings.
 

@@ -17,11 +17,11 @@ from recsys.data.events import EventTable
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
-from recsys.data.report import DataReport, OnBadRows, RowFilter
+from recsys.data.report import DataReport, OnBadRows, RowFilter, past_times
 from recsys.data.schema import Column
 from recsys.data.tables import release_memory, to_numbers
-from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, parse_timestamps, require_timezone
-from recsys.errors import ConfigError, DataError
+from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone
+from recsys.ranges import require_declared
 
 Duplicates = Literal["keep", "drop"]
 
@@ -47,6 +47,10 @@ class Cleaning:
     naive_timezone: str | None = None
     timestamp_unit: TimeUnit | None = None
     min_rating: float | None = None
+
+    def __post_init__(self) -> None:
+        require_declared(self, "data")
+        require_timezone(self.timezone)
 
 
 def clean_transactions(
@@ -75,11 +79,9 @@ def clean_transactions(
     Raises:
         DataError: nothing is left, or `cleaning.on_bad_rows` is "error" and a row is bad.
     """
-    if cleaning.duplicates not in ("keep", "drop"):
-        raise ConfigError(f"data.duplicates={cleaning.duplicates!r}: choose keep or drop")
     report.rows_in, report.timezone = table.num_rows, cleaning.timezone
     of_user, of_item = encode_ids(table.column("user_id")), encode_ids(table.column("item_id"))
-    rows = RowFilter(report, table.num_rows, cleaning.on_bad_rows)
+    rows = RowFilter(report, cleaning.on_bad_rows)
     for reason, mask in (left_out or {}).items():
         rows.leave_out(mask, reason)
     rows.bad(of_user.codes == -1, "no user_id")
@@ -89,11 +91,7 @@ def clean_transactions(
     report.duplicate_rows = int(repeated.sum())
     if cleaning.duplicates == "drop":
         rows.leave_out(repeated, "a repeated row")
-    if not rows.keep.any():
-        reasons = ", ".join(f"{count:,} had {reason}" for reason, count in report.dropped.items())
-        raise DataError(
-            f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
-        )
+    rows.require_any()
 
     keep = rows.keep
     user, user_ids = _used(of_user, keep)
@@ -159,16 +157,14 @@ def _on_the_clock(
 
 def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
     """Checks the optional columns; returns the timestamps, or None where there are none."""
-    for name in ("quantity", "price"):
-        if name in table.column_names:
-            numbers = to_numbers(table.column(name).to_pandas())
-            rows.bad(numbers.isna().to_numpy(), f"a {name} that is not a number")
-            # a price of 0 is a gift; a quantity of 0 or less is no purchase
-            negative = numbers <= 0 if name == "quantity" else numbers < 0
-            rows.bad(
-                negative.to_numpy(),
-                f"a {name} " + ("of 0 or less" if name == "quantity" else "below 0"),
-            )
+    if "quantity" in table.column_names:
+        quantity = to_numbers(table.column("quantity").to_pandas())
+        rows.bad(quantity.isna().to_numpy(), "a quantity that is not a number")
+        rows.bad((quantity <= 0).to_numpy(), "a quantity of 0 or less")
+    if "price" in table.column_names:
+        price = to_numbers(table.column("price").to_pandas())
+        rows.bad(price.isna().to_numpy(), "a price that is not a number")
+        rows.bad((price < 0).to_numpy(), "a price below 0")  # 0 is a gift
     if "rating" in table.column_names and cleaning.min_rating is not None:
         rating = to_numbers(table.column("rating").to_pandas())
         rows.bad(rating.isna().to_numpy(), "a rating that is not a number")
@@ -177,13 +173,8 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
         )
     if "timestamp" not in table.column_names:
         return None
-    require_timezone(cleaning.timezone)
     naive = cleaning.naive_timezone or cleaning.timezone
-    times = parse_timestamps(table.column("timestamp").to_pandas(), naive, cleaning.timestamp_unit)
-    rows.bad(times.isna().to_numpy(), "a timestamp that cannot be read")
-    tomorrow = pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
-    rows.bad((times > tomorrow).to_numpy(dtype=bool), "a timestamp in the future")
-    return times
+    return past_times(table, rows, naive, cleaning.timestamp_unit)
 
 
 def _repeated_rows(

@@ -51,10 +51,7 @@ class EventTable:
     ignore: Sequence[str] = ()
 
     def read(
-        self,
-        names: Sequence[str],
-        required: Sequence[str] = ID_COLUMNS,
-        encode_ids: bool = False,
+        self, names: Sequence[str], required: Sequence[str] = ID_COLUMNS, encode_ids: bool = False
     ) -> pa.Table:
         """The columns of some canonical names that are mapped, in N rows.
 
@@ -121,7 +118,7 @@ def columns_of(
     for name in ignore:
         del fields[name]
     load = reader or (lambda column: source.read([column.source]).column(0))
-    return Columns(fields, load, where=source.label, typed=source.is_typed)
+    return Columns(fields, load, source.label, typed=source.is_typed)
 
 
 class _Reader:

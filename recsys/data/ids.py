@@ -32,41 +32,27 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
     become code -1.
     """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if pa.types.is_dictionary(column.type):
-        return _encode_dictionary(column)
-    if pa.types.is_floating(column.type):
-        # a nullable integer column often arrives as float: 17850.0 is the id "17850"
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.all(pc.and_(pc.is_finite(column), pc.equal(pc.floor(column), column))).as_py()
-        column = column.cast(pa.int64()) if whole is not False else column
     if len(column) == 0 or pa.types.is_null(column.type):
         return pd.Categorical.from_codes(
             np.full(len(column), -1), categories=pd.Index([], dtype="str")
         )
-    encoded = column.dictionary_encode()
-    ids = encoded.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    missing = pd.Series(ids, dtype="str").str.strip().eq("").to_numpy(dtype=bool)
-    order = natural_order(ids)
-    order = order[~missing[order]]
+    values = encoded.dictionary
+    if pa.types.is_floating(values.type):
+        # a nullable integer column often arrives as float: 17850.0 is the id "17850"
+        values = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.all(pc.and_(pc.is_finite(values), pc.equal(pc.floor(values), values))).as_py()
+        values = values.cast(pa.int64()) if whole is not False else values
+    ids = values.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
+    text = pd.Series(ids, dtype="str")
+    usable = (text.notna() & text.str.strip().ne("")).to_numpy(dtype=bool)
+    usable[np.bincount(codes + 1, minlength=len(ids) + 1)[1:] == 0] = False  # in no row
+    order = natural_order(ids[usable])
+    order = np.flatnonzero(usable)[order]
     recode = np.full(len(ids) + 1, -1, dtype=np.int32)  # last place: what was null stays -1
     recode[order] = np.arange(len(order), dtype=np.int32)
     return pd.Categorical.from_codes(recode[codes], categories=pd.Index(ids[order], dtype="str"))
-
-
-def _encode_dictionary(column: pa.DictionaryArray) -> pd.Categorical:
-    """The same of a column that is a dictionary and places in it: only the dictionary is read as
-    strings; what no row has leaves it.
-    """
-    values = encode_ids(column.dictionary)
-    places = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    codes = np.append(values.codes, -1).astype(np.int32)[places]  # last place: what was null
-    occurs = np.zeros(len(values.categories) + 1, dtype=bool)
-    occurs[codes] = True
-    used = np.flatnonzero(occurs[:-1])
-    recode = np.full(len(occurs), -1, dtype=np.int32)
-    recode[used] = np.arange(len(used), dtype=np.int32)
-    return pd.Categorical.from_codes(recode[codes], categories=values.categories[used])
 
 
 def names_of_items(table: pa.Table) -> dict[str, str]:
@@ -92,7 +78,7 @@ class Vocabulary:
 
     @property
     def num_users(self) -> int:
-        """U."""
+        """Users, U."""
         return len(self.user_ids)
 
     @property

@@ -6,17 +6,16 @@ Axes: U users and I items of the vocabulary, N events, R users who are asked abo
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from recsys.data.dataset import Dataset
+from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.ids import Vocabulary
 from recsys.data.integer_keys import distinct_keys, present_codes, run_starts, stable_order
-from recsys.data.phase_columns import PhaseColumns
+from recsys.data.phase_columns import Indices, PhaseColumns
 from recsys.data.ragged import Ragged
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError
@@ -201,39 +200,25 @@ def index_phase(
     if in_test is not None:
         # some were never sold in the fitted part: they can be ranked, not learned
         items = present_codes(np.r_[items, in_test.item], len(dataset.item_ids))
-    _require_enough(dataset, phase, num_fitted, len(items), min_buyers, k_core)
+    if num_fitted < 2 or len(items) < 2:
+        raise _too_few(dataset, phase, num_fitted, len(items), min_buyers, k_core)
     vocabulary = Vocabulary(dataset.user_ids[users], dataset.item_ids[items])
-    to_user, to_item = (
-        _inverse(users, len(dataset.user_ids)),
-        _inverse(items, len(dataset.item_ids)),
-    )
-    columns = PhaseColumns(
-        dataset,
-        # computed again where a model asks: no row numbers are kept for those that do not
-        partial(_fitted_rows, dataset, phase, min_buyers, k_core),
-        phase.truth,
-        users,
-        to_user,
-        to_item,
-        len(items),
-    )
-    interactions = replace(
-        _events(dataset, rows, to_user, to_item, len(users), len(items)), columns=columns
-    )
+    indices = Indices.of(dataset, users, items)
+    # computed again where a model asks: no row numbers are kept for those that do not
+    fitted_rows = partial(_fitted_rows, dataset, phase, min_buyers, k_core)
+    columns = PhaseColumns(dataset, fitted_rows, phase.truth, indices)
+    interactions = replace(_events(dataset, rows, indices), columns=columns)
     histories = None
     if phase.fold_in is not None:
         counts["fold_in_rows"] = len(phase.fold_in)
         counts["fold_in_rows_of_unknown_items"] = len(phase.fold_in) - len(fold_in)
         counts["users_not_fitted"] = len(users) - num_fitted
         # in phase "known" they are fitted too
-        read = distinct_keys(np.r_[rows, fold_in])
-        histories = _events(dataset, read, to_user, to_item, len(users), len(items))
-    truth = _truth(dataset, phase.truth, to_user, to_item, len(users), len(items), counts)
+        histories = _events(dataset, distinct_keys(np.r_[rows, fold_in]), indices)
+    truth = _truth(dataset, phase.truth, indices, counts)
     candidates = None
     if phase.candidates and in_test is not None:
-        candidates = _published(
-            in_test.user, in_test.item, in_test.relevant, to_user, to_item, len(items), counts
-        )
+        candidates = _published(in_test, indices, counts)
     if max_users is not None:
         _require_max_users(max_users)
         truth, candidates = _ask_fewer(truth, candidates, max_users, counts)
@@ -275,56 +260,32 @@ def _filter(user: np.ndarray, item: np.ndarray, min_buyers: int, k_core: int) ->
     return user_stays[user] & item_stays[item]
 
 
-def _require_enough(
-    dataset: Dataset,
-    phase: Phase,
-    num_users: int,
-    num_items: int,
-    min_buyers: int,
-    k_core: int,
-) -> None:
-    for count, noun in ((num_users, "user"), (num_items, "item")):
-        if count < 2:
-            before = (
-                len(present_codes(dataset.user[phase.fit], len(dataset.user_ids))),
-                len(present_codes(dataset.item[phase.fit], len(dataset.item_ids))),
-            )
-            raise DataError(
-                f"{dataset.report.source}: {count} {noun}{'' if count == 1 else 's'} left to"
-                " fit on, at least 2 are needed; before the filters"
-                f" (evaluation.min_buyers={min_buyers}, evaluation.k_core={k_core}) the fitted part"
-                f" had users: {before[0]:,}, items: {before[1]:,}"
-            )
+def _too_few(
+    dataset: Dataset, phase: Phase, num_users: int, num_items: int, min_buyers: int, k_core: int
+) -> DataError:
+    count, noun = (num_users, "user") if num_users < 2 else (num_items, "item")
+    return DataError(
+        f"{dataset.report.source}: {count} {noun}{'' if count == 1 else 's'} left to fit on, at"
+        f" least 2 are needed; before the filters (evaluation.min_buyers={min_buyers},"
+        f" evaluation.k_core={k_core}) the fitted part had users:"
+        f" {len(np.unique(dataset.user[phase.fit])):,}, items:"
+        f" {len(np.unique(dataset.item[phase.fit])):,}"
+    )
 
 
-def _require_max_users(max_users: Any) -> None:
+def _require_max_users(max_users: object) -> None:
     if isinstance(max_users, bool) or not isinstance(max_users, int) or max_users < 1:
         raise ConfigError(
             f"evaluation.max_users={max_users!r}: it has to be a whole number of 1 or more, or null"
         )
 
 
-def _inverse(kept: np.ndarray, size: int) -> np.ndarray:
-    """Code in the table to index in the vocabulary, -1 where it is unknown."""
-    index = np.full(size, -1, dtype=np.int64)
-    index[kept] = np.arange(len(kept))
-    return index
-
-
-def _events(
-    dataset: Dataset,
-    rows: np.ndarray,
-    to_user: np.ndarray,
-    to_item: np.ndarray,
-    num_users: int,
-    num_items: int,
-) -> Interactions:
+def _events(dataset: Dataset, rows: np.ndarray, indices: Indices) -> Interactions:
     """What was bought in rows (ascending), with codes of the table turned into indices."""
     # as narrow as the table has them: these are the long arrays
-    user, item = (
-        to_user.astype(np.int32)[dataset.user[rows]],
-        to_item.astype(np.int32)[dataset.item[rows]],
-    )
+    user = indices.to_user.astype(np.int32)[dataset.user[rows]]
+    item = indices.to_item.astype(np.int32)[dataset.item[rows]]
+    num_items = len(indices.items)
     quantity = None if dataset.quantity is None else dataset.quantity[rows]
     if dataset.timestamp is None or dataset.day is None:
         order = stable_order(user)
@@ -343,7 +304,7 @@ def _events(
         del time
         order = stable_order(key)  # by user, then time, then row
         del key
-    history = Ragged.from_sorted(user[order], item[order], num_users)
+    history = Ragged.from_sorted(user[order], item[order], len(indices.users))
     return Interactions(
         history,
         num_items,
@@ -375,17 +336,9 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values, starts, dtype=np.float64)
 
 
-def _truth(
-    dataset: Dataset,
-    rows: np.ndarray,
-    to_user: np.ndarray,
-    to_item: np.ndarray,
-    num_users: int,
-    num_items: int,
-    counts: dict[str, int],
-) -> Ragged:
-    codes = dataset.user[rows]
-    user, item = to_user[codes], to_item[dataset.item[rows]]
+def _truth(dataset: Dataset, rows: np.ndarray, indices: Indices, counts: dict[str, int]) -> Ragged:
+    codes, to_user, num_items = dataset.user[rows], indices.to_user, len(indices.items)
+    user, item = to_user[codes], indices.to_item[dataset.item[rows]]
     counts["truth_rows"] = len(rows)
     counts["truth_rows_of_unknown_items"] = int((item < 0).sum())
     asked = present_codes(codes, len(to_user))
@@ -394,7 +347,7 @@ def _truth(
     counts["truth_users_unknown"] = len(asked) - known_users
     known = (user >= 0) & (item >= 0)
     user, item = np.divmod(distinct_keys(user[known] * num_items + item[known]), num_items)
-    truth = Ragged.from_sorted(user, item, num_users)
+    truth = Ragged.from_sorted(user, item, len(indices.users))
     counts["truth_users_without_known_item"] = known_users - int((truth.lengths() > 0).sum())
     return truth
 
@@ -426,20 +379,14 @@ def _ask_fewer(
 
 
 def _published(
-    user: np.ndarray,
-    item: np.ndarray,
-    relevant: np.ndarray,
-    to_user: np.ndarray,
-    to_item: np.ndarray,
-    num_items: int,
-    counts: dict[str, int],
+    table: CandidateTable, indices: Indices, counts: dict[str, int]
 ) -> Candidates | None:
-    user, item = to_user[user], to_item[item]
+    user, item = indices.to_user[table.user], indices.to_item[table.item]
     known = (user >= 0) & (item >= 0)
     counts["candidate_rows_unknown"] = int((~known).sum())
     if not known.any():
         return None
-    user, item, relevant = user[known], item[known], relevant[known]
+    user, item, relevant = user[known], item[known], table.relevant[known]
     # an item listed twice for a user is ranked once, and counts as relevant if one of its rows does
     order = np.lexsort((~relevant, item, user))
     user, item, relevant = user[order], item[order], relevant[order]
@@ -448,7 +395,7 @@ def _published(
     user, item, relevant = user[first], item[first], relevant[first]
     asked, row, size = np.unique(user, return_inverse=True, return_counts=True)
     column = np.arange(len(user)) - np.repeat(np.cumsum(size) - size, size)
-    items = np.full((len(asked), size.max()), num_items, dtype=np.int64)
+    items = np.full((len(asked), size.max()), len(indices.items), dtype=np.int64)
     hits = np.zeros(items.shape, dtype=bool)
     items[row, column], hits[row, column] = item, relevant
     return Candidates(torch.from_numpy(asked), torch.from_numpy(items), torch.from_numpy(hits))

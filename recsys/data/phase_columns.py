@@ -23,6 +23,29 @@ _TABLES = {"users": "users", "context": "events"}
 
 
 @dataclass(frozen=True)
+class Indices:
+    """Codes of users and items in a dataset beside their indices in the vocabulary of a phase.
+
+    Attributes:
+        users, items: codes, (U,) and (I,), ascending.
+        to_user, to_item: index of every code of the dataset, -1 where it has none.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    to_user: np.ndarray
+    to_item: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Dataset, users: np.ndarray, items: np.ndarray) -> "Indices":
+        """Of these codes."""
+        to_user = np.full(len(dataset.user_ids), -1, dtype=np.int64)
+        to_item = np.full(len(dataset.item_ids), -1, dtype=np.int64)
+        to_user[users], to_item[items] = np.arange(len(users)), np.arange(len(items))
+        return cls(users, items, to_user, to_item)
+
+
+@dataclass(frozen=True)
 class PhaseColumns:
     """Columns by their source ("users.COLUMN", "context.COLUMN", "time.hour", "time.weekday"), read
     when they are first asked for.
@@ -35,18 +58,13 @@ class PhaseColumns:
         dataset: the whole table.
         fitted_rows: gives the rows that are fitted, ascending.
         truth_rows: rows of the period that is evaluated.
-        users: code of every user of the vocabulary in the dataset (U,).
-        to_user, to_item: codes of the dataset to indices of the vocabulary, -1 for others.
-        num_items: I.
+        indices: of the vocabulary.
     """
 
     dataset: Dataset
     fitted_rows: Callable[[], np.ndarray]
     truth_rows: np.ndarray
-    users: np.ndarray
-    to_user: np.ndarray
-    to_item: np.ndarray
-    num_items: int
+    indices: Indices
     _categories: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def categories(self, source: str) -> np.ndarray:
@@ -86,7 +104,7 @@ class PhaseColumns:
         column = self._column(source, category)
         if source.startswith("users."):
             # a user has attributes whether or not there is an event
-            rows = self.users if rows is not self._pair_rows else self.dataset.user[rows]
+            rows = self.indices.users if rows is not self._pair_rows else self.dataset.user[rows]
         if not category:
             values = np.where(rows < 0, np.nan, column.values[rows])
             return torch.from_numpy(values.astype(np.float32))
@@ -132,19 +150,18 @@ class PhaseColumns:
 
     @cached_property
     def _ordered_rows(self) -> np.ndarray:
-        """Fitted rows in order of time."""
         return self._by_time(self.fitted_rows())
 
     @cached_property
     def _pair_rows(self) -> np.ndarray:
         rows = self._ordered_rows
-        pair = self.to_user[self.dataset.user[rows]] * self.num_items
-        pair += self.to_item[self.dataset.item[rows]]
+        pair = self.indices.to_user[self.dataset.user[rows]] * len(self.indices.items)
+        pair += self.indices.to_item[self.dataset.item[rows]]
         return _last_of_each(pair, rows)
 
     @cached_property
     def _fitted_users(self) -> np.ndarray:
-        return present_codes(self.dataset.user[self.fitted_rows()], len(self.to_user))
+        return present_codes(self.dataset.user[self.fitted_rows()], len(self.indices.to_user))
 
     @cached_property
     def _last_rows(self) -> np.ndarray:
@@ -165,8 +182,8 @@ class PhaseColumns:
 
     def _by_user(self, rows: np.ndarray) -> np.ndarray:
         """The row of every user (U,), -1 for none, from at most one row per user."""
-        found = np.full(len(self.users), -1, dtype=np.int64)
-        user = self.to_user[self.dataset.user[rows]]
+        found = np.full(len(self.indices.users), -1, dtype=np.int64)
+        user = self.indices.to_user[self.dataset.user[rows]]
         found[user[user >= 0]] = rows[user >= 0]
         return found
 

@@ -1,12 +1,15 @@
 """What was read, what was dropped and why: shown on screen, kept as JSON in the run."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from recsys.data.schema import Schema
-from recsys.errors import ConfigError, DataError
+from recsys.data.timestamps import TimeUnit, parse_timestamps
+from recsys.errors import DataError
 
 OnBadRows = Literal["drop", "error"]
 
@@ -46,7 +49,7 @@ class DataReport:
     attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     schema: Schema | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values, for data_report.json; the schema, as far as columns have been read, is
         "columns".
         """
@@ -60,19 +63,15 @@ class PanelReport:
     """Counts of one table on its way from the file to series of sales.
 
     Attributes:
-        source: file, URL or package that was read.
-        rows_in: rows read.
-        dropped: reason to number of rows dropped, in the order of the checks.
+        source, rows_in, dropped, phases: as in `DataReport`.
         rows: rows that went into the series.
         series, steps: series, and steps of all of them together.
-        step: hour, day or week.
         timezone: zone of the wall clock.
         first, last: beginning of the first step and of the last one with a known y, ISO 8601 on the
             wall clock.
         decisions: what was decided about steps and series to how often.
         covariates: names of what is known ahead.
         fingerprint: changes when any value of the series does.
-        phases: counts of every phase: what was fitted, what is asked, what was left out.
     """
 
     source: str
@@ -95,7 +94,7 @@ class PanelReport:
         if count:
             self.decisions[what] = self.decisions.get(what, 0) + int(count)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values, for data_report.json."""
         return asdict(self)
 
@@ -106,12 +105,8 @@ class RowFilter:
     A row that is bad in several ways is counted under the first reason only.
     """
 
-    def __init__(
-        self, report: DataReport | PanelReport, num_rows: int, on_bad_rows: OnBadRows
-    ) -> None:
-        if on_bad_rows not in ("drop", "error"):
-            raise ConfigError(f"data.on_bad_rows={on_bad_rows!r}: choose drop (counted) or error")
-        self.keep = np.ones(num_rows, dtype=bool)
+    def __init__(self, report: DataReport | PanelReport, on_bad_rows: OnBadRows) -> None:
+        self.keep = np.ones(report.rows_in, dtype=bool)
         self._report = report
         self._on_bad_rows = on_bad_rows
 
@@ -119,9 +114,9 @@ class RowFilter:
         """Leaves out rows (mask, (N,)) that no clean table has: a counted drop or an error, as
         configured.
         """
-        count = int((rows & self.keep).sum())
-        if count and self._on_bad_rows == "error":
-            first = int(np.flatnonzero(rows & self.keep)[0]) + 1
+        rows = rows & self.keep
+        if self._on_bad_rows == "error" and (count := int(rows.sum())):
+            first = int(rows.argmax()) + 1
             have = "row has" if count == 1 else "rows have"
             raise DataError(
                 f"{self._report.source}: {count:,} {have} {reason} (the first is data row"
@@ -136,3 +131,25 @@ class RowFilter:
         if count:
             self._report.dropped[reason] = self._report.dropped.get(reason, 0) + count
             self.keep &= ~rows
+
+    def require_any(self) -> None:
+        """Raises DataError where no row is left."""
+        if not self.keep.any():
+            report = self._report
+            reasons = ", ".join(f"{count:,} had {why}" for why, count in report.dropped.items())
+            raise DataError(
+                f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
+            )
+
+
+def tomorrow() -> pd.Timestamp:
+    """What lies later is no time of an event: clocks are wrong by less than a day."""
+    return pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
+
+
+def past_times(table: pa.Table, rows: RowFilter, timezone: str, unit: TimeUnit | None) -> pd.Series:
+    """Timestamps as `parse_timestamps` reads them; rows of unreadable and future ones are bad."""
+    times = parse_timestamps(table.column("timestamp").to_pandas(), timezone, unit)
+    rows.bad(times.isna().to_numpy(), "a timestamp that cannot be read")
+    rows.bad((times > tomorrow()).to_numpy(dtype=bool), "a timestamp in the future")
+    return times

@@ -5,7 +5,7 @@ Axes: N rows of the table; S series and M steps of all series together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,14 @@ from recsys.data.attributes import AttributeTable, attribute_names, join_attribu
 from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
-from recsys.data.report import OnBadRows, PanelReport, RowFilter
+from recsys.data.report import OnBadRows, PanelReport, RowFilter, past_times, tomorrow
 from recsys.data.tables import to_numbers
-from recsys.data.timestamps import (
-    SECONDS_A_DAY,
-    TimeUnit,
-    parse_timestamps,
-    require_timezone,
-    wall_clock,
-)
+from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count
+from recsys.ranges import Count, require_declared
 
 Measure = Literal["quantity", "value", "lines"]
 Returns = Literal["drop", "net"]
-MEASURES = get_args(Measure)
 # zero steps after which a series has left the shop, unless `data.retire_after` says otherwise
 RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26}
 # 1970-01-01 was a Thursday: weeks begin three days before it
@@ -68,19 +61,10 @@ class Resampling:
     on_bad_rows: OnBadRows = "drop"
 
     def __post_init__(self) -> None:
-        step_seconds(self.step)
+        require_declared(self, "data")
         require_timezone(self.timezone)
         if not self.series:
             raise ConfigError("data.series is empty: name the columns whose values make a series")
-        if self.measure not in MEASURES:
-            raise ConfigError(f"data.measure={self.measure!r}: choose {', '.join(MEASURES)}")
-        if self.returns not in ("drop", "net"):
-            raise ConfigError(f"data.returns={self.returns!r}: choose drop or net")
-        if self.retire_after is not None and self.retire_after < 1:
-            raise ConfigError(
-                f"data.retire_after={self.retire_after}: at least one step without a sale has to"
-                " pass before a series ends"
-            )
 
     @property
     def life(self) -> int:
@@ -172,17 +156,18 @@ def panel_from_transactions(
     """
     _require_columns(table, settings, report.source)
     report.rows_in, report.step, report.timezone = table.num_rows, settings.step, settings.timezone
-    rows = RowFilter(report, table.num_rows, settings.on_bad_rows)
+    rows = RowFilter(report, settings.on_bad_rows)
     for reason, mask in (left_out or {}).items():
         rows.leave_out(mask, reason)
     ids = {name: encode_ids(table.column(name)) for name in settings.series}
     for name, column in ids.items():
         rows.bad(np.asarray(column.codes == -1), f"no {name}")
-    instant = _instants(table, rows, settings)
+    naive = settings.naive_timezone or settings.timezone
+    instant = past_times(table, rows, naive, settings.timestamp_unit)
     amount, is_return = _amounts(table, rows, settings)
 
     seconds = wall_clock(instant, settings.timezone)
-    readable = instant.notna().to_numpy() & (instant <= _tomorrow()).to_numpy(dtype=bool)
+    readable = instant.notna().to_numpy() & (instant <= tomorrow()).to_numpy(dtype=bool)
     step = _step_number(seconds, settings.step)
     if readable.any():
         first, last = _whole_steps(seconds[readable], settings)
@@ -191,21 +176,12 @@ def panel_from_transactions(
         )
         number = (first - int(step[readable].min())) + (int(step[readable].max()) - last)
         report.decide("partial steps at the ends of the table, left out", number)
-    _require_rows(rows, report)
+    rows.require_any()
 
     kept = rows.keep
     code, keys = _series_codes(ids, kept)
-    return _sum(
-        code,
-        keys,
-        step[kept],
-        amount[kept],
-        is_return[kept],
-        last,
-        report,
-        settings,
-        dict(series_names or {}),
-    )
+    panel = _sum(code, keys, step[kept], amount[kept], is_return[kept], last, report, settings)
+    return replace(panel, series_names=dict(series_names or {}))
 
 
 def _require_columns(table: pa.Table, settings: Resampling, source: str) -> None:
@@ -224,20 +200,6 @@ def _require_columns(table: pa.Table, settings: Resampling, source: str) -> None
                 f"data.series names {name!r}, which is not a column of {source} as it is read (it"
                 f" has {', '.join(known)}); set data.columns.{name} to its name there"
             )
-
-
-def _instants(table: pa.Table, rows: RowFilter, settings: Resampling) -> pd.Series:
-    naive = settings.naive_timezone or settings.timezone
-    instant = parse_timestamps(
-        table.column("timestamp").to_pandas(), naive, settings.timestamp_unit
-    )
-    rows.bad(instant.isna().to_numpy(), "a timestamp that cannot be read")
-    rows.bad((instant > _tomorrow()).to_numpy(dtype=bool), "a timestamp in the future")
-    return instant
-
-
-def _tomorrow() -> pd.Timestamp:
-    return pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
 
 
 def _amounts(
@@ -293,14 +255,6 @@ def _whole_steps(seconds: np.ndarray, settings: Resampling) -> tuple[int, int]:
     return first, last
 
 
-def _require_rows(rows: RowFilter, report: PanelReport) -> None:
-    if not rows.keep.any():
-        reasons = ", ".join(f"{count:,} had {reason}" for reason, count in report.dropped.items())
-        raise DataError(
-            f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
-        )
-
-
 def _series_codes(
     ids: Mapping[str, pd.Categorical], keep: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -325,7 +279,6 @@ def _sum(
     last_step: int,
     report: PanelReport,
     settings: Resampling,
-    names: dict[str, str],
 ) -> SalesPanel:
     """Rows (kept,) to series."""
     size = len(next(iter(keys.values())))
@@ -371,7 +324,6 @@ def _sum(
         timezone=settings.timezone,
         report=report,
         retire_after=settings.life,
-        series_names=names,
         keys=keys,
     )
     return complete_panel(panel)

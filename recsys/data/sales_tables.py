@@ -17,7 +17,8 @@ from recsys.data.resampling import clock_changes
 from recsys.data.schema import BLANKS
 from recsys.data.tables import to_numbers
 from recsys.data.timestamps import TimeUnit, parse_timestamps, require_timezone, wall_clock
-from recsys.errors import ConfigError, DataError
+from recsys.errors import DataError
+from recsys.ranges import require_declared
 
 Gaps = Literal["missing", "zero"]
 Negative = Literal["keep", "error"]
@@ -47,13 +48,8 @@ class SalesTable:
     on_bad_rows: OnBadRows = "error"
 
     def __post_init__(self) -> None:
-        step_seconds(self.step)
+        require_declared(self, "data")
         require_timezone(self.timezone)
-        for name, choices in (("gaps", ("missing", "zero")), ("negative", ("keep", "error"))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"data.{name}={getattr(self, name)!r}: choose {' or '.join(choices)}"
-                )
 
 
 def panel_from_sales(table: pa.Table, report: PanelReport, settings: SalesTable) -> SalesPanel:
@@ -69,7 +65,7 @@ def panel_from_sales(table: pa.Table, report: PanelReport, settings: SalesTable)
             `on_bad_rows` is "error".
     """
     report.rows_in, report.step, report.timezone = table.num_rows, settings.step, settings.timezone
-    rows = RowFilter(report, table.num_rows, settings.on_bad_rows)
+    rows = RowFilter(report, settings.on_bad_rows)
     ids = encode_ids(table.column("series_id"))
     code = ids.codes.astype(np.int64)
     rows.bad(code == -1, "no series_id")
@@ -86,8 +82,7 @@ def panel_from_sales(table: pa.Table, report: PanelReport, settings: SalesTable)
     _require_step(code[rows.keep], seconds[rows.keep], report.source, settings)
     off_grid = _off_grid(code, seconds, rows.keep, step_seconds(settings.step))
     rows.bad(off_grid, f"a timestamp between the steps (of a {settings.step}) of its series")
-    if not rows.keep.any():
-        raise DataError(f"{report.source}: none of the {report.rows_in:,} rows can be used")
+    rows.require_any()
     report.decide("steps below zero", int((negative & rows.keep).sum()))
 
     kept = rows.keep

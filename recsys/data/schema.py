@@ -54,9 +54,8 @@ class Field:
     """What is known of a column without reading it.
 
     Attributes:
-        name: as in `Column`.
+        name, role: as in `Column`.
         kind: None where only its values tell.
-        role: as in `Column`.
         source: the column's name in its table.
     """
 
@@ -70,11 +69,16 @@ class Field:
         return {"role": self.role, "kind": self.kind or UNDECIDED, "column": self.source}
 
 
+def _no_column(known: "Field") -> pa.Array:
+    raise KeyError(known.name)
+
+
+@dataclass(frozen=True, eq=False)
 class Columns(Mapping[str, Column]):
     """Columns of one table by name; a column is read when it is first asked for, and then kept.
 
-    Args:
-        fields: every column.
+    Attributes:
+        known: every column.
         load: reads one column by its field: all rows of the table.
         where: what to call the table in errors.
         rows: which rows of the table these columns show: a mask over its rows, or row numbers
@@ -82,53 +86,38 @@ class Columns(Mapping[str, Column]):
         typed: the table states the types of its columns; False: all are text.
     """
 
-    def __init__(
-        self,
-        fields: Mapping[str, Field] | None = None,
-        load: Callable[[Field], pa.ChunkedArray | pa.Array] | None = None,
-        *,
-        where: str = "the table",
-        rows: np.ndarray | None = None,
-        typed: bool = True,
-    ) -> None:
-        self._fields = dict(fields or {})
-        self._load = load
-        self._where = where
-        self._rows = rows
-        self._typed = typed
-        self._read: dict[str, Column] = {}
-
-    @classmethod
-    def of_table(cls, table: pa.Table, **kinds: Kind) -> "Columns":
-        """Columns of a table in memory, with these kinds."""
-        fields = {
-            name: Field(name, kinds.get(name) or kind_of_type(name, type_), source=name)
-            for name, type_ in zip(table.column_names, table.schema.types, strict=True)
-        }
-        return cls(fields, lambda known: table.column(known.source))
+    known: Mapping[str, Field] = field(default_factory=dict)
+    load: Callable[[Field], pa.ChunkedArray | pa.Array] = _no_column
+    where: str = "the table"
+    rows: np.ndarray | None = None
+    typed: bool = True
+    _read: dict[str, Column] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Column:
-        known = self._fields[name]
         if name not in self._read:
-            assert self._load is not None
-            column = read_column(known, self._load(known), self._where, self._rows, self._typed)
-            self._fields[name] = replace(known, kind=column.kind)
-            self._read[name] = column
+            known = self.known[name]
+            self._read[name] = read_column(
+                known, self.load(known), self.where, self.rows, self.typed
+            )
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
+        return iter(self.known)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self.known)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._fields
+        return name in self.known
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """What is known of every column so far."""
-        return tuple(self._fields.values())
+        read = self._read
+        return tuple(
+            replace(each, kind=read[name].kind) if name in read else each
+            for name, each in self.known.items()
+        )
 
     def with_role(self, role: str) -> str | None:
         """Name of the column of a role, or None."""
@@ -136,31 +125,28 @@ class Columns(Mapping[str, Column]):
 
     def raw(self, name: str) -> pa.Array:
         """Values as the source has them, in these rows, null where there is no row."""
-        assert self._load is not None
-        values = self._load(self._fields[name])
+        values = self.load(self.known[name])
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        if self._rows is None:
+        if self.rows is None:
             return values
-        if self._rows.dtype == bool:
-            return values.filter(pa.array(self._rows))
-        return values.take(pa.array(self._rows, mask=self._rows < 0))
+        if self.rows.dtype == bool:
+            return values.filter(pa.array(self.rows))
+        return values.take(pa.array(self.rows, mask=self.rows < 0))
 
     def with_column(self, column: Column) -> "Columns":
         """The columns and one more, whose values are aligned with these rows already."""
-        more = Columns(self._fields, self._load, where=self._where, rows=self._rows)
-        more._typed = self._typed
-        more._fields[column.name] = Field(column.name, column.kind, column.role, column.name)
-        more._read = {**self._read, column.name: column}
-        return more
+        added = Field(column.name, column.kind, column.role, column.name)
+        known, read = {**self.known, column.name: added}, {**self._read, column.name: column}
+        return replace(self, known=known, _read=read)
 
     def take(self, rows: np.ndarray) -> "Columns":
         """The columns in some rows: a mask (N,) or row numbers, -1 for missing values."""
         if rows.dtype == bool and rows.all():
             return self
-        if self._rows is not None:
-            own = np.flatnonzero(self._rows) if self._rows.dtype == bool else self._rows
+        if self.rows is not None:
+            own = np.flatnonzero(self.rows) if self.rows.dtype == bool else self.rows
             rows = own[rows] if rows.dtype == bool else np.where(rows < 0, -1, own[rows])
-        return Columns(self._fields, self._load, where=self._where, rows=rows, typed=self._typed)
+        return replace(self, rows=rows, _read={})
 
 
 @dataclass(frozen=True)
@@ -179,7 +165,7 @@ class Schema:
     items: Columns = field(default_factory=Columns)
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, dict[str, Any]]:
+    def to_json(self) -> dict[str, dict[str, dict[str, str | None]]]:
         """Table to column to role, kind and name in the source; what was ignored has the role
         "ignored".
         """
@@ -188,7 +174,7 @@ class Schema:
             "users": self.users.fields,
             "items": self.items.fields,
         }
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, dict[str, str | None]]] = {}
         for table, fields in tables.items():
             found[table] = {each.name: each.to_json() for each in fields}
             for name in self.ignored.get(table, ()):
@@ -214,7 +200,7 @@ def kind_of_type(name: str, type_: pa.DataType | None) -> Kind | None:
 
 
 def _is_id_name(name: str) -> bool:
-    """Whether a column is called as ids are: store_id, StoreID and id, not paid."""
+    # store_id, StoreID and id, not paid
     return name.endswith(("ID", "Id")) or name.lower() == "id" or name.lower().endswith("_id")
 
 
@@ -253,9 +239,8 @@ def read_column(
     categories = None
     found: np.ndarray
     if kind in ("id", "category"):
-        encoded = encode_ids(
-            values.cast(pa.string()) if pa.types.is_boolean(values.type) else values
-        )
+        is_bool = pa.types.is_boolean(values.type)
+        encoded = encode_ids(values.cast(pa.string()) if is_bool else values)
         found, categories = encoded.codes.astype(np.int32), encoded.categories.to_numpy(object)
         missing: Any = -1
     elif kind == "number":
@@ -271,7 +256,6 @@ def read_column(
 
 
 def _kind_of_values(name: str, values: pa.Array, typed: bool) -> Kind:
-    """Kind of a column of strings (or of nulls)."""
     by_type = kind_of_type(name, values.type)
     if by_type is not None:
         return by_type
@@ -287,7 +271,7 @@ def _kind_of_values(name: str, values: pa.Array, typed: bool) -> Kind:
         # 007 is a code: as a number it would lose its zeros
         if numbers.notna().all() and not filled.str.match(r"[+-]?0\d").any():
             return "number"
-        if filled.str.match(r"\d{4}-\d\d").all() and _parsed(filled).notna().all():
+        if filled.str.match(r"\d{4}-\d\d").all() and parse_timestamps(filled, "UTC").notna().all():
             return "date"
     rows = len(text) - text.null_count
     return "category" if len(filled) <= max(FEW_VALUES, rows / 2) else "text"
@@ -316,14 +300,10 @@ def _dates(known: Field, values: pa.Array, where: str) -> np.ndarray:
     elif not pa.types.is_timestamp(values.type):
         blank |= cells.astype("str").str.strip().str.lower().isin(BLANKS)
         cells = cells.mask(blank)
-    parsed = _parsed(cells)
+    parsed = parse_timestamps(cells, "UTC")
     _require_values((parsed.isna() & ~blank).to_numpy(), known, values, "date", where)
     seconds = parsed.dt.tz_localize(None).to_numpy(dtype="datetime64[s]").astype(np.int64)
     return np.where(parsed.isna(), NO_DATE, seconds)
-
-
-def _parsed(cells: pd.Series) -> pd.Series:
-    return parse_timestamps(cells, "UTC")
 
 
 def _require_values(

@@ -148,6 +148,9 @@ class PreparedForecasting:
         self._quantiles = tuple(self._evaluation.quantiles)
         phases: list[ForecastPhase] = self._evaluation.split(data, settings.seed)
         self._phases = {phase.name: phase for phase in phases}
+        for phase in phases:
+            data.report.phases[phase.name] = dict(phase.counts)
+            data.report.decisions |= phase.left_out
         self.phases: Sequence[str] = tuple(self._phases)
         self.split_fingerprint = fingerprint(
             *(array for phase in phases for array in (phase.fit_until, phase.origin))

@@ -11,10 +11,12 @@ import pytest
 from recsys.data import tables
 from recsys.data.attributes import AttributeTable
 from recsys.data.dataset import Dataset
+from recsys.data.events import columns_of
 from recsys.data.schema import NO_DATE, Columns, Kind
 from recsys.data.sources.complete_journey import complete_journey
 from recsys.data.sources.movielens import movielens_100k
 from recsys.data.sources.transactions import transactions, transactions_sales
+from recsys.data.tables import TableSource
 from recsys.errors import ConfigError, DataError
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "quantity": "pieces", "basket_id": "ticket"}
@@ -212,7 +214,7 @@ def test_the_report_states_role_and_kind_of_every_column(csv: Path) -> None:
     ],
 )
 def test_types_decide_the_kind_of_a_typed_table(values: pa.Array, kind: Kind) -> None:
-    column = Columns.of_table(pa.table({"column": values}))["column"]
+    column = columns_of(TableSource(pa.table({"column": values})), {}, {}, (), "data", ())["column"]
     assert column.kind == kind
     assert len(column) == len(values)
 

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.dataset import Dataset
+from recsys.data.events import columns_of
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.report import DataReport
-from recsys.data.schema import Columns
+from recsys.data.schema import Columns, Kind
 from recsys.data.shards import ALONE
 from recsys.data.splits.phase import Phase
+from recsys.data.tables import TableSource
 from recsys.errors import ConfigError
 from recsys.evaluation.ranking import RankingEvaluator, evaluate
 from recsys.export import write_recommender_bundle
@@ -58,6 +60,12 @@ ROWS = [
 ]
 
 
+def columns(**values: object) -> Columns:
+    kinds: dict[str, Kind] = {"income": "category", "coupons": "number"}
+    named = {name: kinds[name] for name in values}
+    return columns_of(TableSource(pa.table(values)), {}, named, (), "data", ())
+
+
 def dataset() -> Dataset:
     user, item, time, coupons = (np.array(column) for column in zip(*ROWS, strict=True))
     report = DataReport("toy.csv")
@@ -70,8 +78,8 @@ def dataset() -> Dataset:
         np.array(["ann", "bob", "cid", "dot"], dtype=object),
         np.array(["milk", "tea", "rum"], dtype=object),
         report,
-        users=Columns.of_table(pa.table({"income": pa.array(INCOME)}), income="category"),
-        context=Columns.of_table(pa.table({"coupons": coupons}), coupons="number"),
+        users=columns(income=INCOME),
+        context=columns(coupons=coupons),
     )
 
 

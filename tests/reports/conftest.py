@@ -212,6 +212,7 @@ def forecast_files(
     """Contents of the files that a forecaster leaves: JSON by name, and tables."""
     panel = sales_panel(names, step, steps=horizon * 10 + 160, level=level)
     phases = RollingOrigin(horizon=horizon, windows=windows)(panel, 0)
+    panel.report.phases = {phase.name: dict(phase.counts) for phase in phases}
     tests = [phase for phase in phases if phase.name.startswith("test")]
     seasons = {"lstm": (6, 1.0), "seasonal_naive": (1, 1.4), "weekday_mean": (8, 0.3)}
     seasons["auto_ets"] = (3, 1.0)

@@ -12,12 +12,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
 from recsys.data.panel import SalesPanel, Step, with_covariates
 from recsys.data.report import DataReport, OnBadRows, PanelReport
-from recsys.data.resampling import (
-    MONDAY,
-    Measure,
-    Resampling,
-    panel_from_events,
-)
+from recsys.data.resampling import MONDAY, Measure, Resampling, panel_from_events
 from recsys.data.schema import Kind
 from recsys.data.sources.promotions import PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.tables import TableSource

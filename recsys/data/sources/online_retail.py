@@ -17,12 +17,7 @@ from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import DataReport, OnBadRows, PanelReport
-from recsys.data.resampling import (
-    Measure,
-    Resampling,
-    Returns,
-    panel_from_transactions,
-)
+from recsys.data.resampling import Measure, Resampling, Returns, panel_from_transactions
 from recsys.data.schema import Columns, Field
 from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
@@ -128,9 +123,7 @@ def online_retail_sales(
     )
 
 
-def _read(
-    path: str | None,
-) -> tuple[EventTable, pa.Table, dict[str, np.ndarray], dict[str, str]]:
+def _read(path: str | None) -> tuple[EventTable, pa.Table, dict[str, np.ndarray], dict[str, str]]:
     """Reads Online Retail II, repacked or as published.
 
     Returns:

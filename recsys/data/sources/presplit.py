@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from recsys.data.cleaning import Cleaning, clean_transactions
+from recsys.data.attributes import AttributeTable
+from recsys.data.cleaning import Cleaning, clean_transactions, with_attributes
 from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
@@ -28,6 +29,8 @@ def presplit(
     columns: Mapping[str, str | None] | None = None,
     on_bad_rows: OnBadRows = "error",
     where: str | None = None,
+    users: AttributeTable | None = None,
+    items: AttributeTable | None = None,
 ) -> Dataset:
     """A published split: a table to train on, a table of test purchases and, where the protocol has
     them, candidates.
@@ -39,6 +42,7 @@ def presplit(
         columns: canonical name to the tables' name; default user_id and item_id.
         on_bad_rows: drop (counted) or error.
         where: for the error message: where the files can be had.
+        users, items: tables of attributes.
     """
     columns = dict(columns or DEFAULT_COLUMNS)
     paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
@@ -69,18 +73,14 @@ def presplit(
     if report.dropped:
         # rows were dropped, so the border between the parts moves: clean the parts on their own to
         # find it
-        border = len(
-            clean_transactions(
-                together.slice(0, train.num_rows), DataReport("train"), Cleaning(on_bad_rows)
-            )
-        )
+        alone = together.slice(0, train.num_rows)
+        border = len(clean_transactions(alone, DataReport("train"), Cleaning(on_bad_rows)))
     else:
         border = train.num_rows
-    is_test = np.arange(len(cleaned)) >= border
-    cleaned = replace(cleaned, is_test=is_test)
-    if candidates_path is None:
-        return cleaned
-    return _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
+    cleaned = replace(cleaned, is_test=np.arange(len(cleaned)) >= border)
+    if candidates_path is not None:
+        cleaned = _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
+    return with_attributes(cleaned, users, items)
 
 
 def _add_candidates(cleaned: Dataset, listed: pa.Table, relevant: pa.ChunkedArray) -> Dataset:

@@ -9,12 +9,7 @@ from recsys.data.events import EventTable
 from recsys.data.ids import names_of_items
 from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import DataReport, OnBadRows, PanelReport
-from recsys.data.resampling import (
-    Measure,
-    Resampling,
-    Returns,
-    panel_from_events,
-)
+from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
 from recsys.data.tables import Location, TableSource, release_memory
 from recsys.data.timestamps import TimeUnit

@@ -1,5 +1,3 @@
-"""No evaluation: the model is fitted on every row."""
-
 from dataclasses import dataclass
 
 import numpy as np

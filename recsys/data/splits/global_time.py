@@ -7,8 +7,8 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.data.splits.phase import Phase
 from recsys.data.timestamps import SECONDS_A_DAY
-from recsys.errors import ConfigError, DataError
-from recsys.ranges import Positive
+from recsys.errors import DataError
+from recsys.ranges import Positive, require_declared
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,7 @@ class GlobalTime:
     validation_days: Positive = 28
 
     def __post_init__(self) -> None:
-        for name in ("test_days", "validation_days"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(
-                    f"evaluation.split.{name}={getattr(self, name)}: it has to be above 0"
-                )
+        require_declared(self, "evaluation.split")
 
     def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:
         """Cuts at two instants, the same for every user."""

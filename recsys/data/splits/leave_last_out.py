@@ -30,7 +30,4 @@ class LeaveLastOut:
         rows, several = np.arange(len(user)), size[user]
         test = (from_end == 0) & (several >= 2)
         val = (from_end == 1) & (several >= 3)
-        return {
-            "val": Phase(rows[~test & ~val], rows[val]),
-            "test": Phase(rows[~test], rows[test]),
-        }
+        return {"val": Phase(rows[~test & ~val], rows[val]), "test": Phase(rows[~test], rows[test])}

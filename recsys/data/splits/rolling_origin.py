@@ -3,14 +3,15 @@
 Axes: W windows, S series, H steps of the horizon.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import BelowOne, Count, Whole
+from recsys.ranges import BelowOne, Count, Whole, require_declared
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class ForecastPhase:
         origin: first step to forecast, int64 (W, S); -1 where a series is not asked. Forecasts of a
             window may read everything before its origin.
         horizon: steps to forecast.
+        counts: what is fitted, what is asked and what is not, for the report.
+        left_out: reason to number of series that are in no phase of the split.
     """
 
     name: str
     fit_until: np.ndarray
     origin: np.ndarray
     horizon: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def learned(self) -> np.ndarray:
@@ -37,14 +42,6 @@ class ForecastPhase:
         learn.
         """
         return self.fit_until >= 2
-
-
-class ForecastSplit(Protocol):
-    """A panel to phases; `seed` is there for splits that draw."""
-
-    def __call__(self, panel: SalesPanel, seed: int) -> list[ForecastPhase]:
-        """Phases in order of time: "val" and the tests, or "full_data"."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -83,21 +80,10 @@ class RollingOrigin:
     min_selling_share: BelowOne = 0.0
 
     def __post_init__(self) -> None:
-        least = {"horizon": 1, "windows": 1, "validation_windows": 0, "min_steps": 1, "stride": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise ConfigError(f"evaluation.split.{name}={value}: it has to be {bound} at least")
-        if self.align not in ("calendar", "end"):
-            raise ConfigError(f"evaluation.split.align={self.align!r}: choose calendar or end")
-        if not 0 <= self.min_selling_share < 1:
-            raise ConfigError(
-                f"evaluation.split.min_selling_share={self.min_selling_share}: it is a share of"
-                " steps, from 0 to below 1"
-            )
+        require_declared(self, "evaluation.split")
 
     def __call__(self, panel: SalesPanel, seed: int) -> list[ForecastPhase]:
-        """Cuts the panel; what is in and what is asked is counted in its report."""
+        """Cuts the panel into phases, in order of time: "val" and the tests."""
         if panel.retire_after is not None and panel.retire_after < self.horizon:
             raise ConfigError(
                 f"data.retire_after={panel.retire_after} is shorter than"
@@ -106,15 +92,15 @@ class RollingOrigin:
             )
         self._require_length(panel)
         test, val = self._origins(panel)
-        first = test[0]
-        chosen, newcomer = self._choose(panel, first)
+        chosen, newcomer, left_out = self._choose(panel, test[0])
         groups = {"val": val} if self.validation_windows else {}
         if self.refit:
             groups |= {f"test-{w + 1}": test[w : w + 1] for w in range(self.windows)}
         else:
             groups["test-1"] = test
         return [
-            self._phase(panel, name, origin, chosen, newcomer) for name, origin in groups.items()
+            replace(self._phase(panel, name, origin, chosen, newcomer), left_out=left_out)
+            for name, origin in groups.items()
         ]
 
     @property
@@ -157,31 +143,36 @@ class RollingOrigin:
             end = (_end(panel) - panel.start) // panel.step_seconds
         return end - test_back[:, None], end - val_back[:, None]
 
-    def _choose(self, panel: SalesPanel, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Series that are in and series that may come in later, each bool (S,), and counts why not;
-        `first`: first test origin (S,).
+    def _choose(
+        self, panel: SalesPanel, first: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        """Series that are in and series that may come in later, each bool (S,), and how many are
+        left out why; `first`: first test origin (S,).
         """
         before = np.clip(first, 0, panel.known)
         too_short = (before > 0) & (before < self.min_steps)
         later = before == 0
-        decisions = panel.report.decisions
-        if too_short.any():
-            key = f"series left out: fewer than {self.min_steps} steps before the first test window"
-            decisions[key] = int(too_short.sum())
-        if self.min_selling_share == 0:
-            return ~too_short & ~later, later
+        reasons = {f"fewer than {self.min_steps} steps before": too_short}
+        chosen, newcomer = ~too_short & ~later, later
+        if self.min_selling_share > 0:
+            rare = chosen & ~self._sells(panel, before)
+            reasons[f"sold in {self.min_selling_share:g} or less of the steps before"] = rare
+            reasons["not begun before"] = later
+            chosen, newcomer = chosen & ~rare, np.zeros(len(panel), dtype=bool)
+        left_out = {
+            f"series left out: {reason} the first test window": int(mask.sum())
+            for reason, mask in reasons.items()
+            if mask.any()
+        }
+        return chosen, newcomer, left_out
+
+    def _sells(self, panel: SalesPanel, before: np.ndarray) -> np.ndarray:
+        """Series that sold in enough of their first `before` (S,) steps, bool (S,)."""
         sold = _sum_before(panel, panel.y > 0, before)
         steps = before
         if self.align == "calendar":
             steps = before + (panel.start - panel.start.min()) // panel.step_seconds
-        rare = ~too_short & ~later & ~(sold > self.min_selling_share * steps)
-        for mask, why in (
-            (rare, f"sold in {self.min_selling_share:g} or less of the steps before"),
-            (later, "not begun before"),
-        ):
-            if mask.any():
-                decisions[f"series left out: {why} the first test window"] = int(mask.sum())
-        return ~too_short & ~later & ~rare, np.zeros(len(panel), dtype=bool)
+        return sold > self.min_selling_share * steps
 
     def _phase(
         self,
@@ -207,7 +198,7 @@ class RollingOrigin:
                     f" of these have begun and {int(alive[window].sum()):,} have not retired; lower"
                     " windows, min_steps or min_selling_share, or raise data.retire_after"
                 )
-        panel.report.phases[name] = {
+        counts = {
             "series_fitted": int(fitted.sum()),
             "steps_fitted": int(fit_until.sum()),
             "windows": len(origin),
@@ -218,7 +209,7 @@ class RollingOrigin:
             "not_asked_retired": int((begun & ~alive).sum()),
             "not_asked_without_whole_truth": int((alive & ~asked).sum()),
         }
-        return ForecastPhase(name, fit_until, np.where(asked, origin, -1), self.horizon)
+        return ForecastPhase(name, fit_until, np.where(asked, origin, -1), self.horizon, counts)
 
     def _retired(self, panel: SalesPanel, origin: np.ndarray) -> np.ndarray:
         """Too long without a sale before the origin to still have a horizon of zeros, (W, S)."""
@@ -245,11 +236,7 @@ class FitAll:
     min_steps: Count = 1
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "min_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"evaluation.split.{name}={getattr(self, name)}: it has to be 1 at least"
-                )
+        require_declared(self, "evaluation.split")
 
     def __call__(self, panel: SalesPanel, seed: int) -> list[ForecastPhase]:
         """One phase that asks nothing."""
@@ -260,12 +247,9 @@ class FitAll:
                 f" fewer than evaluation.split.min_steps={self.min_steps}"
             )
         fit_until = np.where(fitted, panel.known, 0)
-        panel.report.phases["full_data"] = {
-            "series_fitted": int(fitted.sum()),
-            "steps_fitted": int(fit_until.sum()),
-        }
+        counts = {"series_fitted": int(fitted.sum()), "steps_fitted": int(fit_until.sum())}
         nothing = np.empty((0, len(panel)), dtype=np.int64)
-        return [ForecastPhase("full_data", fit_until, nothing, self.horizon)]
+        return [ForecastPhase("full_data", fit_until, nothing, self.horizon, counts)]
 
 
 def _end(panel: SalesPanel) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.data.splits.phase import Phase, places_in_history
 from recsys.errors import ConfigError
-from recsys.ranges import OpenShare
+from recsys.ranges import OpenShare, require_declared
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,7 @@ class UnseenUsers:
     known: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("test_share", "validation_share", "fold_in_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(
-                    f"evaluation.split.{name}={getattr(self, name)}: it has to be between 0 and 1"
-                )
+        require_declared(self, "evaluation.split")
         if self.test_share + self.validation_share >= 1:
             raise ConfigError(
                 f"evaluation.split.test_share={self.test_share:g} and validation_share="
