@@ -12,7 +12,7 @@ import pandas as pd
 from recsys.data.events import columns_of
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Kind
-from recsys.data.tables import Location, TableSource, read_columns
+from recsys.data.tables import Location, TableSource, read_table
 from recsys.errors import DataError
 
 
@@ -24,8 +24,7 @@ class AttributeTable:
         path: a file, a SQLAlchemy URL or a table in memory; None: there is no such table.
         columns: canonical name (user_id or item_id; of items also name; any other renames a column)
             to the table's name; None: no such column.
-        separator: of a CSV file.
-        table: name of the table behind a URL.
+        separator, table: as in `TableSource`.
         kinds: column to its kind, where it is not the one that its type or values say.
         ignore: columns to leave out.
     """
@@ -64,7 +63,7 @@ def join_attributes(
         source = replace(source, location=source.read(source.names))
     named = {"name": "name"} if key == "item_id" and "name" in source.names else {}
     mapped = {key: key, **named, **attributes.columns}
-    known = encode_ids(read_columns(source, {key: mapped[key]}, required=(key,)).column(key))
+    known = encode_ids(read_table(source, {key: mapped[key]}, required=(key,)).column(key))
     _require_unique(known, source.label, section, key)
     place = pd.Index(known.categories).get_indexer(pd.Index(ids, dtype="str"))
     row_of = np.empty(len(known.categories) + 1, dtype=np.int64)

@@ -20,7 +20,7 @@ from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, OnBadRows, RowFilter, past_times
 from recsys.data.schema import Column
 from recsys.data.tables import release_memory, to_numbers
-from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone
+from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
 from recsys.ranges import require_declared
 
 Duplicates = Literal["keep", "drop"]
@@ -146,17 +146,14 @@ def _on_the_clock(
     """Seconds since 1970 UTC, int64 (N,), and days on the shop's clock, int32 (N,); the report
     learns the first and the last.
     """
-    local = times.dt.tz_convert(timezone)
-    report.first, report.last = str(local.min().isoformat()), str(local.max().isoformat())
-    second, local_second = (
-        column.dt.tz_localize(None).astype("datetime64[s]").astype("int64")
-        for column in (times, local)
-    )
-    return second.to_numpy(copy=True), (local_second // SECONDS_A_DAY).to_numpy(np.int32)
+    edges = (edge.tz_convert(timezone).isoformat() for edge in (times.min(), times.max()))
+    report.first, report.last = edges
+    day = wall_clock(times, timezone) // SECONDS_A_DAY
+    return wall_clock(times, "UTC"), day.astype(np.int32)
 
 
 def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
-    """Checks the optional columns; returns the timestamps, or None where there are none."""
+    """Checks the optional columns; timestamps, or None where there are none."""
     if "quantity" in table.column_names:
         quantity = to_numbers(table.column("quantity").to_pandas())
         rows.bad(quantity.isna().to_numpy(), "a quantity that is not a number")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Field, Kind, kind_of_type, require_kinds
-from recsys.data.tables import ID_COLUMNS, TableSource, read_columns
+from recsys.data.tables import ID_COLUMNS, TableSource, read_table
 from recsys.errors import DataError
 
 # roles whose columns become arrays of a dataset; the others stay columns of its context
@@ -61,7 +61,7 @@ class EventTable:
         mapped = {name: str(source) for name, source in self.columns.items() if source is not None}
         self.source.require(mapped, required)
         wanted = {name: self.columns[name] for name in names if name in self.columns}
-        return read_columns(self.source, wanted, encode_ids, required)
+        return read_table(self.source, wanted, encode_ids=encode_ids, required=required)
 
     def further(self, read: pa.Table) -> Columns:
         """Every column but those that become arrays, in N rows, read when asked for.

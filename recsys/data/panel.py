@@ -83,6 +83,11 @@ class SalesPanel:
         """Number of every step in its series, from 0, int64 (N,)."""
         return np.arange(len(self.y)) - np.repeat(self.indptr[:-1], self.lengths)
 
+    @property
+    def seconds(self) -> np.ndarray:
+        """Local wall-clock seconds at which every step begins, int64 (N,)."""
+        return np.repeat(self.start, self.lengths) + self.step_numbers * self.step_seconds
+
     def before(self, step: np.ndarray) -> np.ndarray:
         """Steps that lie before `step` (S,) of their series, bool (N,)."""
         return self.step_numbers < np.repeat(step, self.lengths)

@@ -133,8 +133,23 @@ class TableSource:
 
     def require(self, wanted: Mapping[str, str], required: Sequence[str]) -> None:
         """Raises DataError where a column that is wanted is not there, or is there twice."""
-        prefix = self.setting.rpartition(".")[0] or "data"
-        require_columns(wanted, self.names, self._name, required, prefix)
+        section = self.setting.rpartition(".")[0] or "data"
+        present, where = self.names, self._name
+        for canonical, name in wanted.items():
+            if present.count(name) > 1:
+                raise DataError(
+                    f"{where} has {present.count(name)} columns called {name!r}; rename all but one"
+                )
+            if name in present:
+                continue
+            has = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")
+            setting = f"{section}.columns.{canonical}"
+            hint = "" if canonical in required else f", or set {setting}=null if there is none"
+            if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
+                hint += f"; the whole header is one column: does {section}.separator fit?"
+            raise DataError(
+                f"column {name!r} is not in {where} (it has {has}); set {setting}{hint}"
+            )
 
     def require_rows(self, table: pa.Table) -> None:
         """Raises DataError where there are none."""
@@ -245,21 +260,17 @@ class TableSource:
 
 
 def read_table(
-    source: Location,
+    source: TableSource | Location,
     columns: Mapping[str, str | None],
     *,
-    separator: str = ",",
-    table: str | None = None,
-    setting: str = "data.path",
     encode_ids: bool = False,
     required: Sequence[str] = ID_COLUMNS,
 ) -> pa.Table:
     """Reads some columns of a table.
 
     Args:
-        source: file, URL, DataFrame or Arrow table.
+        source: the table, or where it lies.
         columns: canonical name to the name in the source; None leaves the column out.
-        separator, table, setting: as in `TableSource`.
         encode_ids: ids that are strings in a file come as a dictionary and places in it.
         required: canonical names that may not be left out.
 
@@ -270,18 +281,7 @@ def read_table(
         DataError: the source does not exist, cannot be read, lacks a column, or has no rows.
         ConfigError: a required column is mapped to null.
     """
-    return read_columns(
-        TableSource(source, separator, table, setting), columns, encode_ids, required
-    )
-
-
-def read_columns(
-    source: TableSource,
-    columns: Mapping[str, str | None],
-    encode_ids: bool = False,
-    required: Sequence[str] = ID_COLUMNS,
-) -> pa.Table:
-    """The same of a `TableSource`."""
+    source = source if isinstance(source, TableSource) else TableSource(source)
     for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
@@ -324,34 +324,6 @@ def _to_arrow(values: list[Any]) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         # SQLite keeps what it is given, numbers beside text: then all of it is text
         return pa.array([None if value is None else str(value) for value in values], pa.string())
-
-
-def require_columns(
-    wanted: Mapping[str, str],
-    present: list[str],
-    where: str,
-    required: Sequence[str] = ID_COLUMNS,
-    section: str = "data",
-) -> None:
-    """Raises DataError where a column is missing or there twice; `where` names the table."""
-    for canonical, name in wanted.items():
-        if present.count(name) > 1:
-            raise DataError(
-                f"{where} has {present.count(name)} columns called {name!r}; rename all but one"
-            )
-        if name not in present:
-            has = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")
-            hint = (
-                ""
-                if canonical in required
-                else f", or set {section}.columns.{canonical}=null if there is none"
-            )
-            if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
-                hint += f"; the whole header is one column: does {section}.separator fit?"
-            raise DataError(
-                f"column {name!r} is not in {where} (it has {has}); set"
-                f" {section}.columns.{canonical}{hint}"
-            )
 
 
 def release_memory(rows: int) -> None:

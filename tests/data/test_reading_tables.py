@@ -13,7 +13,7 @@ import pytest
 from recsys.data import tables
 from recsys.data.dataset import Dataset
 from recsys.data.sources.transactions import transactions
-from recsys.data.tables import read_table
+from recsys.data.tables import TableSource, read_table
 from recsys.errors import ConfigError, DataError
 
 COLUMNS = {
@@ -148,7 +148,9 @@ def test_numbers_beside_text_in_one_column_of_sqlite_are_text(tmp_path: Path) ->
         connection.execute("create table t (u, i)")
         connection.executemany("insert into t values (?, ?)", [(1, "a"), ("x", "b"), (None, "c")])
     connection.close()
-    read = read_table(f"sqlite:///{tmp_path}/s.db", {"user_id": "u", "item_id": "i"}, table="t")
+    read = read_table(
+        TableSource(f"sqlite:///{tmp_path}/s.db", table="t"), {"user_id": "u", "item_id": "i"}
+    )
     assert read.column("user_id").to_pylist() == ["1", "x", None]
 
 
@@ -172,7 +174,7 @@ def test_missing_column_names_the_table_what_is_there_and_the_setting(
         connection.close()
         source, where, options = f"sqlite:///{tmp_path}/s.db", "table sales", {"table": "sales"}
     with pytest.raises(DataError) as caught:
-        read_table(source, {"user_id": "customer", "item_id": "product"}, **options)
+        read_table(TableSource(source, **options), {"user_id": "customer", "item_id": "product"})
     assert str(caught.value) == (
         f"column 'customer' is not in {where} (it has client, product); set data.columns.user_id"
     )
@@ -272,7 +274,7 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
 
 def test_table_that_is_not_in_the_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table 'nope' in the database"):
-        read_table(f"sqlite:///{tmp_path}/s.db", COLUMNS, table="nope")
+        read_table(TableSource(f"sqlite:///{tmp_path}/s.db", table="nope"), COLUMNS)
 
 
 def test_url_without_a_table_asks_for_one() -> None:
@@ -285,7 +287,9 @@ def test_empty_table_of_a_database_is_refused(tmp_path: Path) -> None:
         connection.execute("create table t (u, i)")
     connection.close()
     with pytest.raises(DataError, match="table t has a header but no rows"):
-        read_table(f"sqlite:///{tmp_path}/s.db", {"user_id": "u", "item_id": "i"}, table="t")
+        read_table(
+            TableSource(f"sqlite:///{tmp_path}/s.db", table="t"), {"user_id": "u", "item_id": "i"}
+        )
 
 
 @pytest.mark.parametrize(
@@ -301,7 +305,7 @@ def test_empty_table_of_a_database_is_refused(tmp_path: Path) -> None:
 )
 def test_password_of_a_url_stands_in_no_error(url: str) -> None:
     with pytest.raises(DataError, match=r"^data\.path: ") as caught:
-        read_table(url, COLUMNS, table="sales")
+        read_table(TableSource(url, table="sales"), COLUMNS)
     assert "s3cret" not in str(caught.value)
 
 

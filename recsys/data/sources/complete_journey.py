@@ -92,6 +92,7 @@ def complete_journey_sales(
         columns=["product_id", "store_id", "week", "transaction_timestamp"],
     )
     products = catalogue.rename(columns={"product_id": "item_id"})
+    names = dict(zip(products["item_id"].astype(str), products["name"], strict=True))
     unknown = ~lines["product_id"].isin(products["item_id"]).to_numpy()
     panel = panel_from_events(
         events,
@@ -100,7 +101,7 @@ def complete_journey_sales(
         users=_households(),
         items=_products(catalogue),
         left_out={"no item_id": unknown} if "item_id" in series else {},
-        series_names=_names(products) if list(series) == ["item_id"] else None,
+        series_names=names if list(series) == ["item_id"] else None,
     )
     instant = parse_timestamps(lines["transaction_timestamp"], "UTC")
     local = wall_clock(instant, "America/New_York")
@@ -145,11 +146,6 @@ def _products(products: pd.DataFrame) -> AttributeTable:
 def _households() -> AttributeTable:
     kinds: dict[str, Kind] = dict.fromkeys(HOUSEHOLD_COLUMNS, "category")
     return AttributeTable(_packaged("demographics"), {"user_id": "household_id"}, kinds=kinds)
-
-
-def _names(products: pd.DataFrame) -> dict[str, str]:
-    """Item id to name."""
-    return dict(zip(products["item_id"].astype(str), products["name"], strict=True))
 
 
 def _packaged(name: str) -> Path:

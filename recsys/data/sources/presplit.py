@@ -16,7 +16,7 @@ from recsys.data.dataset import CandidateTable, Dataset
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport, OnBadRows
-from recsys.data.tables import read_table
+from recsys.data.tables import TableSource, read_table
 from recsys.errors import DataError
 
 DEFAULT_COLUMNS = {"user_id": "user_id", "item_id": "item_id"}
@@ -56,9 +56,8 @@ def presplit(
             raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
     parts = [
         read_table(
-            path,
+            TableSource(path, setting=f"data.{key}"),
             columns | ({"relevant": "relevant"} if key == "candidates_path" else {}),
-            setting=f"data.{key}",
         )
         for key, path in paths.items()
         if path is not None

@@ -222,9 +222,7 @@ def _week_of_steps(panel: SalesPanel, lines: pd.DataFrame) -> np.ndarray:
     """Promotion week of every step, int64 (N,), as the transactions number theirs; -1 outside."""
     monday, first = np.unique(lines["monday"].to_numpy(), return_index=True)
     week = lines["week"].to_numpy()[first]
-    seconds = np.repeat(panel.start - panel.indptr[:-1] * panel.step_seconds, panel.lengths)
-    seconds += np.arange(len(panel.y)) * panel.step_seconds
-    place = _positions(monday, (seconds - MONDAY) // (7 * SECONDS_A_DAY))
+    place = _positions(monday, (panel.seconds - MONDAY) // (7 * SECONDS_A_DAY))
     return np.where(place >= 0, week[place], -1)
 
 
@@ -263,7 +261,6 @@ def _coupon_share(
     # a step of several days has their mean
     until = np.concatenate([np.zeros((len(share), 1)), share.cumsum(axis=1)], axis=1)
     days = max(panel.step_seconds // SECONDS_A_DAY, 1)
-    seconds = np.repeat(panel.start - panel.indptr[:-1] * panel.step_seconds, panel.lengths)
-    at = (seconds + np.arange(len(panel.y)) * panel.step_seconds) // SECONDS_A_DAY - first_day
+    at = panel.seconds // SECONDS_A_DAY - first_day
     of_step = np.repeat(targets.group[targets.of_series], panel.lengths)
     return (until[of_step, at + days] - until[of_step, at]) / days

@@ -26,13 +26,11 @@ def sales(
 
     Args:
         path: file, URL, DataFrame or Arrow table.
-        step: hour, day or week.
         columns: series_id, timestamp, y and covariates to the table's names, where they differ.
         covariates: columns that are known ahead; rows with an empty y behind the last sale carry
             their future.
-        separator: of a CSV file.
-        table: name of the table behind a URL.
-        timezone, timestamp_unit, gaps, negative, on_bad_rows: as in
+        separator, table: as in `recsys.data.tables.TableSource`.
+        step, timezone, timestamp_unit, gaps, negative, on_bad_rows: as in
             `recsys.data.sales_tables.SalesTable`.
     """
     settings = SalesTable(
@@ -41,5 +39,6 @@ def sales(
     names = dict(columns or {})
     needed = ("series_id", "timestamp", "y", *covariates)
     wanted = {name: names.get(name, name) for name in needed}
-    read = read_table(path, wanted, separator=separator, table=table, required=needed)
-    return panel_from_sales(read, PanelReport(TableSource(path).label), settings)
+    source = TableSource(path, separator, table)
+    read = read_table(source, wanted, required=needed)
+    return panel_from_sales(read, PanelReport(source.label), settings)

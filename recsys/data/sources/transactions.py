@@ -41,21 +41,13 @@ def transactions(
         columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, basket_id,
             event_type, name) to the table's name; None: no such column. Any other name renames a
             column of the context.
-        separator: of a CSV file.
-        table: name of the table behind a URL.
-        timezone: IANA zone of the shop's clock, and of timestamps without an offset.
-        timestamp_unit: s, ms, us or ns where timestamps are numbers.
-        min_rating: rows rated below it do not count.
-        on_bad_rows: drop (counted) or error.
-        duplicates: keep or drop rows that repeat an earlier one in user, item, timestamp, quantity,
-            price and rating.
-        kinds: further column to its kind (id, category, number, text, date or list), where it is
-            not the one that its type or values say.
-        ignore: further columns to leave out.
+        separator, table: as in `recsys.data.tables.TableSource`.
+        timezone, timestamp_unit, min_rating, on_bad_rows, duplicates: as in
+            `recsys.data.cleaning.Cleaning`.
+        kinds, ignore: as in `recsys.data.events.EventTable`.
         users, items: tables of attributes.
     """
-    source = TableSource(path, separator, table)
-    events = EventTable(source, columns, kinds or {}, tuple(ignore))
+    events = EventTable(TableSource(path, separator, table), columns, kinds or {}, tuple(ignore))
     read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
@@ -64,7 +56,7 @@ def transactions(
     cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
     cleaned = clean_transactions(
         read,
-        DataReport(source.label),
+        DataReport(events.source.label),
         cleaning,
         item_names=names,
         events=events,
@@ -102,8 +94,7 @@ def transactions_sales(
         series: columns of the events, users or items whose values together name a series.
         measure, step, timezone, timestamp_unit, retire_after, keep_partial, returns, on_bad_rows:
             as in `recsys.data.resampling.Resampling`.
-        separator: of a CSV file.
-        table: name of the table behind a URL.
+        separator, table: as in `recsys.data.tables.TableSource`.
         users, items: tables of attributes; `columns` has to map their id.
     """
     settings = Resampling(
