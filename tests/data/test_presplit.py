@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.data.attributes import AttributeTable
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
 from recsys.data.sources.presplit import presplit
@@ -218,3 +219,19 @@ def test_database_is_refused_for_a_published_split(tmp_path: Path) -> None:
         DataError, match=r"data\.test_path is a URL, but a published split is read from files"
     ):
         presplit(write(tmp_path, "train.csv", TRAIN), "postgresql://bob:secret@host/shop")
+
+
+def test_items_of_a_published_split_have_attributes_candidates_too(tmp_path: Path) -> None:
+    table = pd.DataFrame({"item_id": ["9", "100"], "shelf": ["cold", "dry"]})
+    read = presplit(
+        write(tmp_path, "train.csv", TRAIN),
+        write(tmp_path, "test.csv", TEST),
+        write(tmp_path, "lists.csv", LISTS),
+        items=AttributeTable(table),
+    )
+    shelf = read.items["shelf"]
+    assert len(shelf) == len(read.item_ids)
+    assert shelf.categories is not None
+    row = read.item_ids.tolist().index("9")
+    assert shelf.categories[shelf.values[row]] == "cold"
+    assert read.report.to_json()["attributes"]["items"]["rows"] == 2  # type: ignore[index]
