@@ -154,6 +154,13 @@ def test_numbers_beside_text_in_one_column_of_sqlite_are_text(tmp_path: Path) ->
     assert read.column("user_id").to_pylist() == ["1", "x", None]
 
 
+def test_ids_have_their_own_names_where_none_are_given():
+    frame = pd.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "day": [1, 2]})
+    assert transactions(frame, {}).user_ids.tolist() == ["a", "b"]
+    with pytest.raises(DataError, match="column 'item_id' is not in a table in memory"):
+        transactions(frame.drop(columns="item_id"), {})
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet", "sql", "folder"])
 def test_missing_column_names_the_table_what_is_there_and_the_setting(
     tmp_path: Path, name: str

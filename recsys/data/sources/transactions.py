@@ -11,7 +11,7 @@ from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
-from recsys.data.tables import Location, TableSource, release_memory
+from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
 from recsys.data.timestamps import TimeUnit
 from recsys.ranges import Count
 
@@ -39,14 +39,15 @@ def transactions(
     Args:
         path: file, URL, DataFrame or Arrow table.
         columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, basket_id,
-            event_type, name) to the table's name; None: no such column. Any other name renames a
-            column of the context.
+            event_type, name) to the table's name, for user_id and item_id their own where none is
+            given; None: no such column. Any other name renames a column of the context.
         separator, table: as in `recsys.data.tables.TableSource`.
         timezone, timestamp_unit, min_rating, on_bad_rows, duplicates: as in
             `recsys.data.cleaning.Cleaning`.
         kinds, ignore: as in `recsys.data.events.EventTable`.
         users, items: tables of attributes.
     """
+    columns = {name: name for name in ID_COLUMNS} | dict(columns)
     events = EventTable(TableSource(path, separator, table), columns, kinds or {}, tuple(ignore))
     read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
