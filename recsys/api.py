@@ -115,9 +115,9 @@ def train(
     return Run(run_training(composed, path, data=in_memory))
 
 
-def _table_overrides(tables: list[Any], settings: dict[str, Any]) -> Iterator[str]:
+def _table_overrides(tables: list[Any], given: Mapping[str, object]) -> Iterator[str]:
     """Keyword arguments as overrides; groups first, as their settings need them."""
-    settings = dict(settings)
+    settings = dict(given)
     columns = {role: settings.pop(role) for role in ROLES if role in settings}
     sales = {key: settings.pop(key) for key in ("series", "step", "measure") if key in settings}
     if tables and not isinstance(settings.get("data"), str):
@@ -140,7 +140,7 @@ def _table_overrides(tables: list[Any], settings: dict[str, Any]) -> Iterator[st
         yield _override(key, value)
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")

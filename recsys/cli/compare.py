@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -99,7 +98,7 @@ def leaderboard_table(comparison: Comparison) -> pd.DataFrame:
     """
     rows = []
     for entry in comparison.entries:
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "name": entry.name,
             "model": entry.runs[0].model,
             "runs": " ".join(str(run.folder) for run in entry.runs),

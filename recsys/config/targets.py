@@ -40,7 +40,7 @@ class Target:
         return cls(plain["_target_"], arguments)
 
     @property
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The section that it was read from."""
         return {"_target_": self.path, **self.arguments}
 

@@ -240,7 +240,7 @@ class PreparedForecasting:
             | {f"data/dropped/{reason}": float(n) for reason, n in report.dropped.items()}
         )
 
-    def _data_report(self) -> dict[str, Any]:
+    def _data_report(self) -> dict[str, object]:
         return self._panel.report.to_json() | {"step_seconds": self._panel.step_seconds}
 
     def _forecast(self, model: Any, phase: ForecastPhase) -> np.ndarray:

@@ -192,7 +192,7 @@ def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[str]:
 
 def run_validation(
     settings: Settings, folder: Path, report: Callable[[int, float], None]
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Trains and judges on validation alone, as one trial of a sweep; the test is not evaluated. A
     trial that was killed continues where it was.
 
@@ -260,7 +260,7 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
     return written
 
 
-def optimizer_used(fitted: "FitResult | None", settings: Settings) -> dict[str, Any] | None:
+def optimizer_used(fitted: "FitResult | None", settings: Settings) -> dict[str, object] | None:
     """What updated the parameters, for run.json; None where nothing was trained."""
     if fitted is None:
         return None

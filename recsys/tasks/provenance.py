@@ -1,12 +1,10 @@
 """What a bundle says of the run that it comes from."""
 
-from typing import Any
-
 from recsys.privacy import for_others
 from recsys.runs.folder import RunFolder
 
 
-def provenance(run: RunFolder) -> dict[str, Any]:
+def provenance(run: RunFolder) -> dict[str, object]:
     """Metrics, data, split, seed, configuration and versions; no credentials, no local paths."""
     record, report = run.read_json("run.json"), run.read_json("data_report.json")
     facts = {key: value for key, value in report.items() if key != "phases"}

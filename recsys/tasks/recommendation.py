@@ -306,7 +306,10 @@ def _require_recommender(model: Target, named: str) -> None:
 
 
 def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> Any:
-    sizes: dict[str, Any] = {"num_users": vocabulary.num_users, "num_items": vocabulary.num_items}
+    sizes: dict[str, object] = {
+        "num_users": vocabulary.num_users,
+        "num_items": vocabulary.num_items,
+    }
     if model.takes("num_categories"):
         sizes["num_categories"] = inputs
     return model.build(**sizes)

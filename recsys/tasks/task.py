@@ -27,7 +27,7 @@ class Report(Protocol):
 
     fingerprint: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values, for data_report.json."""
         ...
 

@@ -34,7 +34,7 @@ class KeepBestAndLast(Checkpoint):
         self._stopped = False
         self._earlier, self._start = 0.0, time.perf_counter()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float]:
         """Plain values in the checkpoint: the best epoch, whether training stopped early, and its
         seconds so far, of all attempts.
         """
@@ -45,9 +45,9 @@ class KeepBestAndLast(Checkpoint):
             "seconds": self._earlier + time.perf_counter() - self._start,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Restores what `state_dict` returned."""
-        self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+        self.best_value, self.best_epoch = state_dict["best_value"], int(state_dict["best_epoch"])
         self._earlier = state_dict.get("seconds", 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import nn
@@ -17,11 +17,19 @@ from recsys.training.row_wise import RowWiseAdamW
 _SPANS = ("total_steps", "T_max")
 
 
+class ParameterGroup(TypedDict):
+    """Parameters that an optimizer treats alike."""
+
+    params: list[nn.Parameter]
+    weight_decay: NotRequired[float]
+    row_wise: NotRequired[bool]
+
+
 def parameter_groups(
     parameters: Iterable[nn.Parameter],
     no_weight_decay: Iterable[nn.Parameter] = (),
     row_wise: Iterable[nn.Parameter] = (),
-) -> list[dict[str, Any]]:
+) -> list[ParameterGroup]:
     """Groups for an optimizer: biases and other vectors do not decay.
 
     Args:
@@ -32,7 +40,7 @@ def parameter_groups(
     trained = [p for p in parameters if p.requires_grad]
     by_row = {id(p) for p in row_wise}
     exempt = {id(p) for p in no_weight_decay} | {id(p) for p in trained if p.ndim <= 1}
-    groups: list[dict[str, Any]] = [
+    groups: list[ParameterGroup] = [
         {"params": [p for p in trained if id(p) not in by_row | exempt]},
         {"params": [p for p in trained if id(p) in exempt - by_row], "weight_decay": 0.0},
     ]
@@ -48,7 +56,7 @@ def can_update_rows(optimizer: "partial[Any]") -> bool:
 
 
 def make_optimizer(
-    optimizer: "partial[Any]", groups: list[dict[str, Any]], device: torch.device
+    optimizer: "partial[Any]", groups: list[ParameterGroup], device: torch.device
 ) -> Optimizer:
     """The configured optimizer over these groups; `RowWiseAdamW` where one of them is row-wise.
 
@@ -57,7 +65,7 @@ def make_optimizer(
     Raises:
         ConfigError: arguments that the optimizer refuses.
     """
-    settings: dict[str, Any] = dict(optimizer.keywords)
+    settings = dict(optimizer.keywords)
     kind: Any = optimizer.func
     chosen = settings.get("fused") is not None or any(
         settings.get(name) for name in ("foreach", "differentiable")

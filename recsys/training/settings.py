@@ -62,7 +62,7 @@ class FitSettings:
         """Epochs to train."""
         return self.stop_after or self.max_epochs
 
-    def trainer_arguments(self) -> dict[str, Any]:
+    def trainer_arguments(self) -> dict[str, object]:
         """Those of `trainer` that are set."""
         given = {} if self.trainer is None else self.trainer.keywords
         return {key: value for key, value in given.items() if value is not None}

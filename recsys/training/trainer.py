@@ -47,6 +47,7 @@ def make_trainer(
         # these processes are Lightning's own; inside a job of Slurm each would take the job's rank
         # for its own, and wait for ever
         options.setdefault("plugins", [LightningEnvironment()])
+    bar = bool(options.get("enable_progress_bar", True))
     _quieten()
     try:
         return pl.Trainer(
@@ -54,7 +55,10 @@ def make_trainer(
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             logger=list(loggers) or False,
-            callbacks=[*_own_callbacks(options, validation), *callbacks],
+            callbacks=[
+                *_own_callbacks(bar, validation),
+                *callbacks,
+            ],
             enable_checkpointing=True,  # ours is among the callbacks
             num_sanity_val_steps=0,
             # a training shorter than the interval is evaluated at its end
@@ -66,7 +70,7 @@ def make_trainer(
         raise ConfigError(f"trainer: {str(error).rpartition('() ')[2]}") from error
 
 
-def _own_callbacks(options: dict[str, Any], validation: Validation | None) -> list[pl.Callback]:
+def _own_callbacks(progress_bar: bool, validation: Validation | None) -> list[pl.Callback]:
     own: list[pl.Callback] = []
     if validation is not None:
         own.append(
@@ -77,7 +81,7 @@ def _own_callbacks(options: dict[str, Any], validation: Validation | None) -> li
                 check_on_train_epoch_end=False,
             )
         )
-    if options.get("enable_progress_bar", True):
+    if progress_bar:
         own.append(RichProgressBar(refresh_rate=10, leave=False))
     return own
 
