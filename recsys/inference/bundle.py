@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,13 @@ def open_session(graph: bytes | str, threads: int | None = None) -> onnxruntime.
     # 3 = errors only: warnings about optimisations that were not applied do not help a caller.
     options.log_severity_level = 3
     if threads is not None:
-        options.intra_op_num_threads = threads
+        cores = os.cpu_count() or 1
+        if threads > cores:
+            warnings.warn(
+                f"threads={threads}: this machine has {cores} cores, and so many threads are used",
+                stacklevel=2,
+            )
+        options.intra_op_num_threads = min(threads, cores)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

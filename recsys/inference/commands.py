@@ -143,7 +143,23 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             "all users got the most popular items (add a column history, or export with seen=true)",
             file=sys.stderr,
         )
-    print(f"{result.users} users, {result.rows} rows in {result.seconds:.1f} s: {given.output}")
+    elif 2 * result.unknown > result.users:
+        likely = ""
+        if result.unknown_decimals == result.unknown:
+            likely = (
+                "; their ids end in '.0', as pandas writes whole numbers beside empty cells: write"
+                " ids as text"
+            )
+        print(
+            f"warning: {result.unknown} of {result.users} users got the most popular items, because"
+            f" the bundle knows neither their ids nor what they bought{likely}",
+            file=sys.stderr,
+        )
+    known = result.users - result.unknown
+    print(
+        f"{result.users} users ({known} known), {result.rows} rows in {result.seconds:.1f} s:"
+        f" {given.output}"
+    )
     return 0
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recsys.bundle.list_columns import left_padded
 from recsys.inference.bundle import open_bundle
-from recsys.inference.inputs import as_list, as_strings
+from recsys.inference.inputs import as_list, as_strings, local_moment
 
 # Steps of all series of a block, history and horizon: the activations of a network of 64 units then
 # fit into the cache of a core.
@@ -53,6 +53,11 @@ class Forecaster:
         self.step_seconds: int = self.manifest["step_seconds"]
         self.timezone: str = self.manifest["timezone"]
         self.covariate_names: tuple[str, ...] = tuple(self.manifest["covariate_names"])
+        self._opened = Path(path), threads
+
+    def __reduce__(self) -> "tuple[type[Forecaster], tuple[Path, int | None]]":
+        """Another process opens the bundle again: a session of ONNX Runtime cannot be sent."""
+        return Forecaster, self._opened
 
     def forecast(
         self,
@@ -71,7 +76,8 @@ class Forecaster:
             history: y so far, latest last, NaN where missing: (B, T), or B arrays of any lengths,
                 each with its own start.
             start: of the first step of each history, by the clock of `timezone` (B,): datetime64,
-                or whole seconds counted as if that clock showed UTC.
+                datetime (with an offset it is converted), or whole seconds counted as if that clock
+                showed UTC.
             covariates: (B, T + H, F), or B arrays (T + H, F), NaN where unknown; only where the
                 bundle was trained with some.
 
@@ -81,13 +87,13 @@ class Forecaster:
         Raises:
             ValueError: shapes do not fit, a value is infinite, or covariates are missing, or given
                 to a bundle without.
-            TypeError: an id is not a string, or start is neither datetime64 nor whole seconds.
+            TypeError: an id is not a string, or start holds neither moments nor whole seconds.
         """
         given = ["" if name is None else name for name in as_list(series, "series")]
         names = np.array(as_strings(given, "series"), dtype=object)
         rows, lengths = _padded(history, (), "history")  # (B, T), (B,)
         _check_rows(rows, names, "history", "history")
-        seconds = _seconds(start)
+        seconds = _seconds(start, self.timezone)
         if seconds.shape != names.shape:
             raise ValueError(
                 f"start has the shape {seconds.shape} for {len(names)} series: give one for each"
@@ -106,7 +112,9 @@ class Forecaster:
         Returns:
             datetime64[s] (B, H).
         """
-        first = _seconds(start) + np.asarray(length, dtype=np.int64) * self.step_seconds  # (B,)
+        first = (
+            _seconds(start, self.timezone) + np.asarray(length, dtype=np.int64) * self.step_seconds
+        )  # (B,)
         seconds = first[:, None] + np.arange(self.horizon) * self.step_seconds
         return seconds.astype("datetime64[s]")
 
@@ -221,9 +229,14 @@ def _check_rows(rows: NDArray[np.float32], names: NDArray[np.object_], what: str
         )
 
 
-def _seconds(start: ArrayLike) -> NDArray[np.int64]:
+def _seconds(start: Any, timezone: str) -> NDArray[np.int64]:
     """Starts as whole seconds (B,)."""
+    if getattr(getattr(start, "dtype", None), "tz", None) is not None:
+        start = start.tolist()  # pandas' own type, with a time zone
     values = np.asarray(start)
+    if values.dtype == object:
+        moments = [local_moment(each, timezone, "start") for each in values.tolist()]
+        values = np.array(moments, dtype="M8[s]")
     if values.dtype.kind == "M":
         if np.isnat(values).any():
             raise ValueError("start holds NaT: every history starts somewhere")

@@ -3,7 +3,7 @@
 Axes: B users, N purchases of all users.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -28,30 +28,38 @@ class RowError(ValueError):
         self.row, self.reason = int(row), reason
 
 
-def as_list(values: Iterable[Any], name: str) -> list[Any]:
-    """A list of the values of a list, tuple, numpy array, pandas or Arrow column.
+def as_list(values: Iterable[Any], name: str, ordered: bool = True) -> list[Any]:
+    """A list of the values of a list, tuple, iterator, numpy array, pandas or Arrow column.
 
     Raises:
-        TypeError: for a single string, whose letters would be taken for ids, and for a value that
-            is not iterable.
+        TypeError: for what iterates over something else: a single string (over its letters), a
+            mapping (over its keys), a table (over its columns); for a set where the order counts
+            (`ordered`); and for a value that is not iterable.
     """
+    kind = type(values).__name__
     if isinstance(values, str | bytes):
         raise TypeError(f"{name} is the single string {values!r}: give a list, [{values!r}]")
-    if hasattr(values, "tolist"):
-        values = values.tolist()
+    if isinstance(values, Mapping) or hasattr(values, "columns"):
+        raise TypeError(f"{name} is a {kind}: give one of its columns, or a list")
+    if isinstance(values, Set) and ordered:
+        raise TypeError(f"{name} is a {kind}, which has no order: give a list")
+    for method in ("to_pylist", "tolist"):  # Arrow's, numpy's and pandas'
+        if hasattr(values, method):
+            values = getattr(values, method)()
+            break
     try:
         return list(values)
     except TypeError:
-        raise TypeError(f"{name} is of type {type(values).__name__}: give a list") from None
+        raise TypeError(f"{name} is of type {kind}: give a list") from None
 
 
-def as_strings(values: Iterable[Any], name: str) -> list[str]:
+def as_strings(values: Iterable[Any], name: str, ordered: bool = True) -> list[str]:
     """A list of ids.
 
     Raises:
         TypeError: an id is not a string: 7 and "007" must not be guessed to be the same.
     """
-    found = as_list(values, name)
+    found = as_list(values, name, ordered)
     for kind in set(map(type, found)):
         if not issubclass(kind, str):
             raise TypeError(f"{name} holds a {kind.__name__}: give strings, such as '007'")
@@ -70,13 +78,13 @@ def as_rows(values: Iterable[Any], name: str, num_users: int) -> list[Any]:
     return found
 
 
-def as_id_lists(rows: Sequence[Any], name: str) -> ListColumn:
+def as_id_lists(rows: Sequence[Any], name: str, ordered: bool = True) -> ListColumn:
     """Lists of item ids, one for each user; None is an empty list.
 
     Raises:
         TypeError: a row is a single string, or an id is not a string.
     """
-    values, offsets = _flattened(rows, name)
+    values, offsets = _flattened(rows, name, ordered)
     flat = np.empty(len(values), dtype=object)
     flat[:] = as_strings(values, name)
     return ListColumn(flat, offsets)
@@ -159,7 +167,7 @@ def local_times(at: Any, timezone: str, num_users: int) -> NDArray[np.datetime64
         local = at
     else:
         moments = [at] if np.ndim(at) == 0 else as_list(at, "at")
-        local = np.array([_local(moment, timezone) for moment in moments], dtype="M8[s]")
+        local = np.array([local_moment(each, timezone, "at") for each in moments], dtype="M8[s]")
     if local.shape not in {(), (1,), (num_users,)}:
         raise ValueError(f"at has the shape {local.shape} for {num_users} users: give one for each")
     if np.isnat(local).any():
@@ -179,18 +187,21 @@ def clock_value(source: str, times: NDArray[np.datetime64]) -> NDArray[np.float3
 CLOCK_SOURCES = ("time.hour", "time.weekday")
 
 
-def _local(moment: Any, timezone: str) -> Any:
+def local_moment(moment: Any, timezone: str, name: str) -> Any:
+    """A moment by the clock of a time zone, without an offset; TypeError where it is none."""
     if isinstance(moment, datetime):
         aware = moment.tzinfo is not None
         return (moment.astimezone(ZoneInfo(timezone)) if aware else moment).replace(tzinfo=None)
     if isinstance(moment, np.datetime64):
         return moment
-    raise TypeError(f"at holds a {type(moment).__name__}: give datetime or datetime64")
+    raise TypeError(f"{name} holds a {type(moment).__name__}: give datetime or datetime64")
 
 
-def _flattened(rows: Sequence[Any], name: str) -> tuple[list[Any], NDArray[np.int64]]:
+def _flattened(
+    rows: Sequence[Any], name: str, ordered: bool = True
+) -> tuple[list[Any], NDArray[np.int64]]:
     """The values of all rows, and where rows start and end."""
-    lists = [[] if row is None else as_list(row, f"a row of {name}") for row in rows]
+    lists = [[] if row is None else as_list(row, f"a row of {name}", ordered) for row in rows]
     lengths = np.fromiter(map(len, lists), np.int64, len(lists))
     return list(chain.from_iterable(lists)), to_offsets(lengths)
 

@@ -103,14 +103,14 @@ class _Exclusion:
                     f"exclude={exclude!r} is not known: give 'seen' or a list of item ids"
                 )
             return cls(seen=True)
-        values = as_list(exclude, "exclude")
+        values = as_list(exclude, "exclude", ordered=False)
         are_strings = {isinstance(value, str) for value in values}
         if are_strings == {True, False}:
             raise TypeError(
                 "exclude mixes item ids and lists: give ids for all users, or a list for each user"
             )
         if are_strings == {False}:
-            rows = as_id_lists(values, "exclude")
+            rows = as_id_lists(values, "exclude", ordered=False)
             as_rows(values, "exclude", num_users)
             return cls(rows=rows)
         return cls(everyone=values)
@@ -144,6 +144,11 @@ class Recommender:
         found = graph_inputs(self._bundle.path, self.manifest)
         self._graph_inputs = {entry.name: entry for entry in found}
         self.inputs = {entry.name: entry for entry in found if entry.declared}
+        self._opened = Path(path), threads
+
+    def __reduce__(self) -> "tuple[type[Recommender], tuple[Path, int | None]]":
+        """Another process opens the bundle again: a session of ONNX Runtime cannot be sent."""
+        return Recommender, self._opened
 
     @property
     def reads_age(self) -> bool:
@@ -224,6 +229,11 @@ class Recommender:
         if history_age is not None and self.reads_age:
             given["history_age"] = history_age
         excluded = _Exclusion.parse(exclude, len(names))
+        if "seen" in excluded.everyone and "seen" not in self._item_ids:
+            raise ValueError(
+                "exclude holds 'seen', which is no item of the catalogue: write exclude='seen' to"
+                " leave out what users have bought"
+            )
         query = _Query(
             values=self._values(names, given, at),
             purchases=self._purchases(names, rows, items, given),
@@ -306,7 +316,7 @@ class Recommender:
         """Every item of the catalogue that is no candidate."""
         if candidates is None:
             return []
-        wanted = set(as_strings(candidates, "candidates"))
+        wanted = set(as_strings(candidates, "candidates", ordered=False))
         left = [item for item in self._item_ids if item not in wanted]
         if len(left) == self.num_items:
             raise ValueError(

@@ -145,7 +145,7 @@ def test_large_files_pass_in_chunks(
 
     monkeypatch.setattr(by_user, "recommend", count)
     recommend_file(by_user, path, output, k=2, progress=lambda *done: seen.append(done))
-    assert chunks == [100, 100, 50]
+    assert chunks == [1, 100, 100, 50]  # first an unknown user, to know the fallback
     total = None if kind == ".csv" else 250
     assert seen == [(100, total), (200, total), (250, total)]
     monkeypatch.undo()

@@ -3,11 +3,14 @@
 The model of conftest.py: the mean of the last four steps + 100 x series + hour / 100 + covariates.
 """
 
+import pickle
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recsys.errors import BundleError
@@ -73,6 +76,27 @@ def test_start_may_be_seconds_or_datetimes(plain: Forecaster) -> None:
     assert (
         point(plain, ["7", "7"], history, np.array([MIDNIGHT, MIDNIGHT + 3600], np.int32)) == want
     )
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        [datetime(2024, 1, 1), datetime(2024, 1, 1, 1)],
+        [datetime(2023, 12, 31, 23, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)],  # Berlin's +1
+        pd.to_datetime(["2024-01-01T00", "2024-01-01T01"]),
+        pd.Series(pd.to_datetime(["2023-12-31T23:00Z", "2024-01-01T00:00Z"])),
+    ],
+    ids=["naive", "with an offset", "pandas", "pandas with a zone"],
+)
+def test_start_may_be_what_python_and_pandas_call_a_moment(plain: Forecaster, start: Any) -> None:
+    history = np.ones((2, 3))
+    want = point(plain, ["7", "7"], history, [MIDNIGHT, MIDNIGHT + 3600])
+    assert point(plain, ["7", "7"], history, start) == want
+
+
+def test_a_pickled_forecaster_opens_its_bundle_again(plain: Forecaster) -> None:
+    call = ["7"], np.ones((1, 3)), [MIDNIGHT]
+    assert point(pickle.loads(pickle.dumps(plain)), *call) == point(plain, *call)
 
 
 def test_covariates_of_the_horizon_count_and_unknown_ones_do_not(ahead: Forecaster) -> None:
@@ -175,7 +199,13 @@ def test_covariates_that_do_not_fit_are_refused(
 
 @pytest.mark.parametrize(
     "change",
-    [{"series": "77"}, {"series": [7, 8]}, {"start": [0.0, 1.0]}, {"start": ["2024", "2025"]}],
+    [
+        {"series": "77"},
+        {"series": [7, 8]},
+        {"start": [0.0, 1.0]},
+        {"start": ["2024", "2025"]},
+        {"start": [None, MIDNIGHT]},
+    ],
 )
 def test_wrong_types_are_refused(plain: Forecaster, change: Any) -> None:
     with pytest.raises(TypeError):

@@ -36,7 +36,7 @@ def test_script_recommends_and_says_what_it_did(bundles: Path, tmp_path: Path) -
     settings = (f"bundle={bundles / 'by_user'}", f"users={users}", f"output={output}", "k=2")
     done = run(script, *settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("2 users, 4 rows in ")
+    assert done.stdout.startswith("2 users (1 known), 4 rows in ")
     assert output.read_text() == (
         '"user_id","rank","item_id","score"\n"007",1,"last",9\n"007",2,"日本",8\n'
         '"nobody",1,"0012",9\n"nobody",2,"12",9\n'
@@ -79,11 +79,36 @@ def test_seen_are_excluded_on_request_or_the_lack_of_them_is_said(
     users.write_text("user_id\nu 5\n7\n")
     settings = [f"users={users}", f"output={output}", "exclude=seen"]
     assert main(["recommend", f"bundle={bundles / 'by_user'}", *settings]) == 0
-    assert capsys.readouterr().out.startswith("2 users, 9 rows in ")
+    assert capsys.readouterr().out.startswith("2 users (2 known), 9 rows in ")
     output.unlink()
     assert main(["recommend", f"bundle={bundles / 'by_user_unseen'}", *settings]) == 2
     assert "export it with seen=true" in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "bundle", "known", "cause"),
+    [
+        (["7.0", "12.0"], "by_user", 0, "their ids end in '.0'"),
+        (["7", "12.0", "gone"], "by_user", 1, "neither their ids nor what they bought\n"),
+        (["7", "NA", "gone"], "by_user", 2, None),
+        (["7.0", "12.0"], "by_history", 0, "their ids end in '.0'"),
+    ],
+)
+def test_few_users_that_the_bundle_knows_are_said_with_the_likely_cause(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ids, bundle, known, cause
+) -> None:
+    users = tmp_path / "users.csv"
+    users.write_text("\n".join(["user_id", *ids]))
+    settings = [f"users={users}", f"output={tmp_path / 'output.csv'}", "k=3"]
+    assert main(["recommend", f"bundle={bundles / bundle}", *settings]) == 0
+    printed = capsys.readouterr()
+    assert f"{len(ids)} users ({known} known)" in printed.out
+    if cause is None:
+        assert printed.err == ""
+    else:
+        assert f"{len(ids) - known} of {len(ids)} users got the most popular items" in printed.err
+        assert cause in printed.err
 
 
 def test_everyone_getting_what_is_popular_is_said(

@@ -1,9 +1,12 @@
 """The wrapper around the graph: blocks, histories, what was seen, candidates."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from recsys.errors import BundleError
@@ -35,6 +38,38 @@ def test_users_may_be_a_tuple_an_array_or_a_generator(by_user: Recommender) -> N
     assert by_user.recommend(user for user in ("7", "NA"))[0].tolist() == want
 
 
+@pytest.mark.parametrize("column", [pd.Series, pa.array, lambda ids: pa.chunked_array([ids])])
+def test_columns_of_pandas_and_arrow_are_lists(by_user: Recommender, column: Any) -> None:
+    want = by_user.recommend(["7", "NA"], k=3, exclude=["milk"], candidates=["milk", "12", "last"])
+    got = by_user.recommend(
+        column(["7", "NA"]),
+        k=3,
+        exclude=column(["milk"]),
+        candidates=column(["milk", "12", "last"]),
+    )
+    assert got[0].tolist() == want[0].tolist()
+    rows = by_user.recommend(["7", "NA"], k=10, exclude=[column(["milk"]), None])
+    assert "milk" not in rows[0][0]
+    assert "milk" in rows[0][1]
+
+
+def test_sets_exclude_and_choose_where_the_order_does_not_count(by_user: Recommender) -> None:
+    found, _ = by_user.recommend(["7"], k=2, exclude={"last"}, candidates={"milk", "12", "last"})
+    assert set(found[0]) == {"milk", "12"}
+    found, _ = by_user.recommend(["7"], k=10, exclude=[{"milk", "12"}])
+    assert not {"milk", "12"} & set(found[0])
+
+
+def test_a_pickled_recommender_opens_its_bundle_again(by_user: Recommender) -> None:
+    again = pickle.loads(pickle.dumps(by_user))
+    assert again.recommend(["7"])[0].tolist() == by_user.recommend(["7"])[0].tolist()
+
+
+def test_more_threads_than_cores_are_said(bundles: Path) -> None:
+    with pytest.warns(UserWarning, match="threads=5000: this machine has"):
+        Recommender(bundles / "by_user", threads=5000)
+
+
 def test_no_users_give_no_rows(by_user: Recommender) -> None:
     options: list[dict[str, Any]] = [{}, {"exclude": "seen"}, {"exclude": []}, {"history": []}]
     for option in options:
@@ -62,6 +97,16 @@ def test_k_is_clamped(by_user: Recommender, k: int, width: int) -> None:
         {"history": [["a"], [7]]},
         {"candidates": "milk"},
         {"k": 2.5},
+        {"users": pd.DataFrame({"user_id": ["007", "7"]})},
+        {"users": pa.table({"user_id": ["007", "7"]})},
+        {"users": {"007": 1, "7": 2}},
+        {"users": {"007", "7"}},
+        {"exclude": pd.DataFrame({"item_id": ["milk"]})},
+        {"exclude": {"007": ["milk"], "7": []}},
+        {"history": {"007": ["milk"], "7": []}},
+        {"history": [{"milk": 2}, None]},
+        {"history": [{"milk", "12"}, None]},
+        {"candidates": {"milk": 1.0}},
     ],
 )
 def test_wrong_types_are_refused(by_user: Recommender, change: dict[str, Any]) -> None:
@@ -77,6 +122,7 @@ def test_wrong_types_are_refused(by_user: Recommender, change: dict[str, Any]) -
         ({"history": [["milk"]]}, "history has 1 rows for 2 users"),
         ({"candidates": []}, "none of them is in the catalogue"),
         ({"candidates": ["gone"]}, "candidates holds 1 ids and none"),
+        ({"exclude": ["seen"]}, "write exclude='seen'"),
     ],
 )
 def test_wrong_values_are_refused(

@@ -36,12 +36,16 @@ class BatchResult(NamedTuple):
         seconds: time it took.
         popular_only: True where the model reads histories and there were none, so that all users
             got the most popular items.
+        unknown: users who got them because the bundle does not know them, or nothing they bought.
+        unknown_decimals: those of them whose id ends in ".0".
     """
 
     users: int
     rows: int
     seconds: float
     popular_only: bool
+    unknown: int
+    unknown_decimals: int
 
 
 def recommend_file(
@@ -81,7 +85,9 @@ def recommend_file(
         HISTORY_COLUMN in kinds or recommender.holds_seen
     )
     chunk_users = max(1, min(_CHUNK_USERS, _CHUNK_OUTPUT // max(1, min(k, recommender.num_items))))
-    done = written = 0
+    no_history: list[list[str]] | None = [[]] if recommender.reads_history else None
+    popular = recommender.recommend([""], k, history=no_history)  # what an unknown user gets
+    done = written = unknown = decimals = 0
     with create_table(output, OUTPUT) as target:
         for batch in file.batches(list(kinds), chunk_users):
             with row_errors(file, done):
@@ -94,6 +100,9 @@ def recommend_file(
                 item_ids, scores = recommender.recommend(
                     names, k, exclude, history, inputs=columns, at=at
                 )  # (B, K)
+            fallback = ((item_ids == popular[0]) & (scores == popular[1])).all(axis=1)  # (B,)
+            unknown += int(fallback.sum())
+            decimals += sum(names[row].endswith(".0") for row in np.flatnonzero(fallback))
             kept = ~np.isneginf(scores)
             ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
             repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
@@ -104,7 +113,8 @@ def recommend_file(
                 progress(done, file.num_rows)
         if not done:
             raise DataError(f"{users} has a header but no users")
-    return BatchResult(done, written, time.perf_counter() - started, popular_only)
+    seconds = time.perf_counter() - started
+    return BatchResult(done, written, seconds, popular_only, unknown, decimals)
 
 
 def _kinds(recommender: Recommender, file: TableFile) -> dict[str, str]:
