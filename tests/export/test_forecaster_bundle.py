@@ -1,4 +1,4 @@
-"""Forecasters leave: LSTMs from a process of their own, and what is refused at the gate."""
+"""Forecasters leave, and what is refused at the gate."""
 
 import json
 from collections.abc import Callable
@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from recsys.errors import ConfigError, ExportError
 from recsys.export import write_forecaster_bundle
 from recsys.export.forecaster import bundle as forecaster_bundle
-from recsys.export.forecaster import graph as forecaster_graph
 from recsys.export.forecaster.graph import FromHistory
 from recsys.export.onnx.tracing import trace, translate
-from recsys.export.onnx.translation import translate_in_fresh_process
 from recsys.inference import Forecaster, verify
 from recsys.inference.bundle import open_session
 from recsys.models.forecaster import Window
@@ -213,24 +211,6 @@ class FixedLength(Simple):
         return window.history.reshape(-1, 5)[:, :3]
 
 
-class FreeRecurrent(Simple):
-    """An LSTM over a history of free length, which torch would silently fix at the traced one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(1, 3, batch_first=True)
-
-    def answer(self, y: Tensor, window: Window) -> Tensor:
-        states, _ = self.lstm(torch.nan_to_num(window.history)[:, :, None])
-        return states[:, -1]
-
-
-@pytest.fixture
-def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an LSTM that is translated, one process does as well, and faster."""
-    monkeypatch.setattr(forecaster_graph, "translate_in_fresh_process", translate)
-
-
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
@@ -241,10 +221,8 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         (FloatClock, "the graph disagrees with torch in a batch of .* worst difference"),
         (Branching, "Branching has no ONNX graph"),
         (FixedLength, "FixedLength"),
-        (FreeRecurrent, "FreeRecurrent has no ONNX graph: .*time"),
     ],
 )
-@pytest.mark.usefixtures("same_process")
 def test_models_that_break_a_promise_do_not_leave(
     folder: Path, arguments_of: Callable[..., Any], model: type[Any], sentence: str
 ) -> None:
@@ -322,7 +300,6 @@ def test_sample_windows_that_do_not_fit_are_refused(
         write_forecaster_bundle(folder, **arguments)
 
 
-@pytest.mark.usefixtures("same_process")
 def test_tensors_serve_as_sample_windows_and_steps_have_their_place(
     folder: Path, arguments_of: Callable[..., Any]
 ) -> None:
@@ -340,7 +317,6 @@ def test_tensors_serve_as_sample_windows_and_steps_have_their_place(
     assert list(folder.parent.iterdir()) == [folder]
 
 
-@pytest.mark.usefixtures("same_process")
 def test_bundle_is_replaced_only_by_a_complete_one(
     folder: Path, arguments_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,7 +336,7 @@ def test_bundle_is_replaced_only_by_a_complete_one(
     assert not list(folder.iterdir())
 
 
-def test_failing_process_is_one_sentence() -> None:
+def test_an_operator_that_onnx_does_not_have_is_one_sentence() -> None:
     class Exotic(Simple):
         def answer(self, y: Tensor, window: Window) -> Tensor:
             return torch.special.bessel_j0(y[:, :3])
@@ -373,5 +349,5 @@ def test_failing_process_is_one_sentence() -> None:
     )
     program = trace(FromHistory(model).eval(), samples, ({}, {}, {}), "Exotic")
     with pytest.raises(ExportError, match="^Exotic has no ONNX graph") as caught:
-        translate_in_fresh_process(program, ["series", "history", "start"], "forecast", "Exotic")
+        translate(program, ["series", "history", "start"], "forecast", "Exotic")
     assert "\n" not in str(caught.value)

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from recsys.export import SampleWindows, write_forecaster_bundle, write_recommender_bundle
-from recsys.export.forecaster import graph as forecaster_graph
-from recsys.export.onnx.tracing import translate
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
 from recsys.models.inputs import HISTORY, USER, Query
@@ -172,11 +170,8 @@ def write_forecaster(folder: Path, num_covariates: int) -> Path:
 def forecasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two bundles: plain, and ahead, which reads price and promo."""
     folder = tmp_path_factory.mktemp("exported")
-    with pytest.MonkeyPatch.context() as patch:
-        # Without a recurrent network one process may translate as often as it likes.
-        patch.setattr(forecaster_graph, "translate_in_fresh_process", translate)
-        write_forecaster(folder / "plain", 0)
-        write_forecaster(folder / "ahead", 2)
+    write_forecaster(folder / "plain", 0)
+    write_forecaster(folder / "ahead", 2)
     return folder
 
 

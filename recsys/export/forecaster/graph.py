@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from recsys.export.onnx.assembly import GraphValue, Parts, assemble
-from recsys.export.onnx.tracing import check_size, checked, trace
-from recsys.export.onnx.translation import translate_in_fresh_process
+from recsys.export.onnx.tracing import check_size, checked, trace, translate
 from recsys.models.forecaster import Forecaster, Window
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
@@ -152,5 +151,5 @@ def _export_core(model: Forecaster) -> onnx.ModelProto:
         dims += [{0: batch, 1: time}, {0: batch}]
         inputs += ["past", "future"]
     program = trace(wrapped.eval(), tuple(samples), tuple(dims), name)
-    core = translate_in_fresh_process(program, inputs, "forecast", name)
+    core = translate(program, inputs, "forecast", name)
     return checked(core, name, fixed=[("past", 2), ("future", 1), ("future", 2)])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from recsys.errors import ExportError
+from recsys.export.onnx.recurrent import recurrent_operators, translations
 
 # Fixed: the runtime that a bundle promises to work with knows these and no newer ones.
 OPSET = 20
@@ -56,7 +57,7 @@ def trace(
     Raises:
         ExportError: if torch cannot express the module as a graph that serves any size.
     """
-    with _exporting(name):
+    with _exporting(name), recurrent_operators(wrapped):
         try:
             return torch.export.export(wrapped, samples, dynamic_shapes=dims, strict=False)
         except Exception as error:
@@ -92,6 +93,7 @@ def translate(
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=[output],
+            custom_translation_table=translations(),
         )
     assert translated is not None
     return translated.model_proto
