@@ -45,6 +45,13 @@ def test_global_time_cuts_at_instants_counted_from_the_last_purchase(purchases: 
     }
 
 
+def test_without_validation_days_there_is_no_validation(purchases: Purchases) -> None:
+    read = purchases([("u", "i", "2024-01-01"), ("u", "j", "2024-01-20"), ("v", "i", "2024-01-21")])
+    assert rows_of(GlobalTime(test_days=10, validation_days=0)(read, seed=1)) == {
+        "test": ([0], [1, 2])
+    }
+
+
 def test_global_time_refuses_a_table_without_timestamps(purchases: Purchases) -> None:
     with pytest.raises(DataError, match=r"rows has no timestamps.*evaluation=leave_last_out"):
         GlobalTime()(purchases([("u", "i")]), seed=1)
@@ -65,10 +72,11 @@ def test_table_that_covers_exactly_what_is_held_out_leaves_its_first_instant_to_
     assert rows_of(GlobalTime(20, 10)(read, seed=1))["val"] == ([0], [])
 
 
-@pytest.mark.parametrize("days", [0, -1, float("nan")])
+@pytest.mark.parametrize("days", [-1, float("nan")])
 def test_period_of_no_days_is_refused(days: float) -> None:
-    with pytest.raises(ConfigError, match=r"evaluation\.split\.test_days"):
-        GlobalTime(test_days=days)
+    for wrong in (days, 0):
+        with pytest.raises(ConfigError, match=r"evaluation\.split\.test_days"):
+            GlobalTime(test_days=wrong)
     with pytest.raises(ConfigError, match=r"evaluation\.split\.validation_days"):
         GlobalTime(validation_days=days)
 

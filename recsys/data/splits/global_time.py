@@ -8,17 +8,17 @@ from recsys.data.dataset import Dataset
 from recsys.data.splits.phase import Phase
 from recsys.data.timestamps import SECONDS_A_DAY
 from recsys.errors import DataError
-from recsys.ranges import Positive, require_declared
+from recsys.ranges import NonNegative, Positive, require_declared
 
 
 @dataclass(frozen=True)
 class GlobalTime:
     """Test is the last `test_days` before the last timestamp, validation the `validation_days`
-    before those.
+    before those; 0: no phase "val", and a model trains for all its epochs.
     """
 
     test_days: Positive = 28
-    validation_days: Positive = 28
+    validation_days: NonNegative = 28
 
     def __post_init__(self) -> None:
         require_declared(self, "evaluation.split")
@@ -42,7 +42,7 @@ class GlobalTime:
                 f" {self.test_days + self.validation_days:g} held out; lower"
                 " evaluation.split.test_days and validation_days"
             )
-        return {
-            "val": Phase(rows[before], rows[~before & ~after]),
-            "test": Phase(rows[~after], rows[after]),
-        }
+        phases = {"test": Phase(rows[~after], rows[after])}
+        if not self.validation_days:
+            return phases
+        return {"val": Phase(rows[before], rows[~before & ~after])} | phases
