@@ -9,7 +9,13 @@ import pandas as pd
 
 from recsys.reports.intervals import mean_interval
 from recsys.reports.labels import METRICS, STEPS, per_step
-from recsys.reports.leaderboard import cutoff, forecast_leaderboard, leaderboard, shown_coverage
+from recsys.reports.leaderboard import (
+    cutoff,
+    forecast_leaderboard,
+    leaderboard,
+    shown_coverage,
+    tested,
+)
 from recsys.runs.folder import RunFolder
 
 
@@ -157,10 +163,24 @@ class ForecastFacts(RunFacts):
             return int(self.metrics.get("test/series", 0))
         return int(self.per_series["series_id"].nunique())
 
+    @cached_property
+    def _by_key(self) -> dict[str, dict[str, float]]:
+        """Key of a test metric ("windows/1/wape") to model or baseline to value."""
+        found: dict[str, dict[str, float]] = {}
+        for name, key, value in tested(self.metrics, self.model):
+            found.setdefault(key, {})[name] = value
+        return found
+
     def scores(self, metric: str, part: str = "") -> dict[str, float]:
-        """Models and their test values, lowest first; `part` as of `forecast_leaderboard`."""
-        board = forecast_leaderboard(self.metrics, self.model, (metric,), part)
-        return {} if board.empty else {str(k): float(v) for k, v in board[metric].items()}
+        """Models and their test values, lowest first, NaN last.
+
+        Args:
+            metric: its name.
+            part: "windows/1/" or "slices/new/" for a part of the test; "" for all of it.
+        """
+        found = self._by_key.get(part + metric, {})
+        values = {name: float(value) for name, value in found.items()}
+        return dict(sorted(values.items(), key=lambda each: (math.isnan(each[1]), each[1])))
 
     def baselines(self, metric: str, part: str = "") -> dict[str, float]:
         """As `scores`, what is defined of the baselines."""
