@@ -1,7 +1,7 @@
 """A few customers to look at: what they bought, what is recommended, what they then bought."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,29 @@ from recsys.evaluation.ranking import RankingEvaluator, rank_top
 from recsys.models.recommender import Recommender
 
 
+class ItemExample(TypedDict, total=False):
+    """An item of a list; `score` only where it was recommended."""
+
+    item_id: str
+    name: str
+    score: float | None
+
+
+class CustomerExample(TypedDict, total=False):
+    """An entry of a recommender's examples.json: `history` latest first, a list for each view."""
+
+    user_id: str
+    purchases: int
+    history: list[ItemExample]
+    bought: list[str]
+    new: list[ItemExample]
+    all: list[ItemExample]
+
+
 @torch.inference_mode()
 def example_customers(
     model: Recommender, data: PhaseData, names: dict[str, str], count: int = 6
-) -> list[dict[str, Any]]:
+) -> list[CustomerExample]:
     """A few customers, from light to heavy, with what they bought, what is recommended and what
     they then bought.
     """
@@ -33,27 +52,29 @@ def example_customers(
         "all": rank_top(scores, depth),
     }
 
-    def item(index: Tensor | int) -> dict[str, Any]:
+    def item(index: Tensor | int) -> ItemExample:
         item_id = str(data.vocabulary.item_ids[int(index)])
         return {"item_id": item_id, "name": names.get(item_id, item_id)}
 
-    def row(place: int, user: Tensor) -> dict[str, Any]:
+    def ranked(view: str, place: int) -> list[ItemExample]:
+        values, items = lists[view]
+        return [
+            {**item(index), "score": float(score)}
+            for score, index in zip(values[place], items[place], strict=True)
+            if score > -torch.inf
+        ]
+
+    def row(place: int, user: Tensor) -> CustomerExample:
         _, history = data.histories.history.take(user.unsqueeze(0))
         _, truth = data.truth.take(user.unsqueeze(0))
-        ranked = {
-            view: [
-                item(index) | {"score": float(score)}
-                for score, index in zip(values[place], items[place], strict=True)
-                if score > -torch.inf
-            ]
-            for view, (values, items) in lists.items()
-        }
         return {
             "user_id": str(data.vocabulary.user_ids[int(user)]),
             "purchases": len(history),
             "history": [item(index) for index in history.flip(0).tolist()[:8]],
             "bought": [str(data.vocabulary.item_ids[index]) for index in truth.tolist()],
-        } | ranked
+            "new": ranked("new", place),
+            "all": ranked("all", place),
+        }
 
     return [row(place, user) for place, user in enumerate(users)]
 

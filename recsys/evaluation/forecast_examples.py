@@ -1,6 +1,6 @@
 """A few series to look at: what was sold, what was forecast, what was then sold."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,6 +11,28 @@ from recsys.evaluation.backtest import QUANTILES, judge
 KINDS = ("best", "median", "worst")
 
 
+class Steps(TypedDict, total=False):
+    """Values from `start` on, in local wall-clock seconds; null where missing."""
+
+    start: int
+    y: list[float | None]
+
+
+class SeriesExample(TypedDict, total=False):
+    """An entry of a forecaster's examples.json; `forecast` by level, `baselines` by name."""
+
+    series_id: str
+    name: str
+    kind: str
+    wape: float
+    window: int
+    step_seconds: int
+    history: Steps
+    actual: list[float | None]
+    forecast: dict[str, list[float | None]]
+    baselines: dict[str, list[float | None]]
+
+
 def example_series(
     panel: SalesPanel,
     phase: ForecastPhase,
@@ -19,7 +41,7 @@ def example_series(
     baselines: dict[str, np.ndarray] | None = None,
     count: int = 2,
     window: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[SeriesExample]:
     """Series whose last window was forecast best, middling and worst by WAPE, out of the half that
     sells most in it.
 
@@ -41,7 +63,7 @@ def example_series(
     number = len(phase.origin) if window is None else window
     median = quantiles.index(0.5)
 
-    def example(row: int, kind: str) -> dict[str, Any]:
+    def example(row: int, kind: str) -> SeriesExample:
         series_id = str(rows["series_id"].iloc[row])
         series = int(np.flatnonzero(panel.series_ids == series_id)[0])
         origin = int(phase.origin[-1, series])

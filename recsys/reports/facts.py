@@ -7,9 +7,17 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
+from recsys.evaluation.examples import CustomerExample
+from recsys.evaluation.forecast_examples import SeriesExample
 from recsys.reports.intervals import mean_interval
 from recsys.reports.labels import METRICS, STEPS, per_step
-from recsys.reports.leaderboard import cutoff, forecast_leaderboard, leaderboard, shown_coverage
+from recsys.reports.leaderboard import (
+    cutoff,
+    forecast_leaderboard,
+    leaderboard,
+    shown_coverage,
+    tested,
+)
 from recsys.runs.folder import RunFolder
 
 
@@ -23,7 +31,6 @@ class RunFacts:
         metrics: metrics.json, flat.
         data: data_report.json.
         curves: phase to a table by epoch (from 1) of what was logged while training.
-        examples: customers or series to show.
     """
 
     record: dict[str, Any]
@@ -31,7 +38,6 @@ class RunFacts:
     metrics: dict[str, float]
     data: dict[str, Any]
     curves: dict[str, pd.DataFrame]
-    examples: list[dict[str, Any]]
 
     # which end of the monitored metric is the good one; None where the task does not say
     direction: ClassVar[Literal["max", "min"] | None] = None
@@ -49,10 +55,12 @@ class RankingFacts(RunFacts):
     Attributes:
         per_user: user_id, view, num_truth and metric columns.
         purchases: number of purchases fitted on, by user_id.
+        examples: customers to show.
     """
 
     per_user: pd.DataFrame | None
     purchases: pd.Series | None
+    examples: list[CustomerExample]
     direction = "max"
 
     @cached_property
@@ -103,11 +111,13 @@ class ForecastFacts(RunFacts):
         by_horizon: model or baseline to metric to a value a step of the horizon.
         window_starts: window to the first step forecast, local time; without windows that begin
             at another time for another series.
+        examples: series to show.
     """
 
     per_series: pd.DataFrame | None
     by_horizon: dict[str, dict[str, list[float]]]
     window_starts: dict[int, pd.Timestamp]
+    examples: list[SeriesExample]
     direction = "min"
 
     @cached_property
@@ -141,9 +151,9 @@ class ForecastFacts(RunFacts):
     @property
     def horizon(self) -> int:
         """Steps forecast; 0 where nothing says so."""
-        curves = [values for metrics in self.by_horizon.values() for values in metrics.values()]
-        examples = [example.get("actual") or [] for example in self.examples]
-        return max((len(values) for values in [*curves, *examples]), default=0)
+        lengths = [len(values) for curves in self.by_horizon.values() for values in curves.values()]
+        lengths += [len(example.get("actual") or ()) for example in self.examples]
+        return max(lengths, default=0)
 
     @property
     def unit(self) -> str:
@@ -157,10 +167,24 @@ class ForecastFacts(RunFacts):
             return int(self.metrics.get("test/series", 0))
         return int(self.per_series["series_id"].nunique())
 
+    @cached_property
+    def _by_key(self) -> dict[str, dict[str, float]]:
+        """Key of a test metric ("windows/1/wape") to model or baseline to value."""
+        found: dict[str, dict[str, float]] = {}
+        for name, key, value in tested(self.metrics, self.model):
+            found.setdefault(key, {})[name] = value
+        return found
+
     def scores(self, metric: str, part: str = "") -> dict[str, float]:
-        """Models and their test values, lowest first; `part` as of `forecast_leaderboard`."""
-        board = forecast_leaderboard(self.metrics, self.model, (metric,), part)
-        return {} if board.empty else {str(k): float(v) for k, v in board[metric].items()}
+        """Models and their test values, lowest first, NaN last.
+
+        Args:
+            metric: its name.
+            part: "windows/1/" or "slices/new/" for a part of the test; "" for all of it.
+        """
+        found = self._by_key.get(part + metric, {})
+        values = {name: float(value) for name, value in found.items()}
+        return dict(sorted(values.items(), key=lambda each: (math.isnan(each[1]), each[1])))
 
     def baselines(self, metric: str, part: str = "") -> dict[str, float]:
         """As `scores`, what is defined of the baselines."""
@@ -201,7 +225,10 @@ def read_run_facts(run: RunFolder) -> RunFacts:
 def read_ranking_facts(run: RunFolder) -> RankingFacts:
     """What the run of a recommender holds."""
     return RankingFacts(
-        **_shared(run), per_user=_table(run, "per_user.parquet"), purchases=_purchases(run)
+        **_shared(run),
+        per_user=_table(run, "per_user.parquet"),
+        purchases=_purchases(run),
+        examples=run.read_json("examples.json") or [],
     )
 
 
@@ -212,6 +239,7 @@ def read_forecast_facts(run: RunFolder) -> ForecastFacts:
         per_series=_table(run, "per_series.parquet"),
         by_horizon=run.read_json("horizon.json") or {},
         window_starts=_window_starts(run),
+        examples=run.read_json("examples.json") or [],
     )
 
 
@@ -223,7 +251,6 @@ def _shared(run: RunFolder) -> dict[str, Any]:
         "metrics": run.read_json("metrics.json", {}),
         "data": run.read_json("data_report.json", {}),
         "curves": read_curves(run),
-        "examples": run.read_json("examples.json") or [],
     }
 
 

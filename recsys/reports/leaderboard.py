@@ -32,7 +32,7 @@ def leaderboard(
     """
     k = cutoff(ks)
     rows: dict[str, dict[str, float]] = {}
-    for name, key, value in _tested(metrics, model):
+    for name, key, value in tested(metrics, model):
         view, _, metric = key.partition("/")
         if metric in [f"{wanted}@{k}" for wanted in shown]:
             rows.setdefault(name, {})[f"{view} {metric}"] = value
@@ -44,27 +44,19 @@ def leaderboard(
     return table.reindex(columns=order).sort_values(order[0], ascending=False, kind="stable")
 
 
-def forecast_leaderboard(
-    metrics: dict[str, float],
-    model: str,
-    shown: Sequence[str] = (),
-    part: str = "",
-) -> pd.DataFrame:
-    """One row a forecaster, the lowest value of the first metric first; a column a metric.
+def forecast_leaderboard(metrics: dict[str, float], model: str) -> pd.DataFrame:
+    """One row a forecaster, the lowest WAPE first; a column for each metric of `SHOWN_OF_FORECASTS`
+    and one interval's coverage that was measured.
 
     Args:
         metrics: flat, "test/METRIC" and "test/baselines/NAME/METRIC".
         model: what to call the model's row.
-        shown: names of metrics, the first of which decides the order; those that nothing was
-            measured by have no column. By default those of forecasts and the coverage of one
-            interval.
-        part: "windows/1/" or "slices/new/" for a part of the test; "" for all of it.
     """
-    shown = shown or (*SHOWN_OF_FORECASTS, *shown_coverage(metrics))
+    shown = (*SHOWN_OF_FORECASTS, *shown_coverage(metrics))
     rows: dict[str, dict[str, float]] = {}
-    for name, key, value in _tested(metrics, model):
-        if key.startswith(part) and key.removeprefix(part) in shown:
-            rows.setdefault(name, {})[key.removeprefix(part)] = value
+    for name, key, value in tested(metrics, model):
+        if key in shown:
+            rows.setdefault(name, {})[key] = value
     table = pd.DataFrame.from_dict(rows, orient="index")
     order = [metric for metric in shown if metric in table.columns]
     return table.reindex(columns=order).sort_values(order[:1], kind="stable") if order else table
@@ -73,7 +65,7 @@ def forecast_leaderboard(
 def any_leaderboard(metrics: dict[str, float], model: str) -> pd.DataFrame:
     """One row for the model and each baseline, a column for each metric that the model has."""
     rows: dict[str, dict[str, float]] = {model: {}}
-    for name, key, value in _tested(metrics, model):
+    for name, key, value in tested(metrics, model):
         rows.setdefault(name, {})[key] = value
     table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index")
     return table.reindex(columns=list(rows[model]))
@@ -109,7 +101,7 @@ def best_of(metric: str, values: pd.Series) -> np.ndarray:
     return known & np.isclose(numbers, numbers[known].min(), rtol=1e-9, atol=0)
 
 
-def _tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, float]]:
+def tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, float]]:
     """(name of a row, key below it, value) of everything measured in the test."""
     for key, value in metrics.items():
         match key.split("/", 3):

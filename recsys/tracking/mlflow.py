@@ -26,7 +26,7 @@ class MLflowTracker:
             raise ConfigError("logger=mlflow needs the package mlflow: pip install '.[mlflow]'")
         self._tracking_uri, self._experiment = tracking_uri, experiment
 
-    def send(self, content: Content) -> dict[str, Any]:
+    def send(self, content: Content) -> dict[str, str]:
         """Keeps a run; returns its id."""
         from mlflow.entities import Metric, Param
 
@@ -53,7 +53,7 @@ class MLflowTracker:
         client.set_terminated(run)
         return {"run_id": run}
 
-    def send_bundle(self, sent: dict[str, Any], bundle: Path) -> None:
+    def send_bundle(self, sent: dict[str, str], bundle: Path) -> None:
         """Adds the files of a bundle."""
         self._client().log_artifacts(sent["run_id"], str(bundle), f"bundles/{bundle.name}")
 

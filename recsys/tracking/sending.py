@@ -38,11 +38,11 @@ class Content(NamedTuple):
 class Tracker(Protocol):
     """Keeps runs somewhere else."""
 
-    def send(self, content: Content) -> dict[str, Any]:
+    def send(self, content: Content) -> dict[str, str]:
         """Keeps a run; returns what finds it again."""
         ...
 
-    def send_bundle(self, sent: dict[str, Any], bundle: Path) -> None:
+    def send_bundle(self, sent: dict[str, str], bundle: Path) -> None:
         """Adds the files of a bundle to a run that `send` has kept."""
         ...
 

@@ -39,7 +39,7 @@ class WandbTracker:
         self._project, self._entity, self._mode = project, entity, mode
         self._require_account()
 
-    def send(self, content: Content) -> dict[str, Any]:
+    def send(self, content: Content) -> dict[str, str]:
         """Keeps a run; returns its id and where its files lie."""
         import wandb
 
@@ -57,7 +57,7 @@ class WandbTracker:
             run.log_artifact(artefact)
             return {"run_id": run.id, "folder": str(Path(run.dir).parent)}
 
-    def send_bundle(self, sent: dict[str, Any], bundle: Path) -> None:
+    def send_bundle(self, sent: dict[str, str], bundle: Path) -> None:
         """Keeps the files of a bundle, in a run of their own that names the one they come from: a
         file that waits to be synced cannot be continued.
         """

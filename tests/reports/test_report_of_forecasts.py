@@ -254,7 +254,7 @@ def test_data_section_tells_decisions_and_phases(make_forecast_run):
         "Time zone Europe/Berlin",
         "First day 2016-11-28",
         "Last day 2018-01-01",
-        "Series learned from",
+        "Training series",
         "Validation Test 1 Test 2",
     ):
         assert words in text

@@ -1,8 +1,8 @@
 """Section of example customers, from examples.json."""
 
 import math
-from typing import Any
 
+from recsys.evaluation.examples import CustomerExample, ItemExample
 from recsys.reports.blocks import Customer, ItemList, ListedItem, Section
 from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, whole
@@ -22,15 +22,15 @@ def examples_section(facts: RankingFacts) -> Section | None:
     return Section("examples", "Example customers", lead, tuple(customers))
 
 
-def _customer(example: dict[str, Any], opened: bool) -> Customer:
+def _customer(example: CustomerExample, opened: bool) -> Customer:
     bought = {str(item) for item in example.get("bought") or ()}
     lists = []
     if example.get("history"):
         history = tuple(_listed(item, set()) for item in example["history"])
         lists.append(ItemList("Bought before", "latest first", history))
-    for view in ("new", "all"):
+    for view, shown in (("new", example.get("new")), ("all", example.get("all"))):
         # a masked item that fills up the list of who bought nearly everything is not recommended
-        ranked = [item for item in example.get(view) or () if item.get("score") != -math.inf]
+        ranked = [item for item in shown or () if item.get("score") != -math.inf]
         items = tuple(_listed(item, bought) for item in ranked)
         if items:
             note = f"{sum(item.hit for item in items)} of {len(items)} bought"
@@ -40,7 +40,7 @@ def _customer(example: dict[str, Any], opened: bool) -> Customer:
     return Customer(str(example.get("user_id", "")), note, tuple(lists), opened)
 
 
-def _listed(item: dict[str, Any], bought: set[str]) -> ListedItem:
+def _listed(item: ItemExample, bought: set[str]) -> ListedItem:
     item_id = str(item.get("item_id", ""))
     name = str(item.get("name") or item_id)
     beside = item_id if name != item_id else ""

@@ -1,10 +1,11 @@
 """Section of example series, from examples.json: forecasts beside what was sold."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
+from recsys.evaluation.forecast_examples import SeriesExample, Steps
 from recsys.reports.blocks import Block, Figure, Figures, KeyEntry, Section
 from recsys.reports.charts.canvas import NARROW, WIDTH
 from recsys.reports.charts.fan import Fan, fan_chart, swatch
@@ -54,8 +55,8 @@ def _baseline(facts: ForecastFacts) -> str:
     return next((name for name in [*ranked, *sorted(shared)] if name in shared), "")
 
 
-def _fan(example: dict[str, Any], baseline: str) -> Fan:
-    history = example.get("history") or {}
+def _fan(example: SeriesExample, baseline: str) -> Fan:
+    history: Steps = example.get("history") or {}
     actual, past = _numbers(example.get("actual")), _numbers(history.get("y"))
     quantiles = {
         float(level): _numbers(values) for level, values in (example.get("forecast") or {}).items()
@@ -74,7 +75,7 @@ def _fan(example: dict[str, Any], baseline: str) -> Fan:
     )
 
 
-def _numbers(values: Any) -> np.ndarray:
+def _numbers(values: Iterable[float | None] | None) -> np.ndarray:
     """float64, NaN for null; empty for none."""
     return np.array([math.nan if value is None else value for value in values or ()], dtype=float)
 
@@ -85,7 +86,7 @@ def _filled(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _figure(
-    facts: ForecastFacts, example: dict[str, Any], fan: Fan, baseline: str, width: float
+    facts: ForecastFacts, example: SeriesExample, fan: Fan, baseline: str, width: float
 ) -> Figure:
     series_id = str(example.get("series_id", ""))
     name = str(example.get("name") or series_id)
