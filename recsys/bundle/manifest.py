@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from recsys.errors import BundleError
 
@@ -44,6 +45,51 @@ _USER_DIMS = ("batch",)
 _PURCHASE_DIMS = ("batch", "history")
 
 
+class ValueEntry(TypedDict):
+    """An input or output of the graph, as a manifest declares it."""
+
+    name: str
+    type: str
+    dims: list[str | int]
+    meaning: str
+    source: NotRequired[str]
+
+
+class FileEntry(TypedDict):
+    """A file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(TypedDict):
+    """The content of manifest.json: what every bundle has, then what its task adds."""
+
+    format: str
+    format_version: int
+    task: str
+    files: dict[str, FileEntry]
+    inputs: list[ValueEntry]
+    outputs: list[ValueEntry]
+    onnxruntime_min_version: str
+    # recommender
+    num_users: NotRequired[int]
+    num_items: NotRequired[int]
+    reads_history: NotRequired[bool]
+    floats_per_pair: NotRequired[int]
+    # forecaster
+    num_series: NotRequired[int]
+    horizon: NotRequired[int]
+    quantiles: NotRequired[list[float]]
+    history_length: NotRequired[int]
+    step: NotRequired[str]
+    step_seconds: NotRequired[int]
+    step_offset: NotRequired[int | None]
+    covariate_names: NotRequired[list[str]]
+    # both
+    timezone: NotRequired[str]
+
+
 class GraphInput(NamedTuple):
     """An input of the graph of a recommender.
 
@@ -71,7 +117,7 @@ class GraphInput(NamedTuple):
         return self.name not in {"user_id", "history", "exclude", "k"}
 
 
-def graph_inputs(folder: Path, manifest: dict[str, Any]) -> tuple[GraphInput, ...]:
+def graph_inputs(folder: Path, manifest: Manifest) -> tuple[GraphInput, ...]:
     """The inputs of a recommender's graph, as its manifest declares them.
 
     Raises:
@@ -92,7 +138,7 @@ def graph_inputs(folder: Path, manifest: dict[str, Any]) -> tuple[GraphInput, ..
     return tuple(found)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """Reads and validates the manifest of a bundle; the files it lists are not opened.
 
     Raises:
@@ -122,7 +168,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise BundleError(
                 f"{folder / MANIFEST} lacks {key!r}, or it is not of type {kind.__name__}"
             )
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def _load(folder: Path) -> Any:
@@ -137,7 +183,7 @@ def _load(folder: Path) -> Any:
         raise BundleError(f"{path} is not readable as JSON ({error}): copy it again") from error
 
 
-def check_files(folder: Path, manifest: dict[str, Any]) -> None:
+def check_files(folder: Path, manifest: Manifest) -> None:
     """Compares every file that the manifest lists with its checksum.
 
     Raises:
@@ -157,7 +203,7 @@ def check_files(folder: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
     """Writes the manifest as the last file of a bundle, with the checksum of all others.
 
     Raises:
@@ -170,7 +216,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     }
     head = {"format": FORMAT, "format_version": FORMAT_VERSION}
     text = json.dumps(
-        head | content | {"files": files}, indent=2, ensure_ascii=False, allow_nan=False
+        {**head, **content, "files": files}, indent=2, ensure_ascii=False, allow_nan=False
     )
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

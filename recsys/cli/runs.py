@@ -127,7 +127,7 @@ def print_runs(table: pd.DataFrame, metrics: Sequence[str] = ()) -> None:
     print(plural(len(table), "run"))
 
 
-def _row(run: RunFolder, metrics: Iterable[str]) -> dict[str, Any]:
+def _row(run: RunFolder, metrics: Iterable[str]) -> dict[str, object]:
     config, record = run.read_config(), run.read_json("run.json", {})
     found = run.read_json("metrics.json")
     values = found or {}

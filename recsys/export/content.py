@@ -20,7 +20,7 @@ def manifest_content(
     outputs: Sequence[GraphValue],
     facts: Mapping[str, Any],
     provenance: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The manifest apart from checksums and parity, as plain JSON.
 
     Args:

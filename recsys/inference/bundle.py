@@ -5,9 +5,8 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recsys.bundle.manifest import GRAPH, check_files, read_manifest
+from recsys.bundle.manifest import GRAPH, Manifest, check_files, read_manifest
 from recsys.errors import BundleError
 
 # Set before the import: otherwise the runtime writes a device id below ~/.cache on Linux.
@@ -27,7 +26,7 @@ class Bundle:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     session: onnxruntime.InferenceSession
 
     def optional_file(self, name: str) -> Path | None:
@@ -70,7 +69,7 @@ def open_session(graph: bytes | str, threads: int | None = None) -> onnxruntime.
 
 
 def _open_session(
-    path: Path, manifest: dict[str, Any], threads: int | None
+    path: Path, manifest: Manifest, threads: int | None
 ) -> onnxruntime.InferenceSession:
     needed = manifest["onnxruntime_min_version"]
     if _version(onnxruntime.__version__) < _version(needed):

@@ -64,9 +64,11 @@ class _Query:
     def num_users(self) -> int:
         return len(self.values["user_id"])
 
-    def feeds(self, start: int, stop: int, inputs: Mapping[str, GraphInput]) -> dict[str, Any]:
+    def feeds(
+        self, start: int, stop: int, inputs: Mapping[str, GraphInput]
+    ) -> dict[str, NDArray[Any]]:
         """Inputs of the graph for users `start` to `stop`, except for `k`."""
-        feeds: dict[str, Any] = {name: array[start:stop] for name, array in self.values.items()}
+        feeds = {name: array[start:stop] for name, array in self.values.items()}
         for name, sources in self.purchases.items():
             parts = [source.block(start, stop) for source in sources]
             kind = object if inputs[name].type == "string" else np.float32

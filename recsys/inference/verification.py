@@ -1,7 +1,7 @@
 """Verifies the checksums of a bundle and replays its golden samples."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +50,9 @@ def verify(path: str | Path) -> Verification:
     return Verification(bundle.manifest["task"], len(differences), max(differences, default=0.0))
 
 
-def _named(replay: Callable[[Bundle, Any], float], bundle: Bundle, case: dict[str, Any]) -> float:
+def _named(
+    replay: Callable[[Bundle, Any], float], bundle: Bundle, case: Mapping[str, Any]
+) -> float:
     """Replays one case; errors name it."""
     try:
         return replay(bundle, case)
@@ -60,7 +62,7 @@ def _named(replay: Callable[[Bundle, Any], float], bundle: Bundle, case: dict[st
         ) from error
 
 
-def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
+def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
     got_items, got_scores = bundle.session.run(["item_id", "score"], _feeds(bundle, case, batch))
@@ -71,14 +73,14 @@ def _replay_recommender(bundle: Bundle, case: dict[str, Any]) -> float:
     return check_same_ranking(want_items, want_scores, got_items, got_scores)
 
 
-def _replay_forecaster(bundle: Bundle, case: dict[str, Any]) -> float:
+def _replay_forecaster(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest relative difference."""
     feeds = _feeds(bundle, case, len(case["series_id"]))
     (got,) = bundle.session.run(["forecast"], feeds)
     return check_same_forecast(_numbers(case["forecast"]), got, feeds["history"])
 
 
-def _feeds(bundle: Bundle, case: dict[str, Any], batch: int) -> dict[str, NDArray[Any]]:
+def _feeds(bundle: Bundle, case: Mapping[str, Any], batch: int) -> dict[str, NDArray[Any]]:
     """The inputs of a case in the types and dimensions that the manifest declares."""
     feeds = {}
     for entry in bundle.manifest["inputs"]:
@@ -86,7 +88,7 @@ def _feeds(bundle: Bundle, case: dict[str, Any], batch: int) -> dict[str, NDArra
             size if isinstance(size, int) else batch if size == "batch" else -1
             for size in entry["dims"]
         ]
-        values = np.array(case[entry["name"]], dtype=_TYPES[entry["type"]])
+        values: NDArray[Any] = np.array(case[entry["name"]], dtype=_TYPES[entry["type"]])
         feeds[entry["name"]] = values.reshape(shape)
     return feeds
 
@@ -96,9 +98,9 @@ def _numbers(values: Any) -> NDArray[np.float32]:
     return np.array(values, dtype=np.float32)
 
 
-_TYPES: dict[str, Any] = {"string": object, "float32": np.float32, "int64": np.int64}
+_TYPES: dict[str, type] = {"string": object, "float32": np.float32, "int64": np.int64}
 # How the samples of each task are replayed.
-_REPLAYS: dict[str, Callable[[Bundle, dict[str, Any]], float]] = {
+_REPLAYS: dict[str, Callable[[Bundle, Mapping[str, Any]], float]] = {
     "recommender": _replay_recommender,
     "forecaster": _replay_forecaster,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from recsys.comparison.reading import flat
 from recsys.config.targets import Target
@@ -29,7 +29,7 @@ class Content(NamedTuple):
     """
 
     name: str
-    params: dict[str, Any]
+    params: dict[str, object]
     curves: dict[str, list[tuple[int, dict[str, float]]]]
     metrics: dict[str, float]
     files: list[Path]

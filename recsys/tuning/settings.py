@@ -1,5 +1,6 @@
 """What a sweep is: its space, how it searches, and what every trial has in common."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class SweepSettings:
 
     sweep: str
     overrides: tuple[str, ...]
-    space: dict[str, Any]
+    space: Mapping[str, Any]
     sampler: str = "tpe"
     pruner: str = "median"
 
@@ -57,14 +58,14 @@ class SweepSettings:
         current_values(self.read_space(), settings.plain)
         return settings
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         return asdict(self) | {"overrides": list(self.overrides)}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "SweepSettings":
+    def from_json(cls, values: Mapping[str, Any]) -> "SweepSettings":
         """What `to_json` gave."""
-        return cls(**values | {"overrides": tuple(values["overrides"])})
+        return cls(**{**values, "overrides": tuple(values["overrides"])})
 
 
 def read_settings(
@@ -115,9 +116,9 @@ def read_settings(
     return settings, content.get("trials")
 
 
-def write_settings(folder: Path, settings: SweepSettings, more: dict[str, Any]) -> None:
+def write_settings(folder: Path, settings: SweepSettings, more: Mapping[str, object]) -> None:
     """Writes sweep.json."""
-    RunFolder(folder).write_json("sweep.json", {"settings": settings.to_json()} | more)
+    RunFolder(folder).write_json("sweep.json", {"settings": settings.to_json(), **more})
 
 
 def read_written(folder: Path) -> tuple[SweepSettings, dict[str, Any]]:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -25,16 +25,32 @@ _LONGEST_REASON = 500
 _QUIET = ["trainer.enable_progress_bar=false"]
 
 
-def run_trial(job: dict[str, Any], connection: Connection) -> None:
+class Job(NamedTuple):
+    """What a trial does: plain values, for another process.
+
+    Attributes:
+        overrides: that compose its configuration.
+        folder: of its checkpoints and logs.
+        threads: of its computations.
+        tested: True trains, refits and tests as scripts/train.py does; False only validates.
+    """
+
+    overrides: list[str]
+    folder: str
+    threads: int
+    tested: bool
+
+
+def run_trial(job: Job, connection: Connection) -> None:
     """Runs a job and answers with lines of JSON: {"step", "value"} after a validation, and {"done"}
     or {"failed"} at the end. What is printed on the way goes to log.txt.
 
     Args:
-        job: plain: overrides, folder, threads, and whether it is tested (else only validated).
+        job: what to do.
         connection: to the sweep; when it is closed, the sweep is gone, and so is the trial.
     """
     os.setsid()  # ^C is for the sweep, which ends its trials in order
-    folder = Path(job["folder"])
+    folder = Path(job.folder)
     _print_to(folder / "log.txt")
     _offer_to_the_memory_killer()
     threading.Thread(target=_end_with_the_sweep, args=(connection,), daemon=True).start()
@@ -52,12 +68,12 @@ def run_trial(job: dict[str, Any], connection: Connection) -> None:
     sys.stdout.flush()
 
 
-def _run(job: dict[str, Any], folder: Path, answer: Callable[..., None]) -> dict[str, Any]:
-    torch.set_num_threads(job["threads"])
-    if job["tested"]:
-        run_training(compose(job["overrides"]), folder)
+def _run(job: Job, folder: Path, answer: Callable[..., None]) -> dict[str, float]:
+    torch.set_num_threads(job.threads)
+    if job.tested:
+        run_training(compose(job.overrides), folder)
         return peak_memory()
-    settings = compose([*job["overrides"], *_QUIET])
+    settings = compose([*job.overrides, *_QUIET])
     found = run_validation(settings, folder, lambda step, value: answer(step=step, value=value))
     return found | peak_memory()
 

@@ -66,7 +66,7 @@ def reason(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("reason", ""))
 
 
-def _row(study: SweepStudy, trial: FrozenTrial) -> dict[str, Any]:
+def _row(study: SweepStudy, trial: FrozenTrial) -> dict[str, object]:
     facts = trial.user_attrs
     settings = {key: _plain(value) for key, value in settings_of(trial).items()}
     return {

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recsys.tuning.trial_process import run_trial
+from recsys.tuning.trial_process import Job, run_trial
 
 # what trials need, of which some is otherwise imported only where it is used
 _IMPORTED = ["recsys.cli.sweep", "recsys.training.fit", "recsys.tasks.forecasting"]
@@ -53,8 +53,7 @@ class Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_IMPORTED)
         self._connection, theirs = context.Pipe()
-        job = {"overrides": list(overrides), "folder": str(folder), "threads": threads}
-        job["tested"] = tested
+        job = Job(list(overrides), str(folder), threads, tested)
         self._process = context.Process(target=run_trial, args=(job, theirs))
         self._process.start()
         theirs.close()

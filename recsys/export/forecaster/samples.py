@@ -20,7 +20,7 @@ _CYCLE = 7.0
 
 def forecaster_samples(
     session: onnxruntime.InferenceSession, model: Forecaster, series_ids: NDArray[np.object_]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A handful of runs of the graph, as plain JSON; null is NaN.
 
     Histories and covariates are made up, so that the samples hold no sales of anyone.
@@ -67,7 +67,7 @@ def _case(
     history: NDArray[np.float64],
     start: list[int],
     covariates: NDArray[np.float64],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     feeds = {
         "series_id": np.array(series, dtype=object),
         "history": history.astype(np.float32),

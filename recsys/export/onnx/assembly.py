@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from recsys.bundle.manifest import ValueEntry
 from recsys.errors import ExportError
 from recsys.export.onnx.tracing import IR_VERSION, OPSET
 
@@ -33,10 +34,14 @@ class GraphValue(NamedTuple):
     meaning: str
     source: str | None = None
 
-    def entry(self, is_input: bool) -> dict[str, Any]:
+    def entry(self, is_input: bool) -> ValueEntry:
         """Its entry in the manifest."""
-        about = {"name": self.name, "type": self.type, "dims": self.dims, "meaning": self.meaning}
-        return about | ({"source": self.source or self.name} if is_input else {})
+        about = ValueEntry(
+            name=self.name, type=self.type, dims=list(self.dims), meaning=self.meaning
+        )
+        if is_input:
+            about["source"] = self.source or self.name
+        return about
 
 
 _ELEMENT_TYPES = {

@@ -147,7 +147,7 @@ def _fallback(model: Recommender) -> str:
     return "popularity" if USER in model.inputs or not model.inputs else "none"
 
 
-def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, object]:
     data = provenance.get("data")
     timezone = data.get("timezone", "UTC") if isinstance(data, Mapping) else "UTC"
     facts = {

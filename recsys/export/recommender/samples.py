@@ -44,7 +44,7 @@ def golden_samples(
     item_ids: NDArray[np.object_],
     model: Recommender,
     vocabulary: InputVocabulary | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A handful of runs of the graph, as plain JSON; null is the score -inf of an empty place.
 
     Where the model does not know users by their ids, users and histories are made up, so that the
@@ -62,7 +62,7 @@ def golden_samples(
     known = _Case("known users", users, histories, nothing, _K)
     vocabulary = vocabulary or InputVocabulary()
     more = [each for each in model.inputs if each.name not in _Case._fields]
-    best = _recorded(session, known, more, vocabulary)["item_id"]
+    best: Any = _recorded(session, known, more, vocabulary)["item_id"]
     nobody, oddity = (
         unknown_id(user_ids) if USER in model.inputs else "nobody",
         unknown_id(item_ids),
@@ -89,10 +89,10 @@ def _recorded(
     case: _Case,
     more: list[ModelInput],
     vocabulary: InputVocabulary,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The case and what the graph answers; `more` are inputs beside those of every graph."""
     rows = len(case.user_id)
-    feeds: dict[str, Any] = {
+    feeds: dict[str, NDArray[Any]] = {
         "user_id": np.array(case.user_id, dtype=object),
         "history": np.array(case.history, dtype=object).reshape(rows, -1),
         "exclude": np.array(case.exclude, dtype=object).reshape(rows, -1),

@@ -139,7 +139,7 @@ def _kinds(recommender: Recommender, file: TableFile) -> dict[str, str]:
     return kinds
 
 
-def _parsed(batch: pa.RecordBatch, kinds: dict[str, str]) -> dict[str, Any]:
+def _parsed(batch: pa.RecordBatch, kinds: dict[str, str]) -> dict[str, list[Any]]:
     """Columns as `Recommender.recommend` takes them."""
     parse: dict[str, Callable[[pa.Array, str], Any]] = {
         "id": lambda column, name: ids(column, name).to_pylist(),

@@ -4,7 +4,7 @@ Axes: B windows, H steps of the horizon, Q quantiles, M members.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -39,7 +39,7 @@ class ForecasterEnsemble(nn.Module):
         step_seconds: int,
         quantiles: tuple[float, ...],
         member: Callable[..., Any],
-        members: Sequence[dict[str, Any]] = ({}, {}, {}),
+        members: Sequence[Mapping[str, object]] = ({}, {}, {}),
     ) -> None:
         super().__init__()
         if len(members) < 2:
