@@ -19,6 +19,7 @@ from recsys.reports.leaderboard import (
     tested,
 )
 from recsys.runs.folder import RunFolder
+from recsys.runs.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class RunFacts:
     """What the run of any model holds.
 
     Attributes:
-        record: run.json.
+        record: run.json; its defaults where the file is missing.
         config: config.yaml.
         metrics: metrics.json, flat.
         data: data_report.json.
         curves: phase to a table by epoch (from 1) of what was logged while training.
     """
 
-    record: dict[str, Any]
+    record: RunRecord
     config: dict[str, Any]
     metrics: dict[str, float]
     data: dict[str, Any]
@@ -45,7 +46,7 @@ class RunFacts:
     @property
     def model(self) -> str:
         """Name of the model that was configured."""
-        return str(self.record.get("model", "model"))
+        return self.record.model
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def read_forecast_facts(run: RunFolder) -> ForecastFacts:
 def _shared(run: RunFolder) -> dict[str, Any]:
     """Fields of `RunFacts`."""
     return {
-        "record": run.read_json("run.json", {}),
+        "record": RunRecord.read(run) or RunRecord(),
         "config": run.read_config(),
         "metrics": run.read_json("metrics.json", {}),
         "data": run.read_json("data_report.json", {}),

@@ -49,14 +49,14 @@ def plain_page(run: RunFolder) -> Page:
 
 def run_title(facts: RunFacts) -> str:
     """GMF on complete journey."""
-    data = str(facts.record.get("data", "unnamed data")).replace("_", " ")
+    data = facts.record.data.replace("_", " ")
     return sentence_case(f"{model_title(facts.model)} on {data}")
 
 
 def run_subtitle(facts: RunFacts, protocol: str = "") -> list[str]:
     """How the model was tested, its seed, and when the run ended."""
-    seed = f"seed {facts.record.get('seed', MISSING)}"
-    parts = [protocol, seed, moment(facts.record.get("finished"))]
+    seed = f"seed {MISSING if facts.record.seed is None else facts.record.seed}"
+    parts = [protocol, seed, moment(facts.record.finished)]
     return [part for part in parts if part and part != MISSING]
 
 

@@ -28,7 +28,7 @@ def training_section(facts: RunFacts) -> Section | None:
 
 
 def _monitor_figure(facts: RunFacts) -> Figure | None:
-    monitor = str(facts.record.get("monitor"))
+    monitor = facts.record.monitor
     table = facts.curves.get("val")
     if table is None or monitor not in table or table[monitor].dropna().empty:
         return None
