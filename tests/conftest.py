@@ -1,7 +1,8 @@
 """What every room's tests may build on."""
 
 import gc
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,28 @@ from recsys.data.dataset import Dataset
 from recsys.data.report import DataReport
 from recsys.data.sources import complete_journey, promotions
 from recsys.data.sources.complete_journey import HOUSEHOLD_COLUMNS
+from recsys.metrics import registry
+
+
+def pytest_configure() -> None:
+    """^C raises KeyboardInterrupt, also where the tests were started in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
     """Everything is imported: collections of garbage need not look at it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def own_metrics() -> Iterator[None]:
+    """Metrics that the test registers are forgotten behind it."""
+    registry.metrics_of("ranking")  # the project's own are found when first asked for
+    before = dict(registry._METRICS)
+    yield
+    registry._METRICS.clear()
+    registry._METRICS.update(before)
 
 
 @pytest.fixture(scope="session")

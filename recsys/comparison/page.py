@@ -78,7 +78,7 @@ def _leaderboard(comparison: Comparison) -> Section:
     metric = metric_title(comparison.metric)
     units = comparison.units
     lead = (
-        f"Every model answered the same questions, so differences are taken {comparison.unit} by"
+        f"Every model was evaluated on the same data, so differences are taken {comparison.unit} by"
         f" {comparison.unit}. The marked row is the reference."
     )
     figures = Figures(
@@ -180,7 +180,7 @@ def _terms(comparison: Comparison) -> Terms:
         (
             (
                 "Interval",
-                f"If other {units} of the same kind had been asked, {share} of 100 such intervals"
+                f"If other {units} of the same kind had been drawn, {share} of 100 such intervals"
                 f" would hold the true mean: bias-corrected bootstrap of {RESAMPLES:,} resamples.",
             ),
             (

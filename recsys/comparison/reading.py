@@ -174,10 +174,10 @@ def read_runs(folders: Sequence[Path], units_of: Callable[[RunFolder], UnitTable
 
 
 def require_comparable(runs: Sequence[Run]) -> None:
-    """Refuses runs that did not answer the same questions about the same data.
+    """Refuses runs that were not tested on the same cases of the same data.
 
     Another seed may draw another validation part (evaluation=presplit); such runs are comparable
-    where what was fitted and asked in the test is the same.
+    where what was fitted and tested is the same.
 
     Raises:
         ConfigError: names two runs and the first thing that differs.

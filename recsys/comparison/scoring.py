@@ -1,6 +1,6 @@
 """What each row of the leaderboard reached, question by question, and what that proves.
 
-Axes: N questions (a customer, or a series in a window), G units (customers or series), M rows.
+Axes: N cases (a customer, or a series in a window), G units (customers or series), M rows.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Comparison:
         higher_is_better: which end of the leaderboard is the good one.
         unit, units: what one and several of what was drawn independently are called.
         num_units: how many of them.
-        left_out: questions without a value, which count for nobody.
+        left_out: cases without a value, which count for nobody.
         entries: in the order of the leaderboard.
         reference: name of a row.
         confidence: of the intervals.
@@ -97,8 +97,8 @@ def compare_entries(
         notes: passed on.
 
     Raises:
-        ConfigError: no such metric, one that has no better end, or the runs asked different
-            questions after all.
+        ConfigError: no such metric, one that has no better end, or the runs were tested
+            on different cases after all.
     """
     runs = [run for entry in entries for run in entry.runs]
     known = known_metrics(runs[0])
@@ -112,7 +112,7 @@ def compare_entries(
     ratio = runs[0].units.ratio(metric)
     found = _units(tables, ratio, _ALL)
     if not found.sizes.sum() > 0:
-        raise ConfigError(f"metric={metric} is undefined for everything that these runs were asked")
+        raise ConfigError(f"metric={metric} is undefined for every case of these runs")
     by_seed = found.totals.sum(axis=0) / found.sizes.sum()  # a run each
     pooled = _mean_over_seeds(found.totals, entries)
     board = compare(pooled, found.sizes, reference, confidence=confidence, seed=seed)
@@ -174,7 +174,7 @@ def _compare_slices(
 
 
 class _Units(NamedTuple):
-    """Totals (G, runs) and sizes (G,), as `compare` takes them, and questions without a value."""
+    """Totals (G, runs) and sizes (G,), as `compare` takes them, and cases without a value."""
 
     totals: np.ndarray
     sizes: np.ndarray
@@ -226,19 +226,19 @@ def _mean_over_seeds(totals: np.ndarray, entries: Sequence[Entry]) -> pd.DataFra
 
 
 def _aligned(runs: Sequence[Run], metric: str) -> list[pd.DataFrame]:
-    """Tables whose rows are the same questions in the same order, with columns unit and window.
+    """Tables whose rows are the same cases in the same order, with columns unit and window.
 
     Raises:
-        ConfigError: one run answered other questions than the first.
+        ConfigError: one run was tested on other cases than the first.
     """
     tables = [run.units.rows(run.table, metric) for run in runs]
-    keys = ["unit", "window", *runs[0].units.questions]
+    keys = ["unit", "window", *runs[0].units.truth]
     first = tables[0][keys]
     for run, table in zip(runs, tables, strict=True):
         if not set(keys) <= set(table) or not first.equals(table[keys]):
             raise ConfigError(
-                f"{runs[0].folder} and {run.folder} cannot be compared: their tests asked different"
-                " questions, though data and split have the same fingerprints; train both again"
+                f"{runs[0].folder} and {run.folder} cannot be compared: their tests hold different"
+                " cases, though data and split have the same fingerprints; train both again"
                 " with one version"
             )
     return tables
@@ -247,7 +247,7 @@ def _aligned(runs: Sequence[Run], metric: str) -> list[pd.DataFrame]:
 def _slices(
     runs: Sequence[Run], tables: Sequence[pd.DataFrame], metric: str
 ) -> tuple[list[Slice], list[str]]:
-    """Parts of the questions, and a sentence where a run lacks the columns of some."""
+    """Parts of the cases, and a sentence where a run lacks the columns of some."""
     units, found, notes = runs[0].units, [], []
     for each in units.slices(runs[0].folder, tables[0]):
         column = _column(units.ratio(metric).value, each.part)

@@ -51,7 +51,7 @@ class UnitTable:
         window: column of the test window; None: one.
         direction: of a metric; "min" where lower is better.
         ratios: metric to the columns that make it; None: every numeric column is a mean over units.
-        questions: columns that have to be equal in runs that are compared.
+        truth: columns that have to be equal in runs that are compared.
         slices: from the run folder and the rows of a metric to parts of them.
         test_fingerprint: from the run folder and the table, of what was fitted and evaluated in the
             test, for splits that may depend on the seed; None: the split's fingerprint decides.
@@ -65,7 +65,7 @@ class UnitTable:
     view: str | None = None
     window: str | None = None
     ratios: Mapping[str, Ratio] | None = None
-    questions: Sequence[str] = ()
+    truth: Sequence[str] = ()
     slices: Callable[[Path, pd.DataFrame], Sequence[Slice]] = field(
         default=_no_slices, compare=False
     )
@@ -87,7 +87,7 @@ class UnitTable:
                 for name, ratio in self.ratios.items()
                 if {column for column in ratio[:3] if column} <= set(table.columns)
             ]
-        known = {self.unit, self.view, self.window, *self.questions}
+        known = {self.unit, self.view, self.window, *self.truth}
         columns = [
             str(name)
             for name in table.select_dtypes("number").columns

@@ -83,13 +83,13 @@ def caution(comparison: Comparison) -> str:
             else listed([model_title(name) for name in single])
         )
         sentences.append(
-            f"the intervals cover the luck of which {_plural_unit(comparison)} were asked, not that"
+            f"the intervals cover the luck of which {_plural_unit(comparison)} were drawn, not that"
             f" of training: {names} {'has' if len(single) == 1 or names == 'every row' else 'have'}"
             " one seed"
         )
     if comparison.left_out:
         sentences.append(
-            f"{comparison.left_out:,} questions have no {comparison.metric} and count for no row"
+            f"{comparison.left_out:,} cases have no {comparison.metric} and count for no row"
         )
     return " ".join(f"{sentence_case(text)}." for text in [*sentences, *comparison.notes])
 

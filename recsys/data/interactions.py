@@ -1,7 +1,7 @@
-"""What one phase of a split works on: a vocabulary, the fitted purchases, and the questions with
+"""What one phase of a split works on: a vocabulary, the fitted purchases, and the queries with
 their answers.
 
-Axes: U users and I items of the vocabulary, N events, R users who are asked about, C candidates.
+Axes: U users and I items of the vocabulary, N events, R users who are evaluated, C candidates.
 """
 
 from dataclasses import dataclass, field, replace
@@ -102,7 +102,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Lists to rank: the users asked, int64 (R,); item indices ascending, int64 (R, C), I pads;
+    """Lists to rank: the users evaluated, int64 (R,); item indices ascending, int64 (R, C), I pads;
     relevance, bool (R, C).
     """
 
@@ -118,13 +118,13 @@ class PhaseData:
     Attributes:
         name: "val", "test" or "full_data".
         vocabulary: users and items of the fitted part (and items that only candidates have, and
-            users who are only asked about).
+            users who are only evaluated).
         interactions: what to fit on.
-        truth: items that each user bought in the period asked about, ascending; a row a user of the
+        truth: items that each user bought in the evaluated period, ascending; a row a user of the
             vocabulary.
         candidates: published or sampled lists, or None.
         counts: what was kept and what left, for the report.
-        fold_in: what users are asked with, where that is not the fitted part; None else.
+        fold_in: the histories of queries, where that is not the fitted part; None else.
     """
 
     name: str
@@ -142,12 +142,12 @@ class PhaseData:
 
     @property
     def histories(self) -> Interactions:
-        """What each user bought before being asked."""
+        """What each user bought before the query."""
         return self.interactions if self.fold_in is None else self.fold_in
 
     @cached_property
     def ages(self) -> Tensor | None:
-        """Days from each purchase in `histories` to the day on which its user is asked, float32
+        """Days from each purchase in `histories` to the day of its user's query, float32
         (N,): the last of the fitted part, or of the own history where that is folded in; None
         without time.
         """
@@ -182,7 +182,7 @@ def index_phase(
         k_core: above 0, users and items with fewer distinct partners are left out, again and again
             until none is left.
         seed: of sampled negatives.
-        max_users: no more are asked about: drawn at random, the same ones whatever the seed; None:
+        max_users: no more are evaluated: drawn at random, the same ones whatever the seed; None:
             all.
 
     Raises:
@@ -341,10 +341,10 @@ def _truth(dataset: Dataset, rows: np.ndarray, indices: Indices, counts: dict[st
     user, item = to_user[codes], indices.to_item[dataset.item[rows]]
     counts["truth_rows"] = len(rows)
     counts["truth_rows_of_unknown_items"] = int((item < 0).sum())
-    asked = present_codes(codes, len(to_user))
-    known_users = int((to_user[asked] >= 0).sum())
-    counts["truth_users"] = len(asked)
-    counts["truth_users_unknown"] = len(asked) - known_users
+    evaluated = present_codes(codes, len(to_user))
+    known_users = int((to_user[evaluated] >= 0).sum())
+    counts["truth_users"] = len(evaluated)
+    counts["truth_users_unknown"] = len(evaluated) - known_users
     known = (user >= 0) & (item >= 0)
     user, item = np.divmod(distinct_keys(user[known] * num_items + item[known]), num_items)
     truth = Ragged.from_sorted(user, item, len(indices.users))
@@ -356,10 +356,10 @@ def _ask_fewer(
     truth: Ragged, candidates: Candidates | None, max_users: int, counts: dict[str, int]
 ) -> tuple[Ragged, Candidates | None]:
     """The truth and the candidates of `max_users` of the users who have any, the others counted."""
-    asked = truth.lengths() > 0
+    evaluated = truth.lengths() > 0
     if candidates is not None:
-        asked[candidates.user] = True
-    users = torch.nonzero(asked).squeeze(1)
+        evaluated[candidates.user] = True
+    users = torch.nonzero(evaluated).squeeze(1)
     counts["asked_users_left_out_by_max_users"] = max(0, len(users) - max_users)
     if len(users) <= max_users:
         return truth, candidates
@@ -393,26 +393,26 @@ def _published(
     first = np.r_[True, (np.diff(user) != 0) | (np.diff(item) != 0)]
     counts["candidate_rows_repeated"] = int((~first).sum())
     user, item, relevant = user[first], item[first], relevant[first]
-    asked, row, size = np.unique(user, return_inverse=True, return_counts=True)
+    evaluated, row, size = np.unique(user, return_inverse=True, return_counts=True)
     column = np.arange(len(user)) - np.repeat(np.cumsum(size) - size, size)
-    items = np.full((len(asked), size.max()), len(indices.items), dtype=np.int64)
+    items = np.full((len(evaluated), size.max()), len(indices.items), dtype=np.int64)
     hits = np.zeros(items.shape, dtype=bool)
     items[row, column], hits[row, column] = item, relevant
-    return Candidates(torch.from_numpy(asked), torch.from_numpy(items), torch.from_numpy(hits))
+    return Candidates(torch.from_numpy(evaluated), torch.from_numpy(items), torch.from_numpy(hits))
 
 
 def _sampled(
     interactions: Interactions, truth: Ragged, num_negatives: int, seed: int
 ) -> Candidates:
-    """One truth item of each user among items that the user bought neither before nor in the period
-    asked about.
+    """One truth item of each user among items that the user bought neither before nor in the
+    evaluated period.
     """
-    asked = torch.nonzero(truth.lengths()).squeeze(1)  # (R,)
-    positive = truth.values[truth.indptr[asked]]  # (R,)
+    evaluated = torch.nonzero(truth.lengths()).squeeze(1)  # (R,)
+    positive = truth.values[truth.indptr[evaluated]]  # (R,)
     generator = torch.Generator().manual_seed(seed)
     blocks = []
-    for block in torch.split(torch.arange(len(asked)), 1024):
-        users = asked[block]
+    for block in torch.split(torch.arange(len(evaluated)), 1024):
+        users = evaluated[block]
         priority = torch.rand(len(users), interactions.num_items, generator=generator)
         priority[interactions.distinct.mask(users, interactions.num_items)] = -1.0
         priority[truth.mask(users, interactions.num_items)] = -1.0
@@ -420,4 +420,4 @@ def _sampled(
         blocks.append(torch.where(drawn.values < 0, interactions.num_items, drawn.indices))
     items = torch.cat([positive[:, None], torch.cat(blocks)], dim=1)
     items, order = items.sort(dim=1)
-    return Candidates(asked, items, order == 0)
+    return Candidates(evaluated, items, order == 0)

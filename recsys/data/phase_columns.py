@@ -91,7 +91,7 @@ class PhaseColumns:
         """Values of every user at the last event of the fitted part, (U,)."""
         return self._values(source, category, self._last_rows)
 
-    def asked(self, source: str, category: bool) -> Tensor:
+    def of_queries(self, source: str, category: bool) -> Tensor:
         """Values of every user at the first event of the truth, (U,)."""
         return self._values(source, category, self._truth_of_users)
 

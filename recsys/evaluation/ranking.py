@@ -23,8 +23,8 @@ from recsys.metrics.ranking.recall import recall
 from recsys.metrics.ranking_accumulator import RankingMetrics
 from recsys.models.inputs import (
     HISTORY_QUANTITY,
-    asked_columns,
     column_inputs,
+    query_columns,
     query_of,
     required,
 )
@@ -231,7 +231,7 @@ class RankingEvaluator:
             if each.name not in self._columns:
                 self._columns |= {
                     name: values.to(self.device)
-                    for name, values in asked_columns(model, self._data.columns).items()
+                    for name, values in query_columns(model, self._data.columns).items()
                 }
             columns[each.name] = self._columns[each.name][users]
         if reads_history(model):

@@ -58,7 +58,7 @@ USER = ModelInput(
     PER_USER,
     "user_id",
     "",
-    "who is asked about; an unknown user gets the fallback",
+    "whom to recommend to; an unknown user gets the fallback",
 )
 HISTORY = ModelInput(
     "history", "string", PER_PURCHASE, "history", "", "items bought, latest last; '' pads"
@@ -146,7 +146,7 @@ def column_inputs(model: DeclaresInputs) -> tuple[ModelInput, ...]:
 
 @dataclass(frozen=True)
 class Query:
-    """What a model is asked with: tensors of its declared inputs.
+    """What a model reads: tensors of its declared inputs.
 
     Attributes:
         user: index of the user, int64 (B,).
@@ -253,10 +253,10 @@ def user_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[st
     }
 
 
-def asked_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
+def query_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
     """Input name to the values of every user (U,), at the first event of the truth."""
     return {
-        each.name: _require(columns, each).asked(each.source, each.is_category)
+        each.name: _require(columns, each).of_queries(each.source, each.is_category)
         for each in column_inputs(model)
     }
 

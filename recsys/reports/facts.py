@@ -3,12 +3,10 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 
-from recsys.evaluation.examples import CustomerExample
-from recsys.evaluation.forecast_examples import SeriesExample
 from recsys.reports.intervals import mean_interval
 from recsys.reports.labels import METRICS, STEPS, per_step
 from recsys.reports.leaderboard import (
@@ -20,6 +18,11 @@ from recsys.reports.leaderboard import (
 )
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    # torchmetrics, which nobody needs who only reads a run
+    from recsys.evaluation.examples import CustomerExample
+    from recsys.evaluation.forecast_examples import SeriesExample
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class RankingFacts(RunFacts):
 
     per_user: pd.DataFrame | None
     purchases: pd.Series | None
-    examples: list[CustomerExample]
+    examples: "list[CustomerExample]"
     direction = "max"
 
     @cached_property
@@ -91,7 +94,7 @@ class RankingFacts(RunFacts):
         return {str(name): float(value) for name, value in column.items()}
 
     def by_user(self, view: str) -> pd.Series:
-        """NDCG of the model's list for every customer asked, by user_id; empty if not kept."""
+        """NDCG of the model's list for every customer evaluated, by user_id; empty if not kept."""
         column = f"ndcg@{self.k}"
         if self.per_user is None or column not in self.per_user:
             return pd.Series(dtype="float64")
@@ -118,7 +121,7 @@ class ForecastFacts(RunFacts):
     per_series: pd.DataFrame | None
     by_horizon: dict[str, dict[str, list[float]]]
     window_starts: dict[int, pd.Timestamp]
-    examples: list[SeriesExample]
+    examples: "list[SeriesExample]"
     direction = "min"
 
     @cached_property

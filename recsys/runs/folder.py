@@ -13,7 +13,7 @@ failed.txt           why a run of a multirun has ended early
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
 vocabulary.npz       user_ids, item_ids
-history.npz          indptr, items: what each user bought before being asked, in order of time; age:
+history.npz          indptr, items: what each user bought before the query, in order of time; age:
                      days from each purchase to then, where the source has timestamps
 items.json           item id to a name for people, where the source has names
 

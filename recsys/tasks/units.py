@@ -63,7 +63,7 @@ RANKING_UNITS = UnitTable(
     nouns="customers",
     direction=direction_of,
     view="view",
-    questions=("num_truth",),
+    truth=("num_truth",),
     slices=_customers,
     test_fingerprint=_test_fingerprint,
 )
@@ -85,6 +85,6 @@ FORECAST_UNITS = UnitTable(
         "mase": Ratio("mase"),
         "rmsse": Ratio("rmsse"),
     },
-    questions=("num_steps",),
+    truth=("num_steps",),
     slices=_series,
 )

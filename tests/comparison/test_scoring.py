@@ -129,7 +129,7 @@ def test_other_questions_are_refused(recommender):
     for name, changes in {"other": {"customers": others}, "fewer": {}}.items():
         ndcg = LOW if changes else LOW[:9]
         other = recommender(name, ndcg, model__dim=1, **changes)
-        with pytest.raises(ConfigError, match=f"first and .*{name} .*asked different questions"):
+        with pytest.raises(ConfigError, match=f"first and .*{name} .*hold different cases"):
             compared(first, other)
 
 
@@ -222,7 +222,7 @@ def test_undefined_values_leave_all_rows_and_are_counted(forecaster, sales):
         found = compared(*folders, metric="mase")
         assert found.board["value"].tolist() == pytest.approx([expected] * 2)
         assert found.left_out == 1
-    with pytest.raises(ConfigError, match="mase is undefined for everything"):
+    with pytest.raises(ConfigError, match="mase is undefined for every case"):
         compared(forecaster("c", sales(mase=np.nan)), metric="mase")
 
 

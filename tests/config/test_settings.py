@@ -1,6 +1,5 @@
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +9,6 @@ from recsys.config.checking import wrong
 from recsys.config.composition import compose
 from recsys.config.targets import ALLOW, resolve
 from recsys.errors import ConfigError
-from recsys.metrics import registry
 from recsys.metrics.registry import direction_of
 from recsys.ranges import BelowOne, Count, Positive, Range, Share
 
@@ -78,17 +76,6 @@ def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(o
         compose(["model=gmf", override]).evaluation.build()
 
 
-@contextmanager
-def registered_metrics() -> Iterator[dict]:
-    """Metrics before the block; what it registers is forgotten behind it."""
-    before = dict(registry._METRICS)
-    try:
-        yield before
-    finally:
-        registry._METRICS.clear()
-        registry._METRICS.update(before)
-
-
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's own package with a model, and a folder with its recipe."""
@@ -119,6 +106,7 @@ def test_a_package_of_the_users_own_is_refused_until_it_is_allowed(package):
     assert settings.plain["allow"] == ["ourshop"]
 
 
+@pytest.mark.usefixtures("own_metrics")
 def test_what_an_allowed_package_registers_is_there_at_once(package):
     (package / "ourshop" / "__init__.py").write_text(
         "from recsys.metrics.registry import metric\n\n\n"
@@ -126,10 +114,10 @@ def test_what_an_allowed_package_registers_is_there_at_once(package):
         "def luck(hits, num_truth, k):\n"
         "    return hits[:, 0].double()\n"
     )
-    with registered_metrics() as before:
-        compose(["model=popularity", "allow=[ourshop]"])
-        assert direction_of("test/new/luck@10") == "max"
-        assert ("ranking", "luck") not in before
+    with pytest.raises(ConfigError, match="luck@10 is no metric"):
+        direction_of("test/new/luck@10")
+    compose(["model=popularity", "allow=[ourshop]"])
+    assert direction_of("test/new/luck@10") == "max"
 
 
 def test_an_allowed_package_that_does_not_exist_is_named(package):

@@ -232,7 +232,7 @@ def test_panel_that_is_too_short_says_by_how_much() -> None:
 def test_window_in_which_nobody_can_be_asked_says_why() -> None:
     panel = panel_of((0, [1, 0] * 10), (0, [0, 1] * 10))
     with pytest.raises(
-        DataError, match=r"none of 2 series can be asked in window 1 of phase val: 0 pass.*0\.8"
+        DataError, match=r"none of 2 series can be evaluated in window 1 of phase val: 0 pass.*0\.8"
     ):
         cut(panel, horizon=2, min_selling_share=0.8)
 

@@ -39,7 +39,7 @@ SHORT = ["train.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false
 
 
 @pytest.fixture(autouse=True)
-def inside(shop, monkeypatch):
+def inside(shop, monkeypatch, own_metrics):
     """Runs in the folder of the shop, and forgets its packages afterwards."""
     monkeypatch.chdir(shop)
     monkeypatch.setenv(ALLOW, "")

@@ -128,9 +128,9 @@ def test_context_and_clock_are_those_of_the_last_event_of_a_pair_and_of_a_user()
 def test_an_evaluated_user_has_the_values_of_the_first_event_of_the_truth():
     columns = phase().columns
     assert columns is not None
-    asked = columns.asked("context.coupons", category=False)
+    asked = columns.of_queries("context.coupons", category=False)
     torch.testing.assert_close(asked, torch.tensor([7, 8, torch.nan]), equal_nan=True)
-    hours = columns.asked("time.hour", category=False)
+    hours = columns.of_queries("time.hour", category=False)
     torch.testing.assert_close(hours, torch.tensor([9, 1, torch.nan]), equal_nan=True)
 
 
@@ -138,7 +138,7 @@ def test_categories_are_those_of_fitted_users_and_the_next_index_is_unknown():
     columns = phase().columns
     assert columns is not None
     assert columns.categories("users.income").tolist() == ["high", "low"]
-    for values in (columns.of_users, columns.asked):
+    for values in (columns.of_users, columns.of_queries):
         assert values("users.income", category=True).tolist() == [0, 1, 2]
     assert columns.of_pairs("users.income", category=True).tolist() == [0, 0, 1, 1, 2]
 

@@ -19,13 +19,13 @@ class Phase:
 
     Attributes:
         fit: rows to fit on.
-        truth: rows to predict; empty where nothing is asked.
+        truth: rows to predict; empty where nothing is evaluated.
         candidates: published lists are ranked in this phase.
         sampled_negatives: unseen items drawn beside each truth item (seeded), 0: the catalogue is
             ranked.
-        fold_in: rows that users are asked with, beside those that are fitted; None: there are no
-            others, and everyone is asked at the end of the fitted part. Else everyone is asked on
-            the day of the own last purchase.
+        fold_in: histories of the queries, beside those that are fitted; None: there are no
+            others, and queries are of the end of the fitted part; else of the day of the user's
+            last purchase among them.
         catalogue: rows whose items, after the filters, are ranked and learned; None: those that are
             fitted.
     """

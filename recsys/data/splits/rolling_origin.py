@@ -16,16 +16,16 @@ from recsys.ranges import BelowOne, Count, Whole, require_declared
 
 @dataclass(frozen=True)
 class ForecastPhase:
-    """What a model is fitted on and asked about. Steps are counted in their series, from 0.
+    """What a model is fitted on and evaluated on. Steps are counted in their series, from 0.
 
     Attributes:
         name: "val", "test-1", "test-2" … in order of time, or "full_data".
         fit_until: steps of every series that are fitted, int64 (S,); 0: none. A series that is
-            asked all the same is new to the model.
-        origin: first step to forecast, int64 (W, S); -1 where a series is not asked. Forecasts of a
-            window may read everything before its origin.
+            evaluated all the same is new to the model.
+        origin: first step to forecast, int64 (W, S); -1 where a series is not evaluated.
+            Forecasts of a window may read everything before its origin.
         horizon: steps to forecast.
-        counts: what is fitted, what is asked and what is not, for the report.
+        counts: what is fitted, what is evaluated and what is not, for the report.
         left_out: reason to number of series that are in no phase of the split.
     """
 
@@ -50,9 +50,9 @@ class RollingOrigin:
     before a phase's first origin.
 
     Which series are in is decided once, on the steps before the first test window, so that every
-    phase judges the same ones. A series is asked at an origin when it has begun, has not retired
-    (too long without a sale to still have a whole horizon of stored zeros, judged by its past) and
-    has its whole truth.
+    phase judges the same ones. A series is evaluated at an origin when it has begun, has not
+    retired (too long without a sale to still have a whole horizon of stored zeros, judged by its
+    past) and has its whole truth.
 
     Attributes:
         horizon: steps to forecast (H).
@@ -64,7 +64,7 @@ class RollingOrigin:
         refit: True: a phase for each test window, fitted on everything before it; False: one phase
             of all test windows.
         min_steps: steps that a series needs before the first test window. One that begins later is
-            new: asked as soon as it has so many, never fitted before.
+            new: evaluated as soon as it has so many, never fitted before.
         min_selling_share: only series that sold in more than this share of the steps before the
             first test window, counted from the first step of the panel ("end": of the series);
             above 0, series that begin later are left out.
@@ -186,13 +186,13 @@ class RollingOrigin:
         fit_until[newcomer & (fit_until < self.min_steps)] = 0
         begun = (origin >= 1) & chosen | (origin >= self.min_steps) & newcomer
         alive = begun & ~self._retired(panel, origin)
-        asked = alive & (origin + self.horizon <= panel.known)
+        evaluated = alive & (origin + self.horizon <= panel.known)
         fitted = fit_until > 0
-        for window, anyone in enumerate(asked.any(axis=1)):
+        for window, anyone in enumerate(evaluated.any(axis=1)):
             if not anyone:
                 raise DataError(
-                    f"{panel.report.source}: none of {len(panel):,} series can be asked in window"
-                    f" {window + 1} of phase {name}: {int((chosen | newcomer).sum()):,} pass"
+                    f"{panel.report.source}: none of {len(panel):,} series can be evaluated in"
+                    f" window {window + 1} of phase {name}: {int((chosen | newcomer).sum()):,} pass"
                     f" evaluation.split.min_steps={self.min_steps} and"
                     f" min_selling_share={self.min_selling_share:g}, {int(begun[window].sum()):,}"
                     f" of these have begun and {int(alive[window].sum()):,} have not retired; lower"
@@ -202,14 +202,14 @@ class RollingOrigin:
             "series_fitted": int(fitted.sum()),
             "steps_fitted": int(fit_until.sum()),
             "windows": len(origin),
-            "series_asked": int(asked.any(axis=0).sum()),
-            "series_new": int((asked.any(axis=0) & ~fitted).sum()),
-            "forecasts": int(asked.sum()),
+            "series_asked": int(evaluated.any(axis=0).sum()),
+            "series_new": int((evaluated.any(axis=0) & ~fitted).sum()),
+            "forecasts": int(evaluated.sum()),
             "not_asked_not_begun": int(((chosen | newcomer) & ~begun).sum()),
             "not_asked_retired": int((begun & ~alive).sum()),
-            "not_asked_without_whole_truth": int((alive & ~asked).sum()),
+            "not_asked_without_whole_truth": int((alive & ~evaluated).sum()),
         }
-        return ForecastPhase(name, fit_until, np.where(asked, origin, -1), self.horizon, counts)
+        return ForecastPhase(name, fit_until, np.where(evaluated, origin, -1), self.horizon, counts)
 
     def _retired(self, panel: SalesPanel, origin: np.ndarray) -> np.ndarray:
         """Too long without a sale before the origin to still have a horizon of zeros, (W, S)."""

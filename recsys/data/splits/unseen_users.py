@@ -12,12 +12,12 @@ from recsys.ranges import OpenShare, require_declared
 
 @dataclass(frozen=True)
 class UnseenUsers:
-    """Strong generalisation: some users are left out of fitting altogether; asked with the first
+    """Strong generalisation: some users are left out of fitting altogether; queried with the first
     part of their purchases, they are to be served with the rest. Two seeded draws, for validation
     and for the test; first and rest by time, ties by row, or at random where there is no time.
 
-    Phase "known" puts the questions of the test to the same users, about the same items, when their
-    first parts are fitted too: what is lost on users who were never seen can be read beside it.
+    Phase "known" evaluates the queries of the test for the same users and items, when their first
+    parts are fitted too: what is lost on users who were never seen can be read beside it.
 
     Source: Liang et al., Variational Autoencoders for Collaborative Filtering, WWW 2018, section
     4.3; Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004.
@@ -25,7 +25,7 @@ class UnseenUsers:
     Attributes:
         test_share, validation_share: of the users.
         fold_in_share: of the purchases of each of them, what is read; a user with one purchase is
-            not asked.
+            not evaluated.
         known: whether there is a phase "known", which costs another training.
     """
 
@@ -54,13 +54,13 @@ class UnseenUsers:
         group = np.zeros(len(size), dtype=np.int64)
         group[drawn[:in_test]], group[drawn[in_test : in_test + in_val]] = 2, 1
         place = places_in_history(dataset, random)
-        # at least one purchase to read and, of two, one to be asked about
+        # at least one purchase to read and, of two, one to be evaluated on
         read = np.maximum(1, np.minimum(np.round(self.fold_in_share * size), size - 1))
         first, rows = place < read[user], np.arange(len(user))
 
         def phase(number: int) -> Phase:
-            fitted, asked = group[user] < number, group[user] == number
-            return Phase(rows[fitted], rows[asked & ~first], fold_in=rows[asked & first])
+            fitted, evaluated = group[user] < number, group[user] == number
+            return Phase(rows[fitted], rows[evaluated & ~first], fold_in=rows[evaluated & first])
 
         test = phase(2)
         known = replace(test, fit=rows[(group[user] < 2) | first], catalogue=test.fit)

@@ -51,7 +51,7 @@ def write_forecaster_bundle(
         step: hour, day or week.
         timezone: IANA zone of the wall clock.
         covariate_names: what is known ahead, by its place in the last axis (F,).
-        histories: windows of the kind that the model is asked about, to compare torch and graph on;
+        histories: windows of the kind that the model forecasts, to compare torch and graph on;
             a `models.forecaster.Window` serves too. None of them goes into the bundle.
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
             config, versions, git_commit, model (class name), split, seed.

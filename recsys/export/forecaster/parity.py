@@ -35,7 +35,7 @@ _ALTERATIONS = (
 
 
 class SampleWindows(NamedTuple):
-    """Windows of the kind that the model is asked about, to compare on.
+    """Windows of the kind that the model forecasts, to compare on.
 
     Attributes:
         series: index of the series, int64 (B,).

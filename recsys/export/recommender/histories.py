@@ -1,6 +1,6 @@
 """What users bought, as the flat arrays that the exporter is given.
 
-Axes: U users, N purchases of all users, B users asked about, L longest history among them.
+Axes: U users, N purchases of all users, B users of a query, L longest history among them.
 """
 
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ class Catalogue(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Users who are asked about together, and what torch says of them.
+    """Users of one query, and what torch says of them.
 
     Attributes:
         user_ids: object (B,).

@@ -77,7 +77,7 @@ COUNTS = ("forecasts", "filled_steps", "shorter_window", "fallback", "zero")
 
 
 class Plan(NamedTuple):
-    """What is asked of every series."""
+    """What is computed for every series."""
 
     method: str
     season_length: int
@@ -148,8 +148,8 @@ class StatsForecastModel:
     def forecast(
         self, panel: SalesPanel, phase: ForecastPhase, quantiles: tuple[float, ...]
     ) -> np.ndarray:
-        """float32 (W, S, H, Q), in units of y; NaN where not asked, and for every quantile but 0.5
-        where the method has no intervals.
+        """float32 (W, S, H, Q), in units of y; NaN where not evaluated, and for every quantile but
+        0.5 where the method has no intervals.
         """
         season_length = self.season_length or SEASONALITY[panel.step]
         plan = Plan(self.method, season_length, self.window_size, phase.horizon, tuple(quantiles))

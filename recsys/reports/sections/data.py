@@ -88,11 +88,11 @@ def _decisions_table(decisions: dict[str, int]) -> Table:
 def _phases_table(phases: dict[str, dict[str, int]]) -> Table:
     keys = dict.fromkeys(key for counts in phases.values() for key in counts)
     order = [key for key in COUNTS if key in keys] + [key for key in keys if key not in COUNTS]
-    # nothing is asked of a model that is fitted on everything
+    # nothing is evaluated of a model that is fitted on everything
     asks = any(counts.get("truth_rows") for counts in phases.values())
     rows = []
     for key in [key for key in order if asks or not key.startswith("truth")]:
         cells = [Cell(whole(counts.get(key))) for counts in phases.values()]
         rows.append((Cell(COUNTS.get(key, key.replace("_", " "))), *cells))
     header = ("", *map(phase_title, phases))
-    return Table("Learned from and asked about", header, tuple(rows))
+    return Table("Fitted and evaluated", header, tuple(rows))

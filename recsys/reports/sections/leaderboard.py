@@ -60,9 +60,9 @@ def _leaderboard_table(facts: RankingFacts, view: str) -> Table:
         for row, name in enumerate(names)
     ]
     title = f"{view_words(view).title}: metrics@{facts.k}"
-    asked = facts.metrics.get(f"test/{view}/users", math.nan)
-    if math.isfinite(asked):
-        title += f" over {plural(int(asked), 'customer')}"
+    customers = facts.metrics.get(f"test/{view}/users", math.nan)
+    if math.isfinite(customers):
+        title += f" over {plural(int(customers), 'customer')}"
     header = ("Model", *(words.title for words in METRICS.values()))
     return Table(
         title, header, tuple(rows), names.index(facts.model) if facts.model in names else None
