@@ -2,6 +2,7 @@
 
 import gzip
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from recsys.data.attributes import AttributeTable
 from recsys.data.dataset import Dataset
+from recsys.data.ids import encode_ids
 from recsys.data.panel import SalesPanel
+from recsys.data.sources.presplit import presplit
 from recsys.data.sources.sales import sales
 from recsys.data.sources.transactions import transactions, transactions_sales
 from recsys.data.splits.leave_last_out import LeaveLastOut
@@ -278,3 +281,21 @@ def test_ids_of_users_twice_in_their_file_are_an_error(tmp_path: Path) -> None:
     table = pa.table({"user_id": ["a"], "item_id": ["x"]})
     with pytest.raises(DataError, match="2 columns called 'user_id'"):
         transactions(table, {}, users=AttributeTable(tmp_path / "users.csv"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ids"),
+    [(["7.00", "12.00", None], ["7", "12"]), (["7.50", "12.00"], ["12.00", "7.50"])],
+)
+def test_whole_decimals_of_a_database_are_ids_of_digits(
+    numbers: list[str | None], ids: list[str]
+) -> None:
+    values = pa.array([None if each is None else Decimal(each) for each in numbers])
+    assert encode_ids(values).categories.tolist() == ids
+
+
+def test_parts_of_a_published_split_may_have_another_separator(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.csv").write_text("user_id;item_id\na;x\nb;y\n")
+    paths = [str(tmp_path / f"{part}.csv") for part in ("train", "test")]
+    assert len(presplit(*paths, separator=";")) == 4
