@@ -13,7 +13,7 @@ from recsys.data.events import columns_of
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Kind
 from recsys.data.tables import Location, Numerals, TableSource, read_table
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,15 @@ def join_attributes(
     Raises:
         DataError: the table cannot be read, or has two rows of one id, or a row without an id.
     """
-    if attributes is None or attributes.path is None:
+    if attributes is None:
+        return Columns(), {}
+    if attributes.path is None:
+        for name in ("separator", "table", "kinds", "ignore", "encoding", "thousands", "multiline"):
+            if getattr(attributes, name):
+                raise ConfigError(
+                    f"{section}.{name} has no effect without a table: set {section}.path, or leave"
+                    f" {section}.{name} out"
+                )
         return Columns(), {}
     source = attributes.source(section)
     if source.is_url:

@@ -299,3 +299,10 @@ def test_parts_of_a_published_split_may_have_another_separator(tmp_path: Path) -
         (tmp_path / f"{part}.csv").write_text("user_id;item_id\na;x\nb;y\n")
     paths = [str(tmp_path / f"{part}.csv") for part in ("train", "test")]
     assert len(presplit(*paths, separator=";")) == 4
+
+
+@pytest.mark.parametrize("setting", [{"separator": ";"}, {"encoding": "cp1252"}, {"ignore": ["a"]}])
+def test_setting_of_a_table_that_is_not_there_says_so(setting: dict[str, Any]) -> None:
+    table = pa.table({"user_id": ["a"], "item_id": ["x"]})
+    with pytest.raises(ConfigError, match=rf"data\.items\.{next(iter(setting))} has no effect"):
+        transactions(table, {}, items=AttributeTable(**setting))
