@@ -3,15 +3,20 @@
 Every cell of a CSV file is a string and none is null: "007" and "NA" stay what they are.
 """
 
+import codecs
 import csv
 import gzip
+import io
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -51,17 +56,21 @@ class TableFile:
         """Some columns of all rows, at most `max_rows` at a time.
 
         Raises:
-            DataError: a row has too many or too few cells, or the file is damaged.
+            DataError: a row has too many or too few cells, a cell has several lines, or the file is
+                damaged.
         """
         with _read_errors(self.path):
             if _is_parquet(self.path):
                 with pa.parquet.ParquetFile(self.path) as file:
                     yield from file.iter_batches(batch_size=max_rows, columns=list(columns))
                 return
+            rows = 0
             with _csv_reader(self.path, columns) as reader:
                 for block in reader:
+                    rows += len(block)
                     for start in range(0, len(block), max_rows):
                         yield block.slice(start, max_rows)
+            require_lines(self.path, rows, _delimiter(self.path))
 
     def place(self, row: int) -> str:
         """Where a row, counted from 0, stands: the file and the line of CSV or row of Parquet."""
@@ -85,6 +94,69 @@ def open_table(path: Path) -> TableFile:
         with _csv_reader(path, []) as reader:
             names = reader.schema.names
     return TableFile(path, pa.schema([(name, pa.string()) for name in names]), None)
+
+
+def require_lines(
+    path: Path, rows: int, delimiter: str, encoding: str = "utf-8", advice: str = ""
+) -> None:
+    """Raises DataError where a text file has more lines than a header and its rows: a quote that is
+    not closed makes one cell of all that follows.
+
+    Args:
+        path: of the file.
+        rows: that were read from it.
+        delimiter, encoding: of the file.
+        advice: what to set if cells of several lines are meant.
+    """
+    if _filled_lines(path, encoding) == rows + 1:
+        return
+    with open_text(path, encoding) as file:
+        csv.field_size_limit(sys.maxsize)
+        reader, before = csv.reader(file, delimiter=delimiter), 0
+        for cells in reader:
+            if reader.line_num > before + 1:
+                name = next((cell for cell in cells if "\n" in cell or "\r" in cell), "")
+                shown = name.splitlines()[0][:40] if name else ""
+                raise DataError(
+                    f"{path}, line {before + 1}: the cell that begins with {shown!r} ends in line"
+                    f" {reader.line_num}: close its quote, or double a quote inside it{advice}"
+                )
+            before = reader.line_num
+
+
+def require_closed(path: Path, delimiter: str, encoding: str) -> None:
+    """Raises DataError where a quote is never closed."""
+    with open_text(path, encoding) as file:
+        csv.field_size_limit(sys.maxsize)
+        reader, line = csv.reader(file, delimiter=delimiter, strict=True), 0
+        try:
+            for _ in reader:
+                line = reader.line_num
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {line + 1}: a quote that is not closed, or stands inside a cell"
+                f" ({error}): close it, or double a quote inside a cell"
+            ) from error
+
+
+def open_text(path: Path, encoding: str = "utf-8") -> TextIO:
+    """A text file, which may be compressed, with its line ends as they are."""
+    stream = pa.input_stream(str(path), compression="detect")
+    return io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+
+
+def _filled_lines(path: Path, encoding: str) -> int:
+    """Lines that are not empty."""
+    lines, at_end = 0, True
+    with pa.input_stream(str(path), compression="detect") as file:
+        utf8 = codecs.lookup(encoding).name == "utf-8"
+        stream = file if utf8 else pa.transcoding_input_stream(file, encoding, "utf-8")
+        while block := stream.read(_CSV_BLOCK):
+            character = np.frombuffer(block, np.uint8)
+            is_end = (character == 10) | (character == 13)
+            lines += int((~is_end[1:] & is_end[:-1]).sum()) + int(at_end and not is_end[0])
+            at_end = bool(is_end[-1])
+    return lines
 
 
 class TableWriter:
@@ -200,6 +272,7 @@ def _csv_reader(path: Path, columns: Sequence[str]) -> Iterator["pa.csv.CSVStrea
     except pa.ArrowInvalid as error:
         if not rejected:
             raise
+        require_lines(path, -1, _delimiter(path))  # a quote that is not closed explains it better
         row = rejected[0]
         raise DataError(
             f"{path}, line {_line_number(path, row.number)}: {row.actual_columns} cells under "

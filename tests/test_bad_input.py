@@ -191,10 +191,10 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
         (["trainer.acelerator=cpu", "model=mf"], ["trainer: ", "acelerator"]),
         (["data.on_bad_rows=ignore"], ["data.on_bad_rows=ignore", "drop or error"]),
         (["data.timezone=Mars/Base"], ["data.timezone='Mars/Base'", "Europe/Paris"]),
-        (["data.timestamp_unit=days"], ["data.timestamp_unit=days", "s, ms, us or ns"]),
+        (["data.timestamp_unit=days"], ["data.timestamp_unit=days", "s, ms, us, ns or D"]),
         (
             ["data.columns.user_id=customer"],
-            ["column 'customer' is not in sales.csv", "user_id, item_id, timestamp"],
+            ["column 'customer' is not in sales.csv", "'user_id', 'item_id', 'timestamp'"],
         ),
         (["data.columns.user_id=Customer ID"], ["column 'Customer ID' is not in sales.csv"]),
         (["data.columns.item_id=null"], ["data.columns.item_id is null"]),

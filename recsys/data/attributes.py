@@ -12,8 +12,8 @@ import pandas as pd
 from recsys.data.events import columns_of
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Kind
-from recsys.data.tables import Location, TableSource, read_table
-from recsys.errors import DataError
+from recsys.data.tables import Location, Numerals, TableSource, read_table
+from recsys.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,34 @@ class AttributeTable:
         path: a file, a SQLAlchemy URL or a table in memory; None: there is no such table.
         columns: canonical name (user_id or item_id; of items also name; any other renames a column)
             to the table's name; None: no such column.
-        separator, table: as in `TableSource`.
+        separator, table, encoding, multiline: as in `TableSource`.
+        decimal, thousands: as in `Numerals`.
         kinds: column to its kind, where it is not the one that its type or values say.
         ignore: columns to leave out.
     """
 
     path: Location | None = None
     columns: Mapping[str, str | None] = field(default_factory=dict)
-    separator: str = ","
+    separator: str | None = None
     table: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     ignore: Sequence[str] = ()
+    encoding: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    multiline: bool = False
+
+    def source(self, section: str) -> TableSource:
+        """The table of a section of the configuration: data.users or data.items."""
+        assert self.path is not None
+        return TableSource(
+            self.path,
+            self.separator,
+            self.table,
+            f"{section}.path",
+            encoding=self.encoding,
+            multiline=self.multiline,
+        )
 
 
 def join_attributes(
@@ -55,12 +72,20 @@ def join_attributes(
     Raises:
         DataError: the table cannot be read, or has two rows of one id, or a row without an id.
     """
-    if attributes is None or attributes.path is None:
+    if attributes is None:
         return Columns(), {}
-    source = TableSource(attributes.path, attributes.separator, attributes.table, f"{section}.path")
+    if attributes.path is None:
+        for name in ("separator", "table", "kinds", "ignore", "encoding", "thousands", "multiline"):
+            if getattr(attributes, name):
+                raise ConfigError(
+                    f"{section}.{name} has no effect without a table: set {section}.path, or leave"
+                    f" {section}.{name} out"
+                )
+        return Columns(), {}
+    source = attributes.source(section)
     if source.is_url:
         # a database may give its rows in another order the next time
-        source = replace(source, location=source.read(source.names))
+        source = replace(source, location=source.read(source.names), table=None, name=source.label)
     named = {"name": "name"} if key == "item_id" and "name" in source.names else {}
     mapped = {key: key, **named, **attributes.columns}
     known = encode_ids(read_table(source, {key: mapped[key]}, required=(key,)).column(key))
@@ -75,7 +100,8 @@ def join_attributes(
         "rows_of_unknown_ids": len(known) - int((place >= 0).sum()),
         "ids_without_row": int((place < 0).sum()),
     }
-    joined = joined.take(row_of[place])
+    numerals = Numerals(attributes.decimal, attributes.thousands)
+    joined = replace(joined.take(row_of[place]), numerals=numerals)
     for each in joined.fields:
         if each.kind is None:
             joined[each.name]  # whoever names a table wants to know what it holds
@@ -86,7 +112,7 @@ def attribute_names(attributes: AttributeTable | None, key: str, section: str) -
     """Names of the attributes that a table has, without its id."""
     if attributes is None or attributes.path is None:
         return []
-    source = TableSource(attributes.path, attributes.separator, attributes.table, f"{section}.path")
+    source = attributes.source(section)
     mapped = {key: key, **attributes.columns}
     return list(columns_of(source, mapped, {}, attributes.ignore, section, (key,)))
 

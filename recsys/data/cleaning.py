@@ -17,10 +17,11 @@ from recsys.data.events import EventTable
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
-from recsys.data.report import DataReport, OnBadRows, RowFilter, past_times
+from recsys.data.report import DataReport, OnBadRows, RowFilter, data_row, past_times
 from recsys.data.schema import Column
-from recsys.data.tables import release_memory, to_numbers
+from recsys.data.tables import POINT, Numerals, release_memory, to_numbers
 from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
+from recsys.errors import ConfigError
 from recsys.ranges import require_declared
 
 Duplicates = Literal["keep", "drop"]
@@ -37,8 +38,11 @@ class Cleaning:
         duplicates: "keep" or "drop" rows that repeat an earlier row in every column read.
         timezone: IANA zone of the shop's clock; days are its days.
         naive_timezone: zone that times without an offset were read from; None: `timezone`.
-        timestamp_unit: where timestamps are numbers: s, ms, us or ns.
+        timestamp_unit: where timestamps are numbers: s, ms, us, ns or D (days).
         min_rating: rows rated below it are left out; None: every row counts as a purchase.
+        timestamp_format: of strftime, where timestamps are text in a form that is not known or may
+            be two.
+        numerals: how numbers are written in text.
     """
 
     on_bad_rows: OnBadRows = "drop"
@@ -47,6 +51,8 @@ class Cleaning:
     naive_timezone: str | None = None
     timestamp_unit: TimeUnit | None = None
     min_rating: float | None = None
+    timestamp_format: str | None = None
+    numerals: Numerals = POINT
 
     def __post_init__(self) -> None:
         require_declared(self, "data")
@@ -81,7 +87,9 @@ def clean_transactions(
     """
     report.rows_in, report.timezone = table.num_rows, cleaning.timezone
     of_user, of_item = encode_ids(table.column("user_id")), encode_ids(table.column("item_id"))
-    rows = RowFilter(report, cleaning.on_bad_rows)
+    _require_effect(table, cleaning)
+    place = data_row if events is None else events.source.place
+    rows = RowFilter(report, cleaning.on_bad_rows, place)
     for reason, mask in (left_out or {}).items():
         rows.leave_out(mask, reason)
     rows.bad(of_user.codes == -1, "no user_id")
@@ -107,7 +115,7 @@ def clean_transactions(
     report.fingerprint = fingerprint(user, item, timestamp, user_ids, item_ids)
     quantity = None
     if "quantity" in table.column_names:
-        units = to_numbers(table.column("quantity").to_pandas())
+        units = to_numbers(table.column("quantity").to_pandas(), cleaning.numerals)
         quantity = units.to_numpy(np.float32, copy=True)[keep]
     dataset = Dataset(user, item, timestamp, day, user_ids, item_ids, report, quantity=quantity)
     if events is not None:
@@ -155,23 +163,39 @@ def _on_the_clock(
 def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Series | None:
     """Checks the optional columns; timestamps, or None where there are none."""
     if "quantity" in table.column_names:
-        quantity = to_numbers(table.column("quantity").to_pandas())
-        rows.bad(quantity.isna().to_numpy(), "a quantity that is not a number")
-        rows.bad((quantity <= 0).to_numpy(), "a quantity of 0 or less")
+        cells = table.column("quantity")
+        quantity = to_numbers(cells.to_pandas(), cleaning.numerals)
+        rows.bad(quantity.isna().to_numpy(), "a quantity that is not a number", cells)
+        rows.bad((quantity <= 0).to_numpy(), "a quantity of 0 or less", cells)
     if "price" in table.column_names:
-        price = to_numbers(table.column("price").to_pandas())
-        rows.bad(price.isna().to_numpy(), "a price that is not a number")
-        rows.bad((price < 0).to_numpy(), "a price below 0")  # 0 is a gift
+        cells = table.column("price")
+        price = to_numbers(cells.to_pandas(), cleaning.numerals)
+        rows.bad(price.isna().to_numpy(), "a price that is not a number", cells)
+        rows.bad((price < 0).to_numpy(), "a price below 0", cells)  # 0 is a gift
     if "rating" in table.column_names and cleaning.min_rating is not None:
-        rating = to_numbers(table.column("rating").to_pandas())
-        rows.bad(rating.isna().to_numpy(), "a rating that is not a number")
+        cells = table.column("rating")
+        rating = to_numbers(cells.to_pandas(), cleaning.numerals)
+        rows.bad(rating.isna().to_numpy(), "a rating that is not a number", cells)
         rows.leave_out(
             (rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}"
         )
     if "timestamp" not in table.column_names:
         return None
     naive = cleaning.naive_timezone or cleaning.timezone
-    return past_times(table, rows, naive, cleaning.timestamp_unit)
+    unit, form = cleaning.timestamp_unit, cleaning.timestamp_format
+    return past_times(table, rows, naive, unit, form).instant
+
+
+def _require_effect(table: pa.Table, cleaning: Cleaning) -> None:
+    """Raises ConfigError where a setting is about a column that is not read."""
+    about = {"min_rating": "rating", "timestamp_unit": "timestamp", "timestamp_format": "timestamp"}
+    for setting, column in about.items():
+        value = getattr(cleaning, setting)
+        if value is not None and column not in table.column_names:
+            raise ConfigError(
+                f"data.{setting}={value} has no effect without a column of {column}s: set"
+                f" data.columns.{column} to its name, or leave data.{setting} out"
+            )
 
 
 def _repeated_rows(

@@ -6,14 +6,14 @@ Axes: N rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Field, Kind, kind_of_type, require_kinds
-from recsys.data.tables import ID_COLUMNS, TableSource, read_table
+from recsys.data.tables import ID_COLUMNS, POINT, Numerals, TableSource, read_table
 from recsys.errors import DataError
 
 # roles whose columns become arrays of a dataset; the others stay columns of its context
@@ -43,12 +43,14 @@ class EventTable:
         kinds: column of the context to its kind, where it is not the one that its type or values
             say.
         ignore: columns to leave out of the context.
+        numerals: how numbers are written in text.
     """
 
     source: TableSource
     columns: Mapping[str, str | None]
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     ignore: Sequence[str] = ()
+    numerals: Numerals = POINT
 
     def read(
         self, names: Sequence[str], required: Sequence[str] = ID_COLUMNS, encode_ids: bool = False
@@ -71,9 +73,10 @@ class EventTable:
         """
         reader = _Reader(self.source, self.columns, read)
         skip = (*ARRAYS, "name")
-        return columns_of(
+        found = columns_of(
             self.source, self.columns, self.kinds, self.ignore, "data", skip, ROLES, reader
         )
+        return replace(found, numerals=self.numerals)
 
     @property
     def roles(self) -> tuple[Field, ...]:

@@ -44,6 +44,8 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
         values = pc.if_else(pc.is_nan(values), None, values)
         whole = pc.all(pc.and_(pc.is_finite(values), pc.equal(pc.floor(values), values))).as_py()
         values = values.cast(pa.int64()) if whole is not False else values
+    if pa.types.is_decimal(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
+        values = values.cast(pa.decimal256(76, 0))  # NUMERIC(10, 2) writes the id 7 as 7.00
     ids = values.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
     text = pd.Series(ids, dtype="str")
     usable = (text.notna() & text.str.strip().ne("")).to_numpy(dtype=bool)

@@ -1,5 +1,7 @@
 """What was read, what was dropped and why: shown on screen, kept as JSON in the run."""
 
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
@@ -8,10 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.schema import Schema
-from recsys.data.timestamps import TimeUnit, parse_timestamps
+from recsys.data.timestamps import Times, TimeUnit, read_timestamps
 from recsys.errors import DataError
 
 OnBadRows = Literal["drop", "error"]
+_YEAR = 366 * 86_400  # seconds
+# rows fewer than which none lies far from all others
+_ENOUGH = 20
 
 
 @dataclass
@@ -27,6 +32,7 @@ class DataReport:
             `data.duplicates` says).
         density: distinct (user, item) pairs / (users x items).
         first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
+        timestamp_form: how the timestamps were written, as `Times.form`; None without them.
         phases: counts of every phase ("val", "test", "full_data"): what was fitted, what is
             evaluated, what was left out.
         attributes: table ("users", "items") to how its rows met the ids of the events.
@@ -44,6 +50,7 @@ class DataReport:
     timezone: str = "UTC"
     first: str | None = None
     last: str | None = None
+    timestamp_form: str | None = None
     fingerprint: str = ""
     phases: dict[str, dict[str, int]] = field(default_factory=dict)
     attributes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -69,6 +76,7 @@ class PanelReport:
         timezone: zone of the wall clock.
         first, last: beginning of the first step and of the last one with a known y, ISO 8601 on the
             wall clock.
+        timestamp_form: as in `DataReport`.
         decisions: what was decided about steps and series to how often.
         covariates: names of what is known ahead.
         fingerprint: changes when any value of the series does.
@@ -84,6 +92,7 @@ class PanelReport:
     timezone: str = "UTC"
     first: str | None = None
     last: str | None = None
+    timestamp_form: str | None = None
     decisions: dict[str, int] = field(default_factory=dict)
     covariates: list[str] = field(default_factory=list)
     fingerprint: str = ""
@@ -99,44 +108,85 @@ class PanelReport:
         return asdict(self)
 
 
+def data_row(row: int) -> str:
+    """What errors call a row, counted from 0, of a table that has no lines."""
+    return f"data row {row + 1:,}"
+
+
+def _remedy(reason: str) -> str:
+    """What to set where cells of a whole column cannot be read."""
+    if reason == "a timestamp that cannot be read":
+        return (
+            "; dates are read as 2024-01-31 18:05:00, 31/01/2024 18:05, 31.1.2024 or 20240131, and"
+            ' otherwise as data.timestamp_format says, such as "%d %B %y"'
+        )
+    if reason.endswith("that is not a number"):
+        return '; set data.decimal="," or data.thousands if numbers are written so'
+    return ""
+
+
 class RowFilter:
     """Keeps one mask over the rows of a table and counts, reason by reason, what it loses.
 
     A row that is bad in several ways is counted under the first reason only.
     """
 
-    def __init__(self, report: DataReport | PanelReport, on_bad_rows: OnBadRows) -> None:
+    def __init__(
+        self,
+        report: DataReport | PanelReport,
+        on_bad_rows: OnBadRows,
+        place: Callable[[int], str] = data_row,
+    ) -> None:
         self.keep = np.ones(report.rows_in, dtype=bool)
-        self._report = report
+        self.report = report
+        self.place = place
         self._on_bad_rows = on_bad_rows
+        self._firsts: dict[str, str] = {}
 
-    def bad(self, rows: np.ndarray, reason: str) -> None:
-        """Leaves out rows (mask, (N,)) that no clean table has: a counted drop or an error, as
-        configured.
+    def bad(
+        self, rows: np.ndarray, reason: str, cells: pa.ChunkedArray | pa.Array | None = None
+    ) -> None:
+        """Leaves out rows that no clean table has: a counted drop or an error, as configured.
+
+        Args:
+            rows: mask, (N,).
+            reason: what such a row has.
+            cells: (N,), of which errors show the first bad one.
         """
         rows = rows & self.keep
-        if self._on_bad_rows == "error" and (count := int(rows.sum())):
-            first = int(rows.argmax()) + 1
+        if not rows.any():
+            return
+        row, count = int(rows.argmax()), int(rows.sum())
+        first = f"the first is {self.place(row)}"
+        if cells is not None:
+            cell = cells[row].as_py()
+            first += ", which is empty" if cell in (None, "") else f": {str(cell)!r}"
+        if self._on_bad_rows == "error":
             have = "row has" if count == 1 else "rows have"
             raise DataError(
-                f"{self._report.source}: {count:,} {have} {reason} (the first is data row"
-                f" {first:,}); mend the table, or set data.on_bad_rows=drop to leave them out and"
-                " count them"
+                f"{self.report.source}: {count:,} {have} {reason} ({first}){_remedy(reason)}; mend"
+                " the table, or set data.on_bad_rows=drop to leave them out and count them"
             )
+        if cells is not None:
+            self._firsts.setdefault(reason, first)
         self.leave_out(rows, reason)
 
     def leave_out(self, rows: np.ndarray, reason: str) -> None:
         """Leaves out rows (mask, (N,)) that the settings exclude, counted."""
         count = int((rows & self.keep).sum())
         if count:
-            self._report.dropped[reason] = self._report.dropped.get(reason, 0) + count
+            self.report.dropped[reason] = self.report.dropped.get(reason, 0) + count
             self.keep &= ~rows
 
     def require_any(self) -> None:
         """Raises DataError where no row is left."""
         if not self.keep.any():
-            report = self._report
-            reasons = ", ".join(f"{count:,} had {why}" for why, count in report.dropped.items())
+            report = self.report
+            reasons = ", ".join(
+                f"{count:,} had {why}"
+                + (f", {self._firsts[why]}{_remedy(why)}" if why in self._firsts else "")
+                for why, count in report.dropped.items()
+            )
             raise DataError(
                 f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
             )
@@ -147,9 +197,53 @@ def tomorrow() -> pd.Timestamp:
     return pd.Timestamp.now("UTC") + pd.Timedelta(days=1)
 
 
-def past_times(table: pa.Table, rows: RowFilter, timezone: str, unit: TimeUnit | None) -> pd.Series:
-    """Timestamps as `parse_timestamps` reads them; rows of unreadable and future ones are bad."""
-    times = parse_timestamps(table.column("timestamp").to_pandas(), timezone, unit)
-    rows.bad(times.isna().to_numpy(), "a timestamp that cannot be read")
-    rows.bad((times > tomorrow()).to_numpy(dtype=bool), "a timestamp in the future")
+def past_times(
+    table: pa.Table,
+    rows: RowFilter,
+    timezone: str,
+    unit: TimeUnit | None,
+    form: str | None,
+    ahead: np.ndarray | None = None,
+) -> Times:
+    """Timestamps as `read_timestamps` reads them; rows of unreadable and future ones are bad, and
+    dates far from all others are warned of.
+
+    Args:
+        table: with a column timestamp, (N,).
+        rows: learns which rows are bad.
+        timezone, unit, form: as in `read_timestamps`.
+        ahead: rows that may lie in the future (mask, (N,)); None: none.
+    """
+    column = table.column("timestamp")
+    times = read_timestamps(column.to_pandas(), timezone, unit, form)
+    rows.report.timestamp_form = times.form
+    instant = times.instant
+    rows.bad(instant.isna().to_numpy(), "a timestamp that cannot be read", column)
+    future = (instant > tomorrow()).to_numpy(dtype=bool)
+    future = future if ahead is None else future & ~ahead
+    rows.bad(future, "a timestamp in the future", column)
+    _warn_of_outliers(instant, column, rows)
     return times
+
+
+def _warn_of_outliers(instant: pd.Series, column: pa.ChunkedArray, rows: RowFilter) -> None:
+    """Warns where a gap as long as the rest of the table, and of a year at least, parts the few
+    first or last times from all others.
+    """
+    seconds = instant.to_numpy(dtype="datetime64[s]").astype(np.int64)
+    kept = np.flatnonzero(rows.keep)
+    if len(kept) < _ENOUGH:
+        return
+    few = len(kept) // _ENOUGH
+    ends = np.partition(seconds[kept], [few, len(kept) - 1 - few])
+    low, high = int(ends[few]), int(ends[len(kept) - 1 - few])
+    reach = max(high - low, _YEAR)
+    far = kept[(seconds[kept] < low - reach) | (seconds[kept] > high + reach)]
+    if len(far):
+        first, last = (str(np.datetime64(edge, "s"))[:10] for edge in (low, high))
+        warnings.warn(
+            f"{rows.report.source}: {len(far):,} of {len(kept):,} rows lie far from all others,"
+            f" which are from {first} to {last}; the first is {rows.place(int(far[0]))}, timestamp"
+            f" {str(column[int(far[0])].as_py())!r}: mend the table if that is a mistake",
+            stacklevel=2,
+        )

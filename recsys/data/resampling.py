@@ -3,7 +3,7 @@
 Axes: N rows of the table; S series and M steps of all series together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,8 +15,8 @@ from recsys.data.attributes import AttributeTable, attribute_names, join_attribu
 from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
-from recsys.data.report import OnBadRows, PanelReport, RowFilter, past_times, tomorrow
-from recsys.data.tables import to_numbers
+from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times, tomorrow
+from recsys.data.tables import POINT, Numerals, to_numbers
 from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
 from recsys.ranges import Count, require_declared
@@ -40,7 +40,7 @@ class Resampling:
         step: hour, day or week (from Monday), on the shop's clock.
         timezone: IANA zone of the shop's clock.
         naive_timezone: zone that times without an offset were read from; None: `timezone`.
-        timestamp_unit: where timestamps are numbers: s, ms, us or ns.
+        timestamp_unit, timestamp_format, numerals: as in `recsys.data.cleaning.Cleaning`.
         retire_after: zero steps kept after a last sale; None: 672 hours, 84 days, 26 weeks.
         keep_partial: keep the first and the last step of the table though the table may begin or
             end inside them.
@@ -59,6 +59,8 @@ class Resampling:
     keep_partial: bool = False
     returns: Returns = "drop"
     on_bad_rows: OnBadRows = "drop"
+    timestamp_format: str | None = None
+    numerals: Numerals = POINT
 
     def __post_init__(self) -> None:
         require_declared(self, "data")
@@ -125,7 +127,12 @@ def panel_from_events(
         left_out[f"no {name}"] = values.is_null().to_numpy(zero_copy_only=False)
         table = table.append_column(name, values)
     return panel_from_transactions(
-        table, report, settings, left_out=left_out, series_names=series_names
+        table,
+        report,
+        settings,
+        left_out=left_out,
+        series_names=series_names,
+        place=events.source.place,
     )
 
 
@@ -136,6 +143,7 @@ def panel_from_transactions(
     *,
     left_out: Mapping[str, np.ndarray] | None = None,
     series_names: Mapping[str, str] | None = None,
+    place: Callable[[int], str] = data_row,
 ) -> SalesPanel:
     """Sums transactions into series.
 
@@ -149,6 +157,7 @@ def panel_from_transactions(
         settings: what is a series, a step and a sale.
         left_out: reason to mask (N,) of rows that the source's own rules exclude.
         series_names: series id to a name for people.
+        place: what errors call a row.
 
     Raises:
         DataError: nothing is left, or a row is bad and `on_bad_rows` is "error".
@@ -156,14 +165,15 @@ def panel_from_transactions(
     """
     _require_columns(table, settings, report.source)
     report.rows_in, report.step, report.timezone = table.num_rows, settings.step, settings.timezone
-    rows = RowFilter(report, settings.on_bad_rows)
+    rows = RowFilter(report, settings.on_bad_rows, place)
     for reason, mask in (left_out or {}).items():
         rows.leave_out(mask, reason)
     ids = {name: encode_ids(table.column(name)) for name in settings.series}
     for name, column in ids.items():
         rows.bad(np.asarray(column.codes == -1), f"no {name}")
     naive = settings.naive_timezone or settings.timezone
-    instant = past_times(table, rows, naive, settings.timestamp_unit)
+    unit, form = settings.timestamp_unit, settings.timestamp_format
+    instant = past_times(table, rows, naive, unit, form).instant
     amount, is_return = _amounts(table, rows, settings)
 
     seconds = wall_clock(instant, settings.timezone)
@@ -209,17 +219,19 @@ def _amounts(
     amount = np.ones(table.num_rows)
     is_return = np.zeros(table.num_rows, dtype=bool)
     if "quantity" in table.column_names:
-        quantity = to_numbers(table.column("quantity").to_pandas()).to_numpy()
-        rows.bad(~np.isfinite(quantity), "a quantity that is not a number")
-        rows.bad(quantity == 0, "a quantity of 0")
+        cells = table.column("quantity")
+        quantity = to_numbers(cells.to_pandas(), settings.numerals).to_numpy()
+        rows.bad(~np.isfinite(quantity), "a quantity that is not a number", cells)
+        rows.bad(quantity == 0, "a quantity of 0", cells)
         is_return = quantity < 0
         if settings.returns == "drop":
             rows.leave_out(is_return, "a return (a quantity below 0)")
         amount = np.sign(quantity) if settings.measure == "lines" else quantity
     if "price" in table.column_names:
-        price = to_numbers(table.column("price").to_pandas()).to_numpy()
-        rows.bad(~np.isfinite(price), "a price that is not a number")
-        rows.bad(price < 0, "a price below 0")
+        cells = table.column("price")
+        price = to_numbers(cells.to_pandas(), settings.numerals).to_numpy()
+        rows.bad(~np.isfinite(price), "a price that is not a number", cells)
+        rows.bad(price < 0, "a price below 0", cells)
         if settings.measure == "value":
             amount = amount * price
     return amount, is_return

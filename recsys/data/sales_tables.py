@@ -3,6 +3,7 @@
 Axes: N rows of the table; S series and M steps of all series together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,12 +13,11 @@ import pyarrow as pa
 
 from recsys.data.ids import encode_ids
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds, with_covariates
-from recsys.data.report import OnBadRows, PanelReport, RowFilter
+from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times
 from recsys.data.resampling import clock_changes
-from recsys.data.schema import BLANKS
-from recsys.data.tables import to_numbers
-from recsys.data.timestamps import TimeUnit, parse_timestamps, require_timezone, wall_clock
-from recsys.errors import DataError
+from recsys.data.tables import POINT, Numerals, to_numbers
+from recsys.data.timestamps import BLANKS, TimeUnit, require_timezone, wall_clock
+from recsys.errors import ConfigError, DataError
 from recsys.ranges import require_declared
 
 Gaps = Literal["missing", "zero"]
@@ -33,7 +33,7 @@ class SalesTable:
         covariates: columns that are known ahead; rows behind the last y carry their future.
         timezone: IANA zone of the wall clock. Times without an offset are that clock's and stay as
             they are, times with one are converted.
-        timestamp_unit: where timestamps are numbers: s, ms, us or ns.
+        timestamp_unit, timestamp_format, numerals: as in `recsys.data.cleaning.Cleaning`.
         gaps: a step without a row is "missing" (NaN) or "zero".
         negative: a y below 0 is kept ("keep") or stops the reading ("error").
         on_bad_rows: "drop" counts and leaves out, "error" stops.
@@ -46,32 +46,46 @@ class SalesTable:
     gaps: Gaps = "missing"
     negative: Negative = "keep"
     on_bad_rows: OnBadRows = "error"
+    timestamp_format: str | None = None
+    numerals: Numerals = POINT
 
     def __post_init__(self) -> None:
         require_declared(self, "data")
         require_timezone(self.timezone)
+        for name in ("y", "series_id", "timestamp"):
+            if name in self.covariates:
+                raise ConfigError(
+                    f"data.covariates names {name!r}, which is what is forecast or tells the rows"
+                    " apart; name columns that are known ahead"
+                )
 
 
-def panel_from_sales(table: pa.Table, report: PanelReport, settings: SalesTable) -> SalesPanel:
+def panel_from_sales(
+    table: pa.Table,
+    report: PanelReport,
+    settings: SalesTable,
+    place: Callable[[int], str] = data_row,
+) -> SalesPanel:
     """Lays every series on its grid of steps.
 
     Args:
         table: series_id, timestamp, y and the covariates of `settings`.
         report: filled in as a side effect.
         settings: the step and what to do with gaps.
+        place: what errors call a row.
 
     Raises:
         DataError: the rows of a series are not one step apart, nothing is left, or a row is bad and
             `on_bad_rows` is "error".
     """
     report.rows_in, report.step, report.timezone = table.num_rows, settings.step, settings.timezone
-    rows = RowFilter(report, settings.on_bad_rows)
+    rows = RowFilter(report, settings.on_bad_rows, place)
     ids = encode_ids(table.column("series_id"))
     code = ids.codes.astype(np.int64)
     rows.bad(code == -1, "no series_id")
-    seconds, instant = _times(table, rows, settings)
-    y = _numbers(table, "y", rows)
-    covariates = [_numbers(table, name, rows) for name in settings.covariates]
+    y = _numbers(table, "y", rows, settings.numerals)
+    seconds, instant = _times(table, rows, np.isnan(y), settings)
+    covariates = [_numbers(table, name, rows, settings.numerals) for name in settings.covariates]
     negative = rows.keep & (y < 0)
     if settings.negative == "error":
         _refuse_negative(negative, report.source)
@@ -92,30 +106,33 @@ def panel_from_sales(table: pa.Table, report: PanelReport, settings: SalesTable)
     )
 
 
-def _times(table: pa.Table, rows: RowFilter, settings: SalesTable) -> tuple[np.ndarray, np.ndarray]:
+def _times(
+    table: pa.Table, rows: RowFilter, ahead: np.ndarray, settings: SalesTable
+) -> tuple[np.ndarray, np.ndarray]:
     """Wall-clock seconds and instants, int64 (N,) each; nonsense where a time cannot be read."""
-    column = table.column("timestamp").to_pandas()
-    parsed = parse_timestamps(column, "UTC", settings.timestamp_unit)
-    rows.bad(parsed.isna().to_numpy(), "a timestamp that cannot be read")
-    instant = wall_clock(parsed, "UTC")
-    readable = parsed.first_valid_index()
-    # a time with an offset is the same instant whichever clock we say it was read from
-    one = column.loc[[readable]] if readable is not None else column.iloc[:0]
-    elsewhere = parse_timestamps(one, "Etc/GMT-1", settings.timestamp_unit)
-    has_offset = len(one) > 0 and elsewhere.iloc[0] == parsed.loc[readable]
-    return (wall_clock(parsed, settings.timezone) if has_offset else instant), instant
+    unit, form = settings.timestamp_unit, settings.timestamp_format
+    times = past_times(table, rows, "UTC", unit, form, ahead)
+    instant = wall_clock(times.instant, "UTC")
+    return (wall_clock(times.instant, settings.timezone) if times.has_offset else instant), instant
 
 
-def _numbers(table: pa.Table, name: str, rows: RowFilter) -> np.ndarray:
-    """Values of a column, float64 (N,), NaN where a cell is empty."""
-    column = table.column(name).to_pandas()
-    values = to_numbers(column).to_numpy(copy=True)
+def _numbers(table: pa.Table, name: str, rows: RowFilter, numerals: Numerals) -> np.ndarray:
+    """Values of a column, float64 (N,), NaN where a cell is empty; true is 1 and false 0."""
+    cells = table.column(name)
+    column = cells.to_pandas()
     if pd.api.types.is_numeric_dtype(column):
-        rows.bad(np.isinf(values), f"a {name} that is not a number")
+        values = to_numbers(column).to_numpy(copy=True)
+        rows.bad(np.isinf(values), f"a {name} that is not a number", cells)
         return values
-    blank = column.isna() | column.astype("str").str.strip().str.lower().isin(BLANKS)
+    values = to_numbers(column, numerals).to_numpy(copy=True)
+    text = column.astype("str").str.strip().str.lower()
+    if np.isnan(values).all():
+        # the words of a column that holds nothing else
+        truth = text.map({"true": 1.0, "false": 0.0}).to_numpy(dtype=np.float64)
+        values = np.where(np.isnan(values), truth, values)
+    blank = column.isna() | text.isin(BLANKS)
     unclear = np.isnan(values) & ~blank.to_numpy(dtype=bool)
-    rows.bad(np.isinf(values) | unclear, f"a {name} that is not a number")
+    rows.bad(np.isinf(values) | unclear, f"a {name} that is not a number", cells)
     return values
 
 

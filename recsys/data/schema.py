@@ -12,13 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.timestamps import parse_timestamps
+from recsys.data.tables import POINT, Numerals, to_numbers
+from recsys.data.timestamps import BLANKS, parse_timestamps
 from recsys.errors import ConfigError, DataError
 
 Kind = Literal["id", "category", "number", "text", "date", "list"]
 KINDS: tuple[str, ...] = get_args(Kind)
-# cells of a text file that stand for a missing number or date
-BLANKS = ("", "na", "nan", "null", "none")
 # more distinct values than this are categories only where each occurs twice on average
 FEW_VALUES = 20
 NO_DATE = int(np.iinfo(np.int64).min)
@@ -84,6 +83,7 @@ class Columns(Mapping[str, Column]):
         rows: which rows of the table these columns show: a mask over its rows, or row numbers
             (N,), -1 for a row of missing values; None: all.
         typed: the table states the types of its columns; False: all are text.
+        numerals: how numbers are written in text.
     """
 
     known: Mapping[str, Field] = field(default_factory=dict)
@@ -91,13 +91,14 @@ class Columns(Mapping[str, Column]):
     where: str = "the table"
     rows: np.ndarray | None = None
     typed: bool = True
+    numerals: Numerals = POINT
     _read: dict[str, Column] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._read:
             known = self.known[name]
             self._read[name] = read_column(
-                known, self.load(known), self.where, self.rows, self.typed
+                known, self.load(known), self.where, self.rows, self.typed, self.numerals
             )
         return self._read[name]
 
@@ -228,6 +229,7 @@ def read_column(
     where: str,
     rows: np.ndarray | None = None,
     typed: bool = True,
+    numerals: Numerals = POINT,
 ) -> Column:
     """Values of a column in some rows; the kind, where none is given, is decided by all of them.
 
@@ -235,7 +237,7 @@ def read_column(
         DataError: a given kind does not fit a value.
     """
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    kind = known.kind or _kind_of_values(known.name, values, typed)
+    kind = known.kind or _kind_of_values(known.name, values, typed, numerals)
     categories = None
     found: np.ndarray
     if kind in ("id", "category"):
@@ -244,7 +246,7 @@ def read_column(
         found, categories = encoded.codes.astype(np.int32), encoded.categories.to_numpy(object)
         missing: Any = -1
     elif kind == "number":
-        found, missing = _numbers(known, values, where), np.nan
+        found, missing = _numbers(known, values, where, numerals), np.nan
     elif kind == "date":
         found, missing = _dates(known, values, where), NO_DATE
     else:
@@ -255,7 +257,7 @@ def read_column(
     return Column(known.name, kind, found, categories, known.role)
 
 
-def _kind_of_values(name: str, values: pa.Array, typed: bool) -> Kind:
+def _kind_of_values(name: str, values: pa.Array, typed: bool, numerals: Numerals) -> Kind:
     by_type = kind_of_type(name, values.type)
     if by_type is not None:
         return by_type
@@ -267,7 +269,7 @@ def _kind_of_values(name: str, values: pa.Array, typed: bool) -> Kind:
     if _is_id_name(name):
         return "id"
     if not typed:
-        numbers = pd.to_numeric(filled, errors="coerce")
+        numbers = to_numbers(filled, numerals)
         # 007 is a code: as a number it would lose its zeros
         if numbers.notna().all() and not filled.str.match(r"[+-]?0\d").any():
             return "number"
@@ -277,14 +279,14 @@ def _kind_of_values(name: str, values: pa.Array, typed: bool) -> Kind:
     return "category" if len(filled) <= max(FEW_VALUES, rows / 2) else "text"
 
 
-def _numbers(known: Field, values: pa.Array, where: str) -> np.ndarray:
+def _numbers(known: Field, values: pa.Array, where: str, numerals: Numerals) -> np.ndarray:
     """float32 (N,) where that keeps every value, else float64."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         cells = values.to_pandas().str.strip()
         cells = cells.mask(cells.str.lower().isin(BLANKS))
     else:
         cells = values.to_pandas()
-    numbers = pd.to_numeric(cells, errors="coerce").astype("float64").to_numpy(copy=True)
+    numbers = to_numbers(cells, numerals).to_numpy(copy=True)
     _require_values(np.isnan(numbers) & cells.notna().to_numpy(), known, values, "number", where)
     narrow = numbers.astype(np.float32)
     same = (narrow == numbers) | np.isnan(numbers)

@@ -2,11 +2,16 @@
 canonical names.
 """
 
+import codecs
+import csv
 import gc
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,9 +21,12 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from recsys.errors import ConfigError, DataError
+from recsys.table_files import open_text, require_closed, require_lines
 
 ID_COLUMNS = ("user_id", "item_id")
 _LONG = 100_000  # rows
+_SEPARATORS = {"\\t": "\t", "tab": "\t"}
+_NO_SEPARATORS = ('"', "\n", "\r")
 # a .csv, .csv.gz, .tsv or .parquet file, a folder of .parquet files, a SQLAlchemy URL such as
 # sqlite:///shop.db, or a table in memory
 Location: TypeAlias = str | Path | pd.DataFrame | pa.Table
@@ -30,17 +38,73 @@ class TableSource:
 
     Attributes:
         location: file, URL or table in memory.
-        separator: of a CSV file.
-        table: name of the table behind a URL.
+        separator: of a text file: one character, or "tab"; None: a comma, a tab in .tsv.
+        table: name of the table behind a URL, schema.table where it has a schema.
         setting: the configuration key of `location`, for error messages.
         name: what to call a table in memory.
+        encoding: of a text file, as Python calls it: utf-8, latin-1, cp1252, utf-16.
+        multiline: cells of a text file may hold line breaks.
     """
 
     location: Location
-    separator: str = ","
+    separator: str | None = None
     table: str | None = None
     setting: str = "data.path"
     name: str = "a table in memory"
+    encoding: str | None = None
+    multiline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.separator is not None and len(_SEPARATORS.get(self.separator, self.separator)) != 1:
+            raise ConfigError(
+                f"{self._section}.separator={self.separator!r}: it has to be one character, such as"
+                " , ; or |, or tab"
+            )
+        if self._delimiter in _NO_SEPARATORS:
+            raise ConfigError(
+                f"{self._section}.separator={self.separator!r}: a quote or a line end cannot"
+                " separate cells; choose , ; | or tab"
+            )
+        try:
+            codecs.lookup(self.encoding or "utf-8").incrementaldecoder("strict")
+        except (LookupError, TypeError) as error:
+            raise ConfigError(
+                f"{self._section}.encoding={self.encoding!r} is not known; choose utf-8, latin-1,"
+                " cp1252 or utf-16"
+            ) from error
+        idle = {
+            "separator": self.separator is not None and self.is_typed,
+            "encoding": self.encoding is not None and self.is_typed,
+            "multiline": self.multiline and self.is_typed,
+            "table": self.table is not None and not self.is_url,
+        }
+        for name, has_no_effect in idle.items():
+            if has_no_effect:
+                raise ConfigError(
+                    f"{self._section}.{name}={getattr(self, name)!r} has no effect on {self.label},"
+                    f" which is no {'SQL URL' if name == 'table' else 'text file'}; leave it out"
+                )
+
+    @property
+    def _section(self) -> str:
+        return self.setting.rpartition(".")[0] or "data"
+
+    @property
+    def _delimiter(self) -> str:
+        if self.separator is not None:
+            return _SEPARATORS.get(self.separator, self.separator)
+        is_file = isinstance(self.location, str | Path) and not self.is_url
+        return "\t" if is_file and ".tsv" in Path(str(self.location)).suffixes else ","
+
+    def place(self, row: int) -> str:
+        """What errors call a row, counted from 0: its line in a text file."""
+        if self.is_typed:
+            return f"data row {row + 1:,}"
+        with open_text(Path(str(self.location)), self.encoding or "utf-8") as file:
+            csv.field_size_limit(sys.maxsize)
+            reader = csv.reader(file, delimiter=self._delimiter)
+            next(islice(filter(None, reader), row + 1, None), None)
+            return f"line {reader.line_num:,}"
 
     @property
     def is_url(self) -> bool:
@@ -91,7 +155,7 @@ class TableSource:
                     else pa.parquet.ParquetDataset(path).schema
                 )
                 return list(zip(schema.names, schema.types, strict=True))
-            with pa.csv.open_csv(path, parse_options=self._parse_options(path)) as reader:
+            with pa.csv.open_csv(path, self._read_options, self._parse_options) as reader:
                 return [(name, None) for name in reader.schema.names]
 
     @property
@@ -127,14 +191,13 @@ class TableSource:
                 },
                 strings_can_be_null=False,
             )
-            return pa.csv.read_csv(
-                path, parse_options=self._parse_options(path), convert_options=convert
-            )
+            read = pa.csv.read_csv(path, self._read_options, self._parse_options, convert)
+        self._require_lines(len(read))
+        return read
 
     def require(self, wanted: Mapping[str, str], required: Sequence[str]) -> None:
         """Raises DataError where a column that is wanted is not there, or is there twice."""
-        section = self.setting.rpartition(".")[0] or "data"
-        present, where = self.names, self._name
+        section, present, where = self._section, self.names, self._name
         for canonical, name in wanted.items():
             if present.count(name) > 1:
                 raise DataError(
@@ -142,8 +205,11 @@ class TableSource:
                 )
             if name in present:
                 continue
-            has = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")
+            has = ", ".join(map(repr, present[:12])) + (", …" if len(present) > 12 else "")
             setting = f"{section}.columns.{canonical}"
+            alike = [each for each in present if each.strip().lower() == name.strip().lower()]
+            if alike:
+                setting += f"='\"{alike[0]}\"'" if " " in alike[0] else f"={alike[0]}"
             hint = "" if canonical in required else f", or set {setting}=null if there is none"
             if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
                 hint += f"; the whole header is one column: does {section}.separator fit?"
@@ -176,21 +242,58 @@ class TableSource:
                 f"{self.setting}: {path.name} is neither .csv, .tsv nor .parquet, nor a SQL URL"
                 " (scheme://…)"
             )
+        if not self._is_parquet(path) and self.encoding is None:
+            with self._readable(), pa.input_stream(str(path), compression="detect") as file:
+                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    raise DataError(
+                        f"{self.setting}: {self.label} is UTF-16: set"
+                        f" {self._section}.encoding=utf-16, or save it as UTF-8"
+                    )
         return path
 
-    def _parse_options(self, path: Path) -> pa.csv.ParseOptions:
-        delimiter = "\t" if ".tsv" in path.suffixes else self.separator
-        return pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    def _require_lines(self, rows: int) -> None:
+        path, encoding = Path(str(self.location)), self.encoding or "utf-8"
+        if self.multiline:
+            require_closed(path, self._delimiter, encoding)
+            return
+        advice = f", or set {self._section}.multiline=true if the cell has these lines"
+        require_lines(path, rows, self._delimiter, encoding, advice)
+
+    @property
+    def _parse_options(self) -> pa.csv.ParseOptions:
+        return pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+
+    @property
+    def _read_options(self) -> pa.csv.ReadOptions:
+        return pa.csv.ReadOptions(encoding=self.encoding or "utf8")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             reason = " ".join(str(error).split())
+            if isinstance(error, UnicodeError) or "invalid UTF8" in reason:
+                raise DataError(f"{self.setting}: {self._encoding_error()}") from error
+            if "CSV parse error" in reason:
+                self._require_lines(-1)  # a quote that is not closed explains it better
             raise DataError(
                 f"{self.setting}: {self.label} cannot be read as a table: {reason}"
             ) from error
+
+    def _encoding_error(self) -> str:
+        """What is wrong with the bytes of a text file, and where."""
+        choose = f"set {self._section}.encoding to latin-1, cp1252 or another, or save it as UTF-8"
+        encoding = self.encoding or "utf-8"
+        with pa.input_stream(str(self.location), compression="detect") as file:
+            content = file.read()
+        try:
+            content.decode(encoding)
+        except UnicodeError as error:
+            start = getattr(error, "start", 0)
+            line = content[:start].count(b"\n") + 1
+            return f"{self.label}, line {line:,} is not {encoding} text: {choose}"
+        return f"{self.label} is not {encoding} text: {choose}"
 
     @contextmanager
     def _reflected(self) -> Iterator[tuple[Any, Any]]:
@@ -213,10 +316,7 @@ class TableSource:
                     " write @ : / ? # as %40 %3A %2F %3F %23"
                 ) from error
             with engine.connect() as connection:
-                yield (
-                    connection,
-                    sqlalchemy.Table(self.table, sqlalchemy.MetaData(), autoload_with=connection),
-                )
+                yield connection, self._reflect(connection)
         except sqlalchemy.exc.NoSuchTableError as error:
             raise DataError(
                 f"{self.setting}: there is no table {self.table!r} in the database"
@@ -229,6 +329,21 @@ class TableSource:
         finally:
             if engine is not None:
                 engine.dispose()
+
+    def _reflect(self, connection: Any) -> Any:
+        """The table of the whole name, or else of a schema: shop.sales."""
+        import sqlalchemy
+
+        schema, _, name = str(self.table).rpartition(".")
+        try:
+            return sqlalchemy.Table(
+                str(self.table), sqlalchemy.MetaData(), autoload_with=connection
+            )
+        except sqlalchemy.exc.NoSuchTableError:
+            if not schema:
+                raise
+            metadata = sqlalchemy.MetaData()
+            return sqlalchemy.Table(name, metadata, schema=schema, autoload_with=connection)
 
     def _sql_types(self) -> list[tuple[str, pa.DataType | None]]:
         import sqlalchemy
@@ -336,6 +451,48 @@ def release_memory(rows: int) -> None:
     pa.default_memory_pool().release_unused()
 
 
-def to_numbers(column: pd.Series) -> pd.Series:
+@dataclass(frozen=True)
+class Numerals:
+    """How numbers are written in text.
+
+    Attributes:
+        decimal: between whole and part.
+        thousands: between groups of three digits; None: nothing.
+    """
+
+    decimal: str = "."
+    thousands: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.decimal) != 1 or self.decimal.isalnum():
+            raise ConfigError(f"data.decimal={self.decimal!r}: it has to be one sign, such as ,")
+        if self.thousands is None:
+            return
+        if len(self.thousands) != 1 or self.thousands.isalnum() or self.thousands == self.decimal:
+            raise ConfigError(
+                f"data.thousands={self.thousands!r}: it has to be one sign, such as . or a blank,"
+                f" and not that of data.decimal ({self.decimal})"
+            )
+
+    def plain(self, text: pd.Series) -> pd.Series:
+        """Cells (N,) as Python writes numbers; what is written otherwise is no number."""
+        if self == Numerals() or not pd.api.types.is_string_dtype(text):
+            return text
+        text = text.astype("str").str.strip()
+        whole = r"\d+"
+        if self.thousands is not None:
+            whole = rf"(?:\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+|\d+)"
+        form = rf"[+-]?(?:{whole}(?:{re.escape(self.decimal)}\d*)?|{re.escape(self.decimal)}\d+)"
+        written = text.str.fullmatch(form, na=False)
+        plain = (
+            text if self.thousands is None else text.str.replace(self.thousands, "", regex=False)
+        )
+        return plain.str.replace(self.decimal, ".", regex=False).where(written, "?" + text)
+
+
+POINT = Numerals()
+
+
+def to_numbers(column: pd.Series, numerals: Numerals = POINT) -> pd.Series:
     """Numbers of a column, float64 (N,), NaN where a cell is empty or not a number."""
-    return pd.to_numeric(column, errors="coerce").astype("float64")
+    return pd.to_numeric(numerals.plain(column), errors="coerce").astype("float64")

@@ -304,7 +304,7 @@ def test_unreadable_time_does_not_count_among_those_without_an_offset() -> None:
 
 
 def test_unknown_unit_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.timestamp_unit='sec': choose s, ms, us or ns"):
+    with pytest.raises(ConfigError, match=r"data\.timestamp_unit='sec': choose s, ms, us, ns or D"):
         Cleaning(timestamp_unit="sec")  # type: ignore[arg-type]
 
 

@@ -142,7 +142,7 @@ def test_online_retail_in_another_format_is_refused(tmp_path: Path) -> None:
 def test_online_retail_with_another_table_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Invoice,StockCode\n1,2\n")
     with pytest.raises(
-        DataError, match=r"column 'Customer ID' is not in a\.csv \(it has Invoice, StockCode\)"
+        DataError, match=r"column 'Customer ID' is not in a\.csv \(it has 'Invoice', 'StockCode'\)"
     ):
         online_retail(str(tmp_path / "a.csv"))
 

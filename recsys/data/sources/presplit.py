@@ -31,6 +31,8 @@ def presplit(
     where: str | None = None,
     users: AttributeTable | None = None,
     items: AttributeTable | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> Dataset:
     """A published split: a table to train on, a table of test purchases and, where the protocol has
     them, candidates.
@@ -43,6 +45,7 @@ def presplit(
         on_bad_rows: drop (counted) or error.
         where: for the error message: where the files can be had.
         users, items: tables of attributes.
+        separator, encoding: of all three, as in `recsys.data.tables.TableSource`.
     """
     columns = dict(columns or DEFAULT_COLUMNS)
     paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
@@ -56,7 +59,7 @@ def presplit(
             raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
     parts = [
         read_table(
-            TableSource(path, setting=f"data.{key}"),
+            TableSource(path, separator, setting=f"data.{key}", encoding=encoding),
             columns | ({"relevant": "relevant"} if key == "candidates_path" else {}),
         )
         for key, path in paths.items()

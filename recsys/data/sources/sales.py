@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
-from recsys.data.tables import Location, TableSource, read_table
+from recsys.data.tables import Location, Numerals, TableSource, read_table
 from recsys.data.timestamps import TimeUnit
 
 
@@ -14,13 +14,18 @@ def sales(
     step: Step,
     columns: Mapping[str, str | None] | None = None,
     covariates: Sequence[str] = (),
-    separator: str = ",",
+    separator: str | None = None,
     table: str | None = None,
     timezone: str = "UTC",
     timestamp_unit: TimeUnit | None = None,
     gaps: Gaps = "missing",
     negative: Negative = "keep",
     on_bad_rows: OnBadRows = "error",
+    timestamp_format: str | None = None,
+    encoding: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    multiline: bool = False,
 ) -> SalesPanel:
     """A table of your own that is series already: CSV, Parquet or any SQLAlchemy URL.
 
@@ -29,16 +34,25 @@ def sales(
         columns: series_id, timestamp, y and covariates to the table's names, where they differ.
         covariates: columns that are known ahead; rows with an empty y behind the last sale carry
             their future.
-        separator, table: as in `recsys.data.tables.TableSource`.
-        step, timezone, timestamp_unit, gaps, negative, on_bad_rows: as in
+        separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
+        decimal, thousands: as in `recsys.data.tables.Numerals`.
+        step, timezone, timestamp_unit, timestamp_format, gaps, negative, on_bad_rows: as in
             `recsys.data.sales_tables.SalesTable`.
     """
     settings = SalesTable(
-        step, tuple(covariates), timezone, timestamp_unit, gaps, negative, on_bad_rows
+        step,
+        tuple(covariates),
+        timezone,
+        timestamp_unit,
+        gaps,
+        negative,
+        on_bad_rows,
+        timestamp_format,
+        Numerals(decimal, thousands),
     )
     names = dict(columns or {})
     needed = ("series_id", "timestamp", "y", *covariates)
     wanted = {name: names.get(name, name) for name in needed}
-    source = TableSource(path, separator, table)
+    source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     read = read_table(source, wanted, required=needed)
-    return panel_from_sales(read, PanelReport(source.label), settings)
+    return panel_from_sales(read, PanelReport(source.label), settings, source.place)

@@ -11,7 +11,7 @@ from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
-from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
+from recsys.data.tables import ID_COLUMNS, Location, Numerals, TableSource, release_memory
 from recsys.data.timestamps import TimeUnit
 from recsys.ranges import Count
 
@@ -22,7 +22,7 @@ READ = ("user_id", "item_id", "timestamp", "quantity", "price", "rating", "name"
 def transactions(
     path: Location,
     columns: Mapping[str, str | None],
-    separator: str = ",",
+    separator: str | None = None,
     table: str | None = None,
     timezone: str = "UTC",
     timestamp_unit: TimeUnit | None = None,
@@ -33,6 +33,11 @@ def transactions(
     ignore: Sequence[str] = (),
     users: AttributeTable | None = None,
     items: AttributeTable | None = None,
+    timestamp_format: str | None = None,
+    encoding: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    multiline: bool = False,
 ) -> Dataset:
     """A user's own table: CSV, Parquet, any SQLAlchemy URL, or a table in memory.
 
@@ -41,20 +46,32 @@ def transactions(
         columns: canonical name (user_id, item_id, timestamp, quantity, price, rating, basket_id,
             event_type, name) to the table's name, for user_id and item_id their own where none is
             given; None: no such column. Any other name renames a column of the context.
-        separator, table: as in `recsys.data.tables.TableSource`.
-        timezone, timestamp_unit, min_rating, on_bad_rows, duplicates: as in
+        separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
+        decimal, thousands: as in `recsys.data.tables.Numerals`.
+        timezone, timestamp_unit, timestamp_format, min_rating, on_bad_rows, duplicates: as in
             `recsys.data.cleaning.Cleaning`.
         kinds, ignore: as in `recsys.data.events.EventTable`.
         users, items: tables of attributes.
     """
     columns = {name: name for name in ID_COLUMNS} | dict(columns)
-    events = EventTable(TableSource(path, separator, table), columns, kinds or {}, tuple(ignore))
+    source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
+    numerals = Numerals(decimal, thousands)
+    events = EventTable(source, columns, kinds or {}, tuple(ignore), numerals)
     read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
         names = names_of_items(read)
         read = read.drop_columns(["name"])
-    cleaning = Cleaning(on_bad_rows, duplicates, timezone, None, timestamp_unit, min_rating)
+    cleaning = Cleaning(
+        on_bad_rows,
+        duplicates,
+        timezone,
+        None,
+        timestamp_unit,
+        min_rating,
+        timestamp_format,
+        numerals,
+    )
     cleaned = clean_transactions(
         read,
         DataReport(events.source.label),
@@ -75,7 +92,7 @@ def transactions_sales(
     series: Sequence[str],
     measure: Measure = "quantity",
     step: Step = "day",
-    separator: str = ",",
+    separator: str | None = None,
     table: str | None = None,
     timezone: str = "UTC",
     timestamp_unit: TimeUnit | None = None,
@@ -85,6 +102,11 @@ def transactions_sales(
     on_bad_rows: OnBadRows = "drop",
     users: AttributeTable | None = None,
     items: AttributeTable | None = None,
+    timestamp_format: str | None = None,
+    encoding: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    multiline: bool = False,
 ) -> SalesPanel:
     """A table of transactions of your own, summed to series: CSV, Parquet or any SQLAlchemy URL.
 
@@ -93,9 +115,10 @@ def transactions_sales(
         columns: canonical name (timestamp, quantity, price, name and whatever `series` lists) to
             the table's name; None: no such column.
         series: columns of the events, users or items whose values together name a series.
-        measure, step, timezone, timestamp_unit, retire_after, keep_partial, returns, on_bad_rows:
-            as in `recsys.data.resampling.Resampling`.
-        separator, table: as in `recsys.data.tables.TableSource`.
+        measure, step, timezone, timestamp_unit, timestamp_format, retire_after, keep_partial,
+            returns, on_bad_rows: as in `recsys.data.resampling.Resampling`.
+        separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
+        decimal, thousands: as in `recsys.data.tables.Numerals`.
         users, items: tables of attributes; `columns` has to map their id.
     """
     settings = Resampling(
@@ -109,8 +132,11 @@ def transactions_sales(
         keep_partial,
         returns,
         on_bad_rows,
+        timestamp_format,
+        Numerals(decimal, thousands),
     )
-    events = EventTable(TableSource(path, separator, table), columns)
+    source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
+    events = EventTable(source, columns)
     return panel_from_events(
         events, PanelReport(events.source.label), settings, users=users, items=items
     )

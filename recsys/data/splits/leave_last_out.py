@@ -11,8 +11,8 @@ from recsys.data.splits.phase import Phase, places_in_history
 
 @dataclass(frozen=True)
 class LeaveLastOut:
-    """Test is each user's last purchase, validation the one before; ties by row order; random where
-    there is no time.
+    """Test is each user's last purchase, validation the one before; ties by row order, which also
+    decides where there is no time.
 
     A user with two purchases has no validation, a user with one is only fitted.
     """
@@ -24,9 +24,15 @@ class LeaveLastOut:
             " after the one it predicts; prefer evaluation=global_time",
             stacklevel=2,
         )
+        if dataset.timestamp is None:
+            warnings.warn(
+                f"{dataset.report.source} has no timestamps: the last purchase of a user is the"
+                " last row in the table; set data.columns.timestamp if there are times",
+                stacklevel=2,
+            )
         user = dataset.user
         size = np.bincount(user)
-        from_end = size[user] - 1 - places_in_history(dataset, np.random.default_rng(seed))
+        from_end = size[user] - 1 - places_in_history(dataset)
         rows, several = np.arange(len(user)), size[user]
         test = (from_end == 0) & (several >= 2)
         val = (from_end == 1) & (several >= 3)

@@ -46,13 +46,13 @@ class Split(Protocol):
         ...
 
 
-def places_in_history(dataset: Dataset, random: np.random.Generator) -> np.ndarray:
-    """Place of every row among those of its user, from 0: by time, ties by row; at random where
-    there is no time. int64 (N,).
+def places_in_history(dataset: Dataset, random: np.random.Generator | None = None) -> np.ndarray:
+    """Place of every row among those of its user, from 0: by time, ties by row; where there is no
+    time at random, or by row without `random`. int64 (N,).
     """
     user = dataset.user
     if dataset.timestamp is None:
-        order = random.permutation(len(user))
+        order = np.arange(len(user)) if random is None else random.permutation(len(user))
     else:
         order = stable_order(dataset.timestamp)
     order = order[stable_order(user[order])]
