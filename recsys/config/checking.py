@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from recsys.errors import ConfigError, closest
-from recsys.ranges import Range
+from recsys.ranges import Filled, Range
 
 
 def check_arguments(
@@ -105,6 +105,8 @@ def _wrong_in_range(value: Any, hint: Any, metadata: Sequence[Any]) -> str | Non
                 return f"{kind if kind == 'a finite number' else noun} {each.words()}"
             if not each.holds(value):
                 return each.words()
+        if isinstance(each, Filled) and kind is None and not value:
+            return "a list of at least one value"
     return kind
 
 
