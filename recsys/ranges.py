@@ -2,6 +2,7 @@
 configuration is checked against it before anything is read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -36,8 +37,14 @@ class Range:
         if self.high is None:
             return f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
         start = f"above {self.low:g}" if self.open_low else f"from {self.low:g}"
-        end = f"below {self.high:g}" if self.open_high else f"{self.high:g}"
+        high = self.high if isinstance(self.high, int) else f"{self.high:g}"
+        end = f"below {high}" if self.open_high else f"{high}"
         return f"{start} and {end}" if self.open_low and self.open_high else f"{start} to {end}"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A list that holds at least one value."""
 
 
 Count = Annotated[int, Range(low=1)]
@@ -46,6 +53,9 @@ Positive = Annotated[float, Range(low=0, open_low=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Share = Annotated[float, Range(low=0, high=1)]
 OpenShare = Annotated[float, Range(low=0, high=1, open_low=True, open_high=True)]
+Power = Annotated[float, Range(low=0, high=4)]
+Counts = Annotated[Sequence[Count], Filled()]
+Seed = Annotated[int, Range(low=0, high=2**32 - 1)]
 BelowOne = Annotated[float, Range(low=0, high=1, open_high=True)]
 
 

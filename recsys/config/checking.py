@@ -1,6 +1,7 @@
 """Settings against the annotations of what they are given to: type, choice and range."""
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from recsys.errors import ConfigError, closest
-from recsys.ranges import Range
+from recsys.ranges import Filled, Range
 
 
 def check_arguments(
@@ -70,6 +71,8 @@ def wrong(value: Any, hint: Any) -> str | None:
     if hint in _SCALARS:
         kinds, words = _SCALARS[hint]
         fits = isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+        if fits and isinstance(value, float) and not math.isfinite(value):
+            return "a finite number"
         return None if fits else words
     if origin in (list, tuple, Sequence, set, frozenset):
         return _wrong_items(value, inner[0] if inner else Any)
@@ -99,9 +102,11 @@ def _wrong_in_range(value: Any, hint: Any, metadata: Sequence[Any]) -> str | Non
         if isinstance(each, Range):
             noun = "a whole number" if hint is int else "a number"
             if kind is not None:
-                return f"{noun} {each.words()}"
+                return f"{kind if kind == 'a finite number' else noun} {each.words()}"
             if not each.holds(value):
                 return each.words()
+        if isinstance(each, Filled) and kind is None and not value:
+            return "a list of at least one value"
     return kind
 
 

@@ -213,6 +213,8 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
 def _require_choice(argument: str) -> None:
     """Refuses GROUP=null where something has to be chosen; Hydra would raise a ValueError."""
     group, _, value = argument.partition("=")
+    if group == "train" and value in ("null", ""):
+        raise ConfigError(f"{argument}: set single keys of it, such as train.lr=0.01")
     if group in _REQUIRED and value in ("null", ""):
         names = [file.stem for file in (CONF / group).glob("*.yaml")]
         raise ConfigError(f"{argument}: choose a {group}; it is one of: {', '.join(sorted(names))}")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsys.config.checking import check_arguments
+from recsys.config.checking import check_arguments, wrong
 from recsys.config.completion import SUPPLIED
 from recsys.config.targets import Target
 from recsys.errors import ConfigError
-from recsys.ranges import Count, NonNegative, Positive, Share
+from recsys.ranges import Count, NonNegative, Positive, Seed, Share
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class Settings:
         Raises:
             ConfigError: a setting of another type, out of its range, or unknown.
         """
-        if isinstance(plain["seed"], bool) or not isinstance(plain["seed"], int):
-            raise ConfigError(f"seed={plain['seed']!r}: it has to be a whole number")
+        if (words := wrong(plain["seed"], Seed)) is not None:
+            raise ConfigError(f"seed={plain['seed']!r}: it has to be {words}")
         one = {name: _target(name, plain[name]) for name in ("data", "model", "loss", "evaluation")}
         return cls(
             seed=plain["seed"],
@@ -125,6 +125,10 @@ class Settings:
 
 def _target(section: str, plain: Any) -> Target:
     target = Target.from_plain(section, plain)
+    if section == "evaluation" and "split" in target.arguments:
+        split = target.arguments["split"]
+        if not isinstance(split, Mapping):
+            raise ConfigError(f"evaluation.split={split}: choose a split with evaluation=NAME")
     _check(section, target, SUPPLIED.get(section, set()))
     return target
 

@@ -62,15 +62,18 @@ def forecast_phase(
         float32 (W, S, H, Q), in units of y, NaN where not evaluated.
 
     Raises:
-        TrainingError: a network forecasts NaN or infinity.
+        TrainingError: a forecast is NaN or infinite.
     """
+    window, series = np.nonzero(phase.origin >= 0)
     if isinstance(model, ForecastsPanel):
-        return cached_forecast(model, panel, phase, quantiles)
+        forecast = cached_forecast(model, panel, phase, quantiles)
+        # some methods have no other quantile
+        require_numbers(forecast[window, series, :, quantiles.index(0.5)], panel, phase, series)
+        return forecast
     assert isinstance(model, nn.Module)
     assert model.horizon == phase.horizon
     model.to(device).eval()
     tensors = PanelTensors(panel, device, phase.learned)
-    window, series = np.nonzero(phase.origin >= 0)
     origin = torch.from_numpy(phase.origin[window, series]).to(device)
     places = torch.from_numpy(series).to(device)
     made = [
@@ -82,15 +85,22 @@ def forecast_phase(
     forecast = np.full(shape, np.nan, dtype=np.float32)
     if made:
         values = torch.cat(made).numpy()
-        lost = ~np.isfinite(values).all(axis=(1, 2))
-        if lost.any():
-            raise TrainingError(
-                f"phase {phase.name}: {int(lost.sum()):,} of {len(lost):,} forecasts are not a"
-                f" number (the first is of series {panel.series_ids[series[lost][0]]!r}); lower"
-                " the learning rate, or look for values of y far beyond the others"
-            )
+        require_numbers(values, panel, phase, series)
         forecast[window, series] = values
     return forecast
+
+
+def require_numbers(
+    values: np.ndarray, panel: SalesPanel, phase: ForecastPhase, series: np.ndarray
+) -> None:
+    """Raises TrainingError where a forecast (M, …) of these series (M,) is NaN or infinite."""
+    lost = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if lost.any():
+        raise TrainingError(
+            f"phase {phase.name}: {int(lost.sum()):,} of {len(lost):,} forecasts are NaN or"
+            f" infinite (the first is of series {panel.series_ids[series[lost][0]]!r}); lower"
+            " train.lr, set train.gradient_clip, or look for values of y far beyond the others"
+        )
 
 
 class BacktestResult(NamedTuple):

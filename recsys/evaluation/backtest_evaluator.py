@@ -15,6 +15,7 @@ from recsys.data.shards import Shard
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import DataError
+from recsys.evaluation.backtest import require_numbers
 from recsys.metrics.forecast import Scale, recent_sales, seasonal_scale
 from recsys.metrics.forecast_accumulator import ForecastMetrics
 
@@ -73,6 +74,7 @@ class BacktestEvaluator:
         self._series = torch.from_numpy(series).to(device)
         self._origin = torch.from_numpy(origin).to(device)
         self._tensors = PanelTensors(panel, device, phase.learned)
+        self._panel, self._phase = panel, phase
         self._horizon, self._block, self._device = phase.horizon, block, device
         self._metrics = ForecastMetrics(quantiles, len(phase.origin)).to(device)
 
@@ -94,7 +96,11 @@ class BacktestEvaluator:
         )
         scale = Scale(self._scale.absolute[queries], self._scale.squared[queries])
         weight, number = self._weight[queries], self._window[queries]
-        self._metrics.update(model(window).float(), truth, scale, weight, number)
+        forecast = model(window).float()
+        require_numbers(
+            forecast.cpu().numpy(), self._panel, self._phase, self._series[queries].cpu().numpy()
+        )
+        self._metrics.update(forecast, truth, scale, weight, number)
 
     def metric_names(self) -> list[str]:
         """What `compute` gives."""

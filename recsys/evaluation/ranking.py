@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recsys.data.interactions import PhaseData
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, TrainingError
 from recsys.metrics.ranking import ranking_metrics
 from recsys.metrics.ranking.exposure import head_items
 from recsys.metrics.ranking.hit_rate import hit_rate
@@ -203,7 +203,7 @@ class RankingEvaluator:
         """Scores a block of users (B,) and adds it."""
         query, scores = self.query(model, users), None
         if self._catalogue_views:
-            scores = model.score_all(query).float()  # (B, I)
+            scores = self._numbers(model.score_all(query).float())  # (B, I)
             truth = self._truth.mask(users, self._num_items)
             seen = (
                 self._seen.mask(users, self._num_items) if "new" in self._catalogue_views else None
@@ -262,6 +262,20 @@ class RankingEvaluator:
             )
         return pd.concat(self._per_user, ignore_index=True)
 
+    def _numbers(self, scores: Tensor, of_all: bool = True) -> Tensor:
+        """The scores (B, …) as they are; TrainingError where a user has NaN or infinity, or of all
+        items nothing but -infinity, which would rank in the order of the items.
+        """
+        best = scores.amax(dim=1)  # NaN is the largest of its row
+        lost = best.isnan() | (best.isinf() if of_all else best.isposinf())
+        if bool(lost.any()):
+            raise TrainingError(
+                f"phase {self._data.name}: the scores of {int(lost.sum()):,} of {len(lost):,} users"
+                " are NaN or infinite, so nothing can be ranked: the model has diverged; lower"
+                " train.lr, set train.gradient_clip, or look for extreme settings of the model"
+            )
+        return scores
+
     def _add_ranked(self, view: str, users: Tensor, scores: Tensor, truth: Tensor) -> None:
         values, items = rank_top(scores, self._depth)  # (B, K)
         hits = truth.gather(1, items)
@@ -294,15 +308,12 @@ class RankingEvaluator:
         items = candidates.item.to(self.device)[row[listed]]  # (B, C), ascending, I pads
         relevant = candidates.relevant.to(self.device)[row[listed]]
         padding = items == self._num_items
+        places = items.masked_fill(padding, 0)
         scores = (
-            (
-                model.forward(query.rows(listed), items.masked_fill(padding, 0))
-                if catalogue is None
-                else catalogue[listed].gather(1, items.masked_fill(padding, 0))
-            )
-            .float()
-            .masked_fill(padding, -torch.inf)
-        )
+            self._numbers(model.forward(query.rows(listed), places).float(), of_all=False)
+            if catalogue is None
+            else catalogue[listed].gather(1, places)
+        ).masked_fill(padding, -torch.inf)
         # the columns ascend by item, so a stable sort leaves ties to the lower index
         order = scores.sort(dim=1, descending=True, stable=True).indices
         hits = relevant.gather(1, order)

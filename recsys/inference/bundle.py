@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.bundle.manifest import GRAPH, Manifest, check_files, read_manifest
+from recsys.bundle.manifest import GRAPH, Manifest, check_files, read_manifest, sha256
 from recsys.errors import BundleError
 
 # Set before the import: otherwise the runtime writes a device id below ~/.cache on Linux.
@@ -30,8 +30,21 @@ class Bundle:
     session: onnxruntime.InferenceSession
 
     def optional_file(self, name: str) -> Path | None:
-        """Path of an optional file, or None where the manifest does not list it."""
-        return self.path / name if name in self.manifest["files"] else None
+        """Path of an optional file, or None where the manifest does not list it.
+
+        Raises:
+            BundleError: the file is no longer the one that was there when the bundle was opened.
+        """
+        entry, path = self.manifest["files"].get(name), self.path / name
+        if entry is None:
+            return None
+        # it is read when it is first needed, which may be long after the checksums were verified
+        if not path.is_file() or sha256(path) != entry["sha256"]:
+            raise BundleError(
+                f"{path} has changed since the bundle was opened, and does not belong to the graph"
+                " that was loaded: open the bundle again"
+            )
+        return path
 
 
 def open_bundle(path: Path, task: str | None = None, threads: int | None = None) -> Bundle:

@@ -73,6 +73,8 @@ class RunRecord:
             started=earlier.started if earlier else now,
             resumed=[*earlier.resumed, now] if earlier else [],
             rerun_of=earlier.rerun_of if earlier else rerun_of,
+            data_fingerprint=earlier.data_fingerprint if earlier else "",
+            split_fingerprint=earlier.split_fingerprint if earlier else "",
             **environment(),
         )
 

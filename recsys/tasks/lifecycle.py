@@ -3,7 +3,7 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord, finished_now
 from recsys.tasks.registry import task_of, task_of_run
-from recsys.tasks.task import Prepared, Task
+from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
 
 if TYPE_CHECKING:
@@ -68,19 +68,24 @@ def run_training(
     start = time.perf_counter()
     read = _read(settings, data)
     metrics = {"data/seconds": time.perf_counter() - start}
-    if rerun_of is not None:
-        _require_same_data(rerun_of, read.report.fingerprint)
+    for before, verb in ((rerun_of, "repeated"), (run, "continued")):
+        if before is not None:
+            _require_same_data(before, read.report, verb)
     prepared = task.prepare(settings, read, run, metrics)
+    for before, verb in ((rerun_of, "repeated"), (run, "continued")):
+        if before is not None:
+            _require_same_split(before, prepared.split_fingerprint, verb)
+    # before anything is trained, so that whoever continues can compare
+    record = replace(
+        record,
+        task=task.name,
+        data_fingerprint=read.report.fingerprint,
+        split_fingerprint=prepared.split_fingerprint,
+    )
+    record.write(run)
     fitted = _fit_and_judge(prepared, settings, run, metrics)
     if run.writes:
-        record = replace(
-            record,
-            task=task.name,
-            data_fingerprint=read.report.fingerprint,
-            split_fingerprint=prepared.split_fingerprint,
-            optimizer=optimizer_used(fitted, settings),
-            **finished_now(),
-        )
+        record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
         send_run(run)
     gc.collect()  # Lightning leaves reference cycles, which would pile up over a multirun
@@ -191,7 +196,10 @@ def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[str]:
 
 
 def run_validation(
-    settings: Settings, folder: Path, report: Callable[[int, float], None]
+    settings: Settings,
+    folder: Path,
+    report: Callable[[int, float], None],
+    shared: Path | None = None,
 ) -> dict[str, float]:
     """Trains and judges on validation alone, as one trial of a sweep; the test is not evaluated. A
     trial that was killed continues where it was.
@@ -200,12 +208,14 @@ def run_validation(
         settings: of the trial.
         folder: of the trial.
         report: called with the epoch, from 1, and the monitored value after every validation.
+        shared: folder of all trials, which are on the same data; None: the trial's own.
 
     Returns:
         "value" of the monitored metric, and of a training "epochs", the best one, and "seconds".
 
     Raises:
         ConfigError: the split has no validation part, or the monitor is no metric of it.
+        DataError: earlier trials, or an earlier attempt, were on other data.
     """
     task = checked_task(settings)
     _make(folder)
@@ -213,7 +223,9 @@ def run_validation(
     if (known := run.read_json("result.json")) is not None:
         return known
     run.write_config(dict(settings.plain), "trial.yaml")
-    prepared = task.prepare(settings, _read(settings), run, metrics)
+    read = _read(settings)
+    _require_data_of_trials(RunFolder(shared or folder), read.report)
+    prepared = task.prepare(settings, read, run, metrics)
     if "val" not in prepared.phases:
         raise ConfigError(
             f"evaluation={settings.choices.evaluation} has no validation part, and a sweep chooses"
@@ -350,14 +362,51 @@ def _begin(settings: Settings, run: RunFolder, rerun_of: RunFolder | None) -> Ru
     return record
 
 
-def _require_same_data(run: RunFolder, fingerprint: str) -> None:
-    record = RunRecord.read(run)
+def _require_same_data(run: RunFolder, report: Report, verb: str) -> None:
+    """Raises DataError where a run was on other data, and says what has changed."""
+    record, found = RunRecord.read(run), report.fingerprint
     expected = record.data_fingerprint if record else ""
-    if expected and fingerprint != expected:
+    if expected and found != expected:
         raise DataError(
-            f"{run.path} was trained on other data (fingerprint {expected}, now {fingerprint}), so"
-            " it cannot be repeated; bring the data back, or train anew with its command"
+            f"{run.path} was trained on other data (fingerprint {expected}, now {found};"
+            f" {_changes(run.read_json('data_report.json', {}), report.to_json())}), so it cannot"
+            f" be {verb}; bring the data back, or train anew in another folder"
         )
+
+
+def _require_same_split(run: RunFolder, found: str, verb: str) -> None:
+    record = RunRecord.read(run)
+    expected = record.split_fingerprint if record else ""
+    if expected and found != expected:
+        raise DataError(
+            f"{run.path} fitted and evaluated other rows of the same data (fingerprint of the split"
+            f" {expected}, now {found}), so it cannot be {verb}; train anew in another folder"
+        )
+
+
+def _require_data_of_trials(trials: RunFolder, report: Report) -> None:
+    """Raises DataError where the first trial read other data."""
+    first = trials.read_json("data.json")
+    if first is None:
+        trials.write_json("data.json", report.to_json())
+    elif first["fingerprint"] != report.fingerprint:
+        raise DataError(
+            f"earlier trials in {trials.path} were on other data (fingerprint"
+            f" {first['fingerprint']}, now {report.fingerprint};"
+            f" {_changes(first, report.to_json())}), and values on different data cannot be"
+            " compared; bring the data back, or begin another sweep with output=FOLDER"
+        )
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What two reports of data count differently, in words."""
+    counted = ("rows", "users", "items", "series", "steps", "first", "last")
+    changed = [
+        f"{name} then {before[name]}, now {now[name]}"
+        for name in counted
+        if name in before and name in now and before[name] != now[name]
+    ]
+    return ", ".join(changed) or "with the same counts, but other values"
 
 
 def _reporting(settings: Settings, report: Callable[[int, float], None]) -> "list[pl.Callback]":

@@ -34,6 +34,7 @@ from recsys.models.recommender import (
 from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
+from recsys.runs.record import RunRecord
 from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
@@ -173,7 +174,8 @@ class PreparedRecommendation:
         if isinstance(model, ObservesInteractions):
             model.observe(data.interactions)
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
-            _load_pretrained(model, settings, data)
+            fingerprints = self._dataset.report.fingerprint, self.split_fingerprint
+            _load_pretrained(model, settings, data, fingerprints)
         objective = settings.loss.build().objective(model, data.interactions, seed=settings.seed)
         return model, fit_network(
             model,
@@ -330,7 +332,10 @@ def _require_known_users(model: Any, data: PhaseData) -> None:
         )
 
 
-def _load_pretrained(model: Any, settings: Settings, data: PhaseData) -> None:
+def _load_pretrained(
+    model: Any, settings: Settings, data: PhaseData, fingerprints: tuple[str, str]
+) -> None:
+    """Fills NeuMF with two runs on the same data and split, whose fingerprints these are."""
     pretrained = settings.train.pretrained
     if not isinstance(model, LoadsPretrained):
         raise ConfigError("train.pretrained is for model=neumf only")
@@ -341,6 +346,14 @@ def _load_pretrained(model: Any, settings: Settings, data: PhaseData) -> None:
             raise ConfigError(f"train.pretrained.{half} is missing: both halves come from a run")
         run = RunFolder.open(folder)
         run.require_finished()
+        record = RunRecord.read(run) or RunRecord()
+        before = record.data_fingerprint, record.split_fingerprint
+        for what, then, now in zip(("data", "split"), before, fingerprints, strict=True):
+            if then and then != now:
+                raise ConfigError(
+                    f"train.pretrained.{half}={folder} was trained on other data or another split"
+                    f" (fingerprint of the {what} {then}, now {now}): train it anew"
+                )
         states[half] = run.read_weights(data.name)
         vocabulary = run.read_vocabulary()
         if data.name != "val" and not (

@@ -16,6 +16,7 @@ from torch import nn
 
 from recsys.errors import ConfigError, TrainingError
 from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
+from recsys.training.loss_watch import require_finite
 from recsys.training.module import Evaluator, TrainingModule
 from recsys.training.objective import TrainingObjective
 from recsys.training.settings import FitSettings, Validation
@@ -66,7 +67,8 @@ def fit(
 
     Raises:
         ConfigError: the monitor is not among the metrics, or settings that Lightning refuses.
-        TrainingError: the loss is NaN or infinite, or the monitored metric was always undefined.
+        TrainingError: the loss or a weight is NaN or infinite, or the monitored metric was
+            always undefined.
         KeyboardInterrupt: ^C; last.ckpt holds the last whole epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +88,7 @@ def fit(
             " epoch is best: monitor another metric"
         )
     model.load_state_dict(_weights(chosen))
+    require_finite(model, settings.optimizer.keywords.get("lr"))
     # from the files, not from the callback, which with several processes lived in another one
     kept, ended = load_checkpoint(chosen), load_checkpoint(last)
     result = FitResult(

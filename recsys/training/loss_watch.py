@@ -1,11 +1,26 @@
 """The running loss of an epoch, kept on the device and read rarely, so that it never stalls it."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.errors import TrainingError
 
 STEPS_BETWEEN_CHECKS = 100
+
+
+def require_finite(model: nn.Module, lr: float | None) -> None:
+    """Raises TrainingError where a weight is NaN or infinite; the last step has no loss after it.
+
+    Args:
+        model: trained.
+        lr: learning rate, named in the error.
+    """
+    for name, weight in model.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise TrainingError(
+                f"weights of {name} are NaN or infinite after the last step: lower train.lr (now"
+                f" {lr}) or set train.gradient_clip"
+            )
 
 
 class LossWatch:

@@ -96,6 +96,15 @@ class Search:
             raise TrainingError(
                 f"the best trial, {best.number}, was trained anew and {worker.why_it_ended()}"
             )
+        found = run.read_json("run.json", {}).get("data_fingerprint", "")
+        trials = RunFolder(self.folder / "trials").read_json("data.json", {})
+        expected = trials.get("fingerprint", found)
+        if found != expected:
+            raise TrainingError(
+                f"{run.path}: the data have changed since the trials (fingerprint {expected}, now"
+                f" {found}), so this test is not of what they chose; begin another sweep with"
+                " output=FOLDER"
+            )
         return run
 
     def _next(self, waiting: list[Trial]) -> Trial | None:

@@ -74,7 +74,12 @@ def _run(job: Job, folder: Path, answer: Callable[..., None]) -> dict[str, float
         run_training(compose(job.overrides), folder)
         return peak_memory()
     settings = compose([*job.overrides, *_QUIET])
-    found = run_validation(settings, folder, lambda step, value: answer(step=step, value=value))
+    found = run_validation(
+        settings,
+        folder,
+        lambda step, value: answer(step=step, value=value),
+        shared=folder.parent,
+    )
     return found | peak_memory()
 
 

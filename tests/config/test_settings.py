@@ -27,7 +27,8 @@ from recsys.ranges import BelowOne, Count, Positive, Range, Share
         (0, Count, "at least 1"),
         ("many", Count, "a whole number at least 1"),
         (0.0, Positive, "above 0"),
-        (float("nan"), Positive, "above 0"),
+        (float("nan"), Positive, "a finite number above 0"),
+        (float("inf"), Positive, "a finite number above 0"),
         (1, Share, None),
         (1, BelowOne, "from 0 to below 1"),
         (5, Annotated[int, Range(2, 4)], "from 2 to 4"),
@@ -68,12 +69,24 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("model.embedding_dim=0", "model.embedding_dim=0: it has to be at least 1"),
         ("+model.depth=2", "model.depth is not a setting of GMF; it is one of: dropout, embed"),
         ("seed=1.5", "seed=1.5: it has to be a whole number"),
+        ("seed=-1", "seed=-1: it has to be from 0 to 4294967295"),
+        ("seed=5000000000", "it has to be from 0 to 4294967295"),
+        ("evaluation.split=null", "choose a split with evaluation=NAME"),
+        ("train=null", "train=null: set single keys of it, such as train.lr=0.01"),
+        ("loss.popularity_power=40", "it has to be from 0 to 4"),
+        ("train.lr=inf", "train.lr=inf: it has to be a finite number above 0"),
         ("evaluation.split.test_days=-3", "evaluation.split.test_days=-3"),
     ],
 )
 def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         compose(["model=gmf", override]).evaluation.build()
+
+
+@pytest.mark.parametrize("model", ["mlp", "neumf"])
+def test_a_tower_has_at_least_one_layer(model):
+    with pytest.raises(ConfigError, match="hidden_dims=.*: it has to be a list of at least one"):
+        compose([f"model={model}", "model.hidden_dims=[]"])
 
 
 @pytest.fixture

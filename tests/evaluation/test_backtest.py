@@ -98,7 +98,7 @@ def test_statistical_method_is_asked_as_it_is(
 
 def test_forecast_that_is_no_number_is_told() -> None:
     panel = panel_of([1.0, NAN, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0])
-    with pytest.raises(TrainingError, match=r"1 of 2 forecasts are not a number \(.*'s0'\)"):
+    with pytest.raises(TrainingError, match=r"1 of 2 forecasts are NaN or infinite \(.*'s0'\)"):
         forecast_phase(LastValue(2, 2), panel, phase_of([2, 2]))
 
 

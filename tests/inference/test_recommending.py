@@ -1,6 +1,7 @@
 """The wrapper around the graph: blocks, histories, what was seen, candidates."""
 
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,25 @@ def test_item_names_are_there_where_exported(by_user: Recommender, bundles: Path
 def test_threads_can_be_set(bundles: Path, by_user: Recommender) -> None:
     one = Recommender(str(bundles / "by_user"), threads=1)
     assert one.recommend(["7"])[0].tolist() == by_user.recommend(["7"])[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("seen.npz", lambda each: each.recommend(["007"], exclude="seen")),
+        ("items.json", lambda each: each.item_names),
+    ],
+)
+def test_a_file_replaced_after_the_bundle_was_opened_is_not_read(
+    bundles: Path, tmp_path: Path, name: str, use: Any
+) -> None:
+    copy = shutil.copytree(bundles / "by_user", tmp_path / "copy")
+    opened, (copied, content) = Recommender(copy), (copy / name, (copy / name).read_bytes())
+    copied.write_bytes(content[:-1] + b"?")
+    with pytest.raises(BundleError, match=rf"{name} has changed since the bundle was opened"):
+        use(opened)
+    copied.unlink()
+    with pytest.raises(BundleError, match="open the bundle again"):
+        use(opened)
+    copied.write_bytes(content)
+    use(opened)

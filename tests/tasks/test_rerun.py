@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from recsys.cli.train import train_command as main
+from recsys.errors import TrainingError
 from recsys.runs.folder import RunFolder
+from recsys.tasks import lifecycle
 from recsys.tasks.lifecycle import metrics_that_differ
 
 
@@ -140,6 +142,73 @@ def test_other_data_are_refused(finished, capsys):
     said = refused([f"rerun={finished.path}", "hydra.run.dir=second"], capsys)
     assert "first was trained on other data (fingerprint" in said
     assert not Path("second/metrics.json").exists()
+
+
+def fewer(table: pd.DataFrame) -> pd.DataFrame:
+    return table.iloc[5:]
+
+
+def another_item(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.iloc[-1:].assign(item_id=777)])
+
+
+def swapped(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(item_id=table["item_id"].to_numpy()[::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (fewer, "rows then 800, now 795"),
+        (another_item, "items then 25, now 26"),
+        (swapped, "with the same counts, but other values"),
+    ],
+)
+def test_a_run_is_not_continued_on_other_data(finished, capsys, change, words):
+    for name in ("metrics.json", "report.html"):
+        (finished.path / name).unlink()
+    table = pd.read_csv("sales.csv")
+    change(table).to_csv("sales.csv", index=False)
+    for _ in range(2):  # the first refusal forgets nothing
+        said = refused([f"train.resume={finished.path}"], capsys)
+        assert "first was trained on other data" in said
+        assert words in said
+        assert "cannot be continued; bring the data back" in said
+    assert not (finished.path / "metrics.json").exists()
+    table.to_csv("sales.csv", index=False)
+    main([f"train.resume={finished.path}"])
+    assert (finished.path / "metrics.json").exists()
+
+
+def test_what_a_run_reads_is_written_down_before_it_trains(finished, monkeypatch, capsys):
+    def killed(*arguments, **options):
+        raise TrainingError("killed")
+
+    monkeypatch.setattr(lifecycle, "_fit_and_judge", killed)
+    command = [f"rerun={finished.path}", "hydra.run.dir=second"]
+    refused(command, capsys)
+    expected = finished.read_json("run.json")
+    record = RunFolder.open("second").read_json("run.json")
+    for key in ("data_fingerprint", "split_fingerprint"):
+        assert record[key] == expected[key]
+
+
+def test_another_split_of_the_same_data_is_refused(finished, capsys):
+    edit_record(finished, split_fingerprint="other")
+    said = refused([f"rerun={finished.path}", "hydra.run.dir=second"], capsys)
+    assert "fitted and evaluated other rows of the same data" in said
+
+
+def test_halves_of_neumf_come_from_the_same_data(finished, capsys):
+    edit_record(finished, data_fingerprint="other")
+    arguments = [
+        each
+        for each in finished.read_json("run.json")["command"].split()[2:]
+        if not each.startswith(("model=", "hydra."))
+    ]
+    halves = [f"train.pretrained.{half}=first" for half in ("gmf", "mlp")]
+    said = refused([*arguments, "model=neumf", "hydra.run.dir=third", *halves], capsys)
+    assert "train.pretrained.gmf=first was trained on other data" in said
 
 
 def test_other_settings_and_unfinished_runs_are_refused(finished, capsys):

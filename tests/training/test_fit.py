@@ -235,6 +235,15 @@ def test_row_wise_updates_where_they_cannot_be_are_refused(val_data, tmp_path, o
     training.fit(network, objective, replace(how, row_wise=None), tmp_path / "whole")
 
 
+def test_weights_that_the_last_step_breaks_are_not_kept(val_data, tmp_path):
+    network = MODELS["mf"](val_data.vocabulary.num_users, val_data.vocabulary.num_items)
+    # the loss of the only step is of the weights before it
+    objective = FullSoftmax(10**6).objective(network, val_data.interactions, seed=1)
+    with pytest.raises(TrainingError, match=r"after the last step: lower train.lr \(now 1e\+38"):
+        training.fit(network, objective, settings(1, 1e38, 1e3, row_wise=False), tmp_path)
+    assert not (tmp_path / "finished.json").exists()
+
+
 def test_accumulated_gradients_still_finish_the_schedule(val_data, tmp_path):
     fit(val_data, tmp_path, epochs=3, trainer={"accumulate_grad_batches": 2})
     state = load_checkpoint(tmp_path / "last.ckpt")

@@ -125,6 +125,19 @@ def test_a_killed_sweep_goes_on_where_it_was_and_repeats_nothing(shop, capsys):
     assert "resume= goes on with a sweep as it was set up" in capsys.readouterr().err
 
 
+def test_a_sweep_does_not_go_on_with_other_data(shop, capsys):
+    space = {"train.lr": {"low": 0.001, "high": 0.1, "log": True}}
+    assert sweep_command([write_space(space), *shop, "trials=1", "test=false"], "sweep.py") == 0
+    pd.read_csv("sales.csv").iloc[:-9].to_csv("sales.csv", index=False)
+    sweep_command(["resume=out", "trials=2", "test=false"], "sweep.py")
+    table = pd.read_csv("out/trials.csv").set_index("trial")
+    assert table["state"].to_list() == ["finished", "failed"]
+    assert "earlier trials in out/trials were on other data" in table["reason"][1]
+    assert "rows then 800, now 791" in table["reason"][1]
+    assert sweep_command(["resume=out", "trials=2"], "sweep.py") == 2
+    assert "the data have changed since the trials" in capsys.readouterr().err
+
+
 def writers_of(folder: Path) -> set[str]:
     """Processes that have a file below the folder open."""
     found = set()

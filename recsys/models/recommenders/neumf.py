@@ -1,6 +1,6 @@
 """Neural matrix factorisation. Axes: B users, C candidates, I items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.mlp import MLP
-from recsys.ranges import BelowOne, Count, Positive
+from recsys.ranges import BelowOne, Count, Counts, Positive
 
 
 class NeuMF(nn.Module):
@@ -37,7 +37,7 @@ class NeuMF(nn.Module):
         num_users: int,
         num_items: int,
         embedding_dim: Count = 32,
-        hidden_dims: Sequence[Count] = (32, 16),
+        hidden_dims: Counts = (32, 16),
         mlp_embedding_dim: Count | None = None,
         dropout: BelowOne = 0.0,
         init_std: Positive = 0.01,

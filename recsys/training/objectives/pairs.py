@@ -16,7 +16,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.shards import EpochOrder, Shard
 from recsys.models.inputs import pair_columns, query_of
 from recsys.models.recommender import Recommender
-from recsys.ranges import Count, NonNegative, Positive
+from recsys.ranges import Count, NonNegative, Positive, Power
 from recsys.training.objectives.negatives import NegativeSampler
 from recsys.training.objectives.scores import log_q_correction, tempered
 from recsys.training.objectives.weights import purchase_weight
@@ -157,7 +157,7 @@ class PairLoss:
     batch_size: Count = 4096
     num_negatives: Count = 4
     half_life_days: Positive | None = None
-    popularity_power: NonNegative = 0.0
+    popularity_power: Power = 0.0
     quantity_alpha: NonNegative = 0.0
 
     trains: ClassVar[type] = Recommender
