@@ -277,6 +277,12 @@ class TableSource:
                 raise DataError(f"{self.setting}: {self._encoding_error()}") from error
             if "CSV parse error" in reason:
                 self._require_lines(-1)  # a quote that is not closed explains it better
+            if "Expected 1 columns" in reason:
+                raise DataError(
+                    f"{self.setting}: {self.label} has one column in its header and several in its"
+                    f" rows, so {self._delimiter!r} does not separate its cells: set"
+                    f" '{self._section}.separator=\";\"', or to tab, or to what does"
+                ) from error
             raise DataError(
                 f"{self.setting}: {self.label} cannot be read as a table: {reason}"
             ) from error

@@ -306,3 +306,12 @@ def test_setting_of_a_table_that_is_not_there_says_so(setting: dict[str, Any]) -
     table = pa.table({"user_id": ["a"], "item_id": ["x"]})
     with pytest.raises(ConfigError, match=rf"data\.items\.{next(iter(setting))} has no effect"):
         transactions(table, {}, items=AttributeTable(**setting))
+
+
+def test_cells_that_another_sign_separates_are_said_with_the_setting_that_reads_them(tmp_path):
+    file = tmp_path / "kasse.csv"
+    file.write_text("user_id;item_id;price\na;x;9,80\nb;y;1,20\n")
+    with pytest.raises(DataError, match="',' does not separate its cells: set 'data.separator="):
+        transactions(str(file), {"price": "price"})
+    read = transactions(str(file), {"price": "price"}, separator=";", decimal=",")
+    assert read.user_ids.tolist() == ["a", "b"]

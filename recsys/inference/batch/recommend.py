@@ -102,7 +102,7 @@ def recommend_file(
                 )  # (B, K)
             fallback = ((item_ids == popular[0]) & (scores == popular[1])).all(axis=1)  # (B,)
             unknown += int(fallback.sum())
-            decimals += sum(names[row].endswith(".0") for row in np.flatnonzero(fallback))
+            decimals += int(np.char.endswith(np.array(names, dtype=str)[fallback], ".0").sum())
             kept = ~np.isneginf(scores)
             ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
             repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
