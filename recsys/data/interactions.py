@@ -69,6 +69,22 @@ class Interactions:
         return torch.from_numpy((day.max() - day[order[last]]).astype(np.float32))
 
     @cached_property
+    def newest(self) -> Tensor:
+        """Place in `distinct` of the item that each user bought for the first time last, int64
+        (U,); 0 where a user bought nothing.
+        """
+        pairs = self._pairs()
+        order = stable_order(pairs)
+        first = order[run_starts(pairs[order])]  # event with which each pair begins
+        newest = np.zeros(self.num_users, dtype=np.int64)
+        lengths = self.distinct.lengths().numpy()
+        some = lengths > 0
+        starts = self.distinct.indptr.numpy()[:-1][some]
+        latest = np.maximum.reduceat(first, starts) if len(starts) else first
+        newest[some] = np.flatnonzero(first == np.repeat(latest, lengths[some]))
+        return torch.from_numpy(newest)
+
+    @cached_property
     def units(self) -> Tensor | None:
         """Units bought of each pair in `distinct`, float32; None where the source has no
         quantities.

@@ -1,27 +1,41 @@
-"""Implicit alternating least squares. Axes: B rows in a block, C candidates, I items, D factors,
-R rows of the side that is solved, S rows of the other side, L longest row of a block.
+"""Implicit alternating least squares. Axes: B rows of a block, C candidates, I items, D factors,
+P distinct purchases, R rows of the side that is solved, S rows of the other side, U users.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
-from recsys.errors import ConfigError
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
 from recsys.ranges import Count, Positive
 
-# Floats of a block: the gathered factors of its rows, their systems and the factors of those. They
-# stay in a core's cache from one step to the next.
-_BLOCK_FLOATS = 2**20
+# Rows that are solved together: a few MB of factors, residuals and directions.
+_BLOCK_ROWS = 2048
+# Steps of conjugate gradients a row and epoch. As they start from the epoch before, more of them
+# make an epoch slower and no better.
+_STEPS = 2
 # Products with XᵀX that turn a random space towards the first singular vectors.
 _POWER_ITERATIONS = 3
+# What all pairs together weigh beside the purchases, where nothing is said.
+UNOBSERVED_RATIO = 6.5
+# The values of λ that are tried where none is given, and epochs of each.
+_PATH = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
+_PATH_EPOCHS = 2
+# To judge a λ, purchases are hidden until they are this share of all, or need so many scores.
+_HIDDEN_SHARE, _HIDDEN_SCORES = 0.1, 5e7
+# Scores of hidden purchases that are computed together.
+_BLOCK_SCORES = 2**22
+# Instead of 0 in a denominator, where a row is solved already.
+_TINY = 1e-30
 
 
 class IALS(nn.Module):
@@ -29,21 +43,24 @@ class IALS(nn.Module):
 
         Σ_S (w_u·h_i - 1)² + α₀ Σ_all (w_u·h_i)² + Σ_u λ_u ‖w_u‖² + Σ_i λ_i ‖h_i‖²,
 
-    λ_u = λ (|S_u| + α₀ I)^ν and λ_i = λ (|S_i| + α₀ U)^ν. Every epoch solves all users exactly,
-    then all items (Cholesky, in blocks of rows of similar length). It starts from the singular
-    vectors of who bought what, from where half the epochs do, or fewer.
+    λ_u = λ (|S_u| + α₀ I)^ν and λ_i = λ (|S_i| + α₀ U)^ν. Every epoch improves all users, then all
+    items, by a few steps of conjugate gradients. It starts from the singular vectors of who bought
+    what, from where half the epochs do, or fewer.
 
     Source: Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM
     2008; both scalings of λ: Rendle et al., Revisiting the Performance of iALS on Item
-    Recommendation Benchmarks, RecSys 2022. A start from a decomposition: Hidasi and Tikk,
-    Initializing Matrix Factorization Methods on Implicit Feedback Databases, JUCS 2013.
+    Recommendation Benchmarks, RecSys 2022. Conjugate gradients: Takács, Pilászy and Tikk,
+    Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering,
+    RecSys 2011. A start from a decomposition: Hidasi and Tikk, Initializing Matrix Factorization
+    Methods on Implicit Feedback Databases, JUCS 2013.
 
     Args:
         num_users, num_items: size of the vocabularies.
         embedding_dim: D.
         epochs: times that both sides are solved.
-        regularization: λ.
-        unobserved_weight: α₀.
+        regularization: λ; None: `fit` chooses it by purchases that it hides from itself.
+        unobserved_weight: α₀; None: so that all pairs together weigh 6.5 times the purchases, which
+            carries over from one density to another.
         frequency_exponent: ν, 1 for a λ in proportion to what a row is fitted to, 0 for the same λ
             everywhere.
         start: "svd" or "random".
@@ -59,8 +76,8 @@ class IALS(nn.Module):
         num_items: int,
         embedding_dim: Count = 128,
         epochs: Count = 4,
-        regularization: Positive = 0.005,
-        unobserved_weight: Positive = 0.3,
+        regularization: Positive | None = None,
+        unobserved_weight: Positive | None = None,
         frequency_exponent: float = 1.0,
         start: Literal["svd", "random"] = "svd",
         init_std: Positive = 0.1,
@@ -78,29 +95,22 @@ class IALS(nn.Module):
             nn.init.normal_(table.weight, std=init_std / embedding_dim**0.5)
 
     def fit(self, interactions: Interactions) -> None:
-        """Solves users and items in turn.
-
-        Raises:
-            ConfigError: λ is too small for single precision.
-        """
+        """Solves users and items in turn."""
         for _ in self.epochs_of(interactions):
             pass
 
     @torch.no_grad()
     def epochs_of(self, interactions: Interactions) -> Iterator[int]:
         """`fit` that pauses after every epoch and gives its number, from 1."""
-        bought = interactions.matrix()
-        if self.start == "svd":
-            first = torch.from_numpy(_item_vectors(bought, self.item.weight.numpy()))
-            self.item.weight[:, : first.shape[1]] = first
-        by_item = bought.T.tocsr()
-        items_of = interactions.distinct
-        users_of = Ragged(
-            torch.from_numpy(by_item.indptr).long(), torch.from_numpy(by_item.indices).long()
-        )
+        purchases = interactions.distinct
+        regularization = self.regularization
+        if regularization is None:
+            regularization = self._choose_regularization(interactions)
+        else:
+            self._begin(purchases)
+        sides = purchases, _transposed(purchases, self.num_items)
         for epoch in range(1, self.epochs + 1):
-            self._solve(items_of, self.item.weight, self.user.weight)
-            self._solve(users_of, self.user.weight, self.item.weight)
+            self._epoch(sides, regularization)
             yield epoch
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
@@ -111,43 +121,156 @@ class IALS(nn.Module):
         """-> (B, I)."""
         return self.user(query.user) @ self.item.weight.T
 
-    def _solve(self, rows: Ragged, fixed: Tensor, solved: Tensor) -> None:
-        """Least squares of every row of `solved` (R, D) on the rows of `fixed` (S, D) that stand
-        in `rows`.
+    def _begin(self, purchases: Ragged) -> None:
+        if self.start == "svd":
+            first = _item_vectors(purchases, self.item.weight)
+            self.item.weight[:, : first.shape[1]] = first
 
-        Source: Hu et al., section 4: what all pairs add is the same for every row, α₀ fixedᵀ fixed.
+    def _choose_regularization(self, interactions: Interactions) -> float:
+        """λ of the factors that best find a hidden purchase of every user; ends with these factors.
+
+        From weak to strong, each λ goes on from the factors of the one before, until two in a row
+        have not been better. (From strong to weak, factors that had vanished would come back late.)
         """
-        dim = fixed.shape[1]
-        everywhere = self.unobserved_weight * (fixed.T @ fixed)  # (D, D)
-        lengths = rows.lengths()
-        scale = (lengths + self.unobserved_weight * len(fixed)) ** self.frequency_exponent
-        penalty = self.regularization * scale  # (R,)
-        padded = torch.cat([fixed, fixed.new_zeros(1, dim)])  # what pads a row adds nothing
-        for block in _blocks(lengths, dim):
-            bought = padded[rows.padded(block, len(fixed))]  # (B, L, D)
-            system = everywhere + bought.mT @ bought  # (B, D, D)
-            system.diagonal(dim1=1, dim2=2).add_(penalty[block].unsqueeze(1))
-            target = bought.sum(dim=1).unsqueeze(2)  # (B, D, 1)
-            factor, failed = torch.linalg.cholesky_ex(system)
-            if bool(failed.any()):
-                raise ConfigError(
-                    f"model.regularization={self.regularization} is too small to solve iALS with"
-                    f" model.embedding_dim={dim}: raise it, or lower the dimension"
-                )
-            solved[block] = torch.cholesky_solve(target, factor).squeeze(2)
+        kept, user, item = _hide_latest(interactions)
+        self._begin(kept)
+        if len(user) == 0:
+            return _PATH[len(_PATH) // 2]
+        sides = kept, _transposed(kept, self.num_items)
+        best, found, factors = -1.0, _PATH[0], (self.user.weight, self.item.weight)
+        for place, regularization in enumerate(_PATH):
+            for _ in range(_PATH_EPOCHS):
+                self._epoch(sides, regularization)
+            quality = _hidden_ndcg(self.user.weight, self.item.weight, kept, user, item)
+            if quality > best:
+                best, found = quality, regularization
+                factors = self.user.weight.clone(), self.item.weight.clone()
+            elif place - _PATH.index(found) == 2:
+                break
+        self.user.weight.copy_(factors[0])
+        self.item.weight.copy_(factors[1])
+        return found
+
+    def _epoch(self, sides: tuple[Ragged, Ragged], regularization: float) -> None:
+        by_user, by_item = sides
+        self._solve(by_user, self.item.weight, self.user.weight, regularization)
+        self._solve(by_item, self.user.weight, self.item.weight, regularization)
+
+    def _solve(self, rows: Ragged, fixed: Tensor, solved: Tensor, regularization: float) -> None:
+        """Steps towards the least squares of every row of `solved` (R, D) on the rows of `fixed`
+        (S, D) that stand in `rows`.
+
+        What all pairs add is the same for every row, α₀ fixedᵀ fixed (Hu et al., section 4). Both
+        sides are turned, which no score sees, so that it becomes a diagonal: then it costs nothing,
+        and it is what the steps are preconditioned by.
+        """
+        weight = self.unobserved_weight
+        if weight is None:
+            weight = UNOBSERVED_RATIO * len(rows.values) / (len(solved) * len(fixed))
+        values, vectors = torch.linalg.eigh((fixed.T @ fixed).double())
+        turn = vectors.to(fixed.dtype)
+        for side in (fixed, solved):
+            side.copy_(side @ turn)
+        # below a millionth of the largest, single precision knows nothing
+        values = values.clamp(min=1e-6 * float(values[-1]))
+        everywhere = weight * values.to(fixed.dtype)  # (D,)
+        scale = (rows.lengths() + weight * len(fixed)) ** self.frequency_exponent
+        penalty = regularization * scale  # (R,)
+        for start in range(0, len(solved), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            diagonal = everywhere + penalty[block].unsqueeze(1)  # (B, D)
+            _descend(_ones(rows, block, len(fixed)), diagonal, fixed, solved[block])
 
 
-def _blocks(lengths: Tensor, dim: int) -> Iterator[Tensor]:
-    """Row numbers by length, the longest first, in blocks (B,) that fit `_BLOCK_FLOATS`."""
-    ordered, row = lengths.sort(descending=True)
-    start = 0
-    while start < len(row):
-        size = max(1, _BLOCK_FLOATS // (dim * (int(ordered[start]) + 2 * dim)))
-        yield row[start : start + size]
-        start += size
+def _descend(bought: Tensor, diagonal: Tensor, fixed: Tensor, solved: Tensor) -> None:
+    """Conjugate gradients on (diagonal + Σ h hᵀ) w = Σ h for every row, over its purchases.
+
+    Args:
+        bought: ones, sparse (B, S).
+        diagonal: (B, D).
+        fixed: h, (S, D).
+        solved: w, (B, D), where they start and end.
+    """
+
+    def of_purchases(rows: Tensor, beta: float, alpha: float) -> Tensor:
+        # beta + alpha times the dot products of the purchases only
+        return torch.sparse.sampled_addmm(bought, rows, fixed.T, beta=beta, alpha=alpha)
+
+    residual = (of_purchases(solved, 1, -1) @ fixed).addcmul_(diagonal, solved, value=-1)
+    direction = residual / diagonal
+    before = (residual * direction).sum(dim=1, keepdim=True)  # (B, 1)
+    for step in range(1, _STEPS + 1):
+        image = (of_purchases(direction, 0, 1) @ fixed).addcmul_(diagonal, direction)
+        length = before / (direction * image).sum(dim=1, keepdim=True).clamp_(min=_TINY)
+        solved.addcmul_(length, direction)
+        if step < _STEPS:
+            residual.addcmul_(length, image, value=-1)
+            improved = residual / diagonal
+            after = (residual * improved).sum(dim=1, keepdim=True)
+            direction = improved.addcmul_(after / before.clamp_(min=_TINY), direction)
+            before = after
 
 
-def _item_vectors(bought: csr_array, sketch: np.ndarray) -> np.ndarray:
+def _ones(rows: Ragged, block: slice, width: int) -> Tensor:
+    """A block of rows as a sparse matrix, (B, `width`)."""
+    indptr = rows.indptr[block.start : block.stop + 1]
+    first, last = int(indptr[0]), int(indptr[-1])
+    ones = torch.ones(last - first, device=indptr.device)
+    size = (len(indptr) - 1, width)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            indptr - first, rows.values[first:last], ones, size, check_invariants=False
+        )
+
+
+def _transposed(rows: Ragged, width: int) -> Ragged:
+    """The rows of each value, ascending: `width` rows."""
+    ones = np.ones(len(rows.values), dtype=bool)
+    shape = (len(rows), width)
+    columns = csr_array((ones, rows.values.numpy(), rows.indptr.numpy()), shape=shape).T.tocsr()
+    return Ragged(torch.from_numpy(columns.indptr).long(), torch.from_numpy(columns.indices).long())
+
+
+def _hide_latest(interactions: Interactions) -> tuple[Ragged, Tensor, Tensor]:
+    """Takes from random users who bought at least two items the one that they bought for the first
+    time last.
+
+    Returns:
+        Items of every user that are left; user and item of what was hidden, int64 (N,) each.
+    """
+    purchases, num_items = interactions.distinct, interactions.num_items
+    lengths = purchases.lengths()
+    some = torch.nonzero(lengths > 1).squeeze(1)
+    most = min(_HIDDEN_SHARE * len(purchases.values), _HIDDEN_SCORES / num_items)
+    user = some[torch.randperm(len(some))[: max(1, int(most))]]
+    place = interactions.newest[user]
+    stays = torch.ones(len(purchases.values), dtype=torch.bool)
+    stays[place] = False
+    left = lengths.clone()
+    left[user] -= 1
+    kept = Ragged(functional.pad(left.cumsum(0), (1, 0)), purchases.values[stays])
+    return kept, user, purchases.values[place]
+
+
+def _hidden_ndcg(
+    user_factors: Tensor, item_factors: Tensor, kept: Ragged, user: Tensor, item: Tensor
+) -> float:
+    """NDCG@10 of the hidden `item` of every `user` (N,) among the items that the user has not
+    bought.
+    """
+    total = torch.zeros(())
+    rows = max(1, _BLOCK_SCORES // len(item_factors))
+    for users, hidden in zip(user.split(rows), item.split(rows), strict=True):
+        scores = user_factors[users] @ item_factors.T  # (B, I)
+        row, bought = kept.take(users)
+        scores[row, bought] = -torch.inf
+        above = (scores > scores.gather(1, hidden.unsqueeze(1))).sum(dim=1)
+        total += (1 / torch.log2(2.0 + above[above < 10])).sum()
+    return float(total) / len(user)
+
+
+def _item_vectors(purchases: Ragged, sketch: Tensor) -> Tensor:
     """Spans the first right singular vectors of who bought what, each purchase divided by the roots
     of its user's and its item's number; an item's row times the root of its buyers, and the mean
     square length of a row 1. (Which vectors span them, iALS does not see.)
@@ -156,16 +279,21 @@ def _item_vectors(bought: csr_array, sketch: np.ndarray) -> np.ndarray:
     algorithm 4.4.
 
     Args:
-        bought: (U, I).
+        purchases: items of every user, U rows.
         sketch: random, (I, D).
 
     Returns:
-        float32 (I, D or I, whichever is less).
+        (I, D or I, whichever is less).
     """
-    by_user, by_item = (np.maximum(bought.sum(axis=axis), 1) for axis in (1, 0))
-    scaled = (diags_array(by_user**-0.5) @ bought @ diags_array(by_item**-0.5)).tocsr()
+    buyers = _transposed(purchases, len(sketch))
+    bought = _ones(purchases, slice(0, len(purchases)), len(sketch))  # (U, I)
+    bought_by = _ones(buyers, slice(0, len(buyers)), len(purchases))  # (I, U)
+    by_user, by_item = (
+        rows.lengths().clamp(min=1).unsqueeze(1).float() for rows in (purchases, buyers)
+    )
     vectors = sketch
     for _ in range(_POWER_ITERATIONS):
-        vectors, _ = np.linalg.qr(scaled.T @ (scaled @ vectors))
-    vectors = vectors * by_item[:, None] ** 0.5
-    return (vectors / np.sqrt(np.square(vectors).sum(axis=1).mean())).astype(np.float32)
+        of_users = bought @ (vectors / by_item.sqrt()) / by_user
+        vectors, _ = torch.linalg.qr(bought_by @ of_users / by_item.sqrt())
+    vectors = vectors * by_item.sqrt()
+    return vectors / vectors.square().sum(dim=1).mean().sqrt()
