@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from recsys.errors import ConfigError, UserError
 
@@ -139,7 +139,7 @@ def _convert(entry: "Field[Any]", kind: Any, text: str) -> object:
 
 
 def _without_none(kind: Any) -> Any:
-    options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     return next(option for option in options if option is not NoneType)
 
 

@@ -44,10 +44,6 @@ class TableArguments:
     encoding: str | None = setting("of a text file, such as latin-1 or utf-16", default=None)
     decimal: str | None = setting("sign between whole and part of numbers in text", default=None)
     thousands: str | None = setting("sign between groups of three digits in text", default=None)
-    timestamp_format: str | None = setting("of dates in text, such as %d/%m/%Y", default=None)
-    timestamp_unit: Literal["s", "ms", "us", "ns", "D"] | None = setting(
-        "of numbers that count from 1970", default=None
-    )
     multiline: bool | None = setting("cells of a text file may hold line breaks", default=None)
     table: str | None = setting("name of the table behind a SQL URL", default=None)
 
@@ -55,7 +51,8 @@ class TableArguments:
         """These settings, for the reader."""
         from recsys.inference.batch.input_table import Dialect
 
-        return Dialect(**{each.name: getattr(self, each.name) for each in fields(TableArguments)})
+        known = {each.name for each in fields(Dialect)}
+        return Dialect(**{name: value for name, value in vars(self).items() if name in known})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +95,10 @@ class ForecastArguments(TableArguments):
         "consecutive"
     )
     output: Path = setting("CSV or Parquet file to write")
+    timestamp_format: str | None = setting("of dates in text, such as %d/%m/%Y", default=None)
+    timestamp_unit: Literal["s", "ms", "us", "ns", "D"] | None = setting(
+        "of timestamps that are numbers and count from 1970", default=None
+    )
     threads: int | None = setting("threads; all cores, if not given", default=None, minimum=1)
 
 

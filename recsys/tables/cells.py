@@ -172,7 +172,9 @@ def to_numbers(
         values = decoded(column)
         if pa.types.is_boolean(values.type):
             values = values.cast(pa.int8())
-        if not is_numeric(values.type):
+        if pa.types.is_decimal(values.type):
+            values = values.cast(pa.string())  # which rounds to the nearest float
+        elif not is_numeric(values.type):
             return np.full(len(values), np.nan)
         return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     cells = Distinct.of(column)

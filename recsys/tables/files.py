@@ -71,10 +71,10 @@ class TableFile:
     def _written(self) -> list[str]:
         """The names as the file writes them, with the blanks around them."""
         if self.is_typed:
-            with self._errors():
+            with readable(self._text):
                 return list(self._dataset.schema.names)
         self._text.require_encoding()
-        with self._errors(), self._stream([]) as reader:
+        with readable(self._text), self._stream([]) as reader:
             return list(reader.schema.names)
 
     def _as_written(self, names: Sequence[str]) -> list[str]:
@@ -89,7 +89,7 @@ class TableFile:
     @cached_property
     def num_rows(self) -> int | None:
         """Rows of Parquet, None of a text file."""
-        with self._errors():
+        with readable(self._text):
             return self._dataset.count_rows() if self.is_typed else None
 
     def read(self, names: Sequence[str], encoded: Sequence[str] = ()) -> pa.Table:
@@ -100,7 +100,7 @@ class TableFile:
             DataError: as `batches`.
         """
         written, encoded = self._as_written(names), self._as_written(encoded)
-        with self._errors():
+        with readable(self._text):
             if self.is_typed:
                 read = pa.parquet.read_table(self.path, columns=written, read_dictionary=encoded)
                 return read.rename_columns(list(names))
@@ -126,7 +126,7 @@ class TableFile:
                 damaged.
         """
         rows, columns = 0, list(names)
-        with self._errors():
+        with readable(self._text):
             for block in self._blocks(self._as_written(names), max_rows):
                 rows += len(block)
                 named = pa.RecordBatch.from_arrays(block.columns, columns)
@@ -215,18 +215,21 @@ class TableFile:
             delimiter=self._text.delimiter, newlines_in_values=True, invalid_row_handler=reject
         )
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turns errors of pyarrow into a sentence."""
-        try:
-            yield
-        except (pa.ArrowException, OSError, UnicodeError) as error:
-            reason = " ".join(str(error).split())
-            if isinstance(error, UnicodeError) or "invalid UTF8" in reason:
-                raise DataError(self._text.encoding_error()) from error
-            if "Empty CSV file" in reason:
-                raise DataError(f"{self.where} is empty: it needs a header") from error
-            raise DataError(f"{self.where} cannot be read as a table: {reason}") from error
+
+@contextmanager
+def readable(text: TextFile) -> Iterator[None]:
+    """Turns errors of pyarrow in reading a file, which may be another than a text file, into a
+    sentence.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, UnicodeError) or "invalid UTF8" in reason:
+            raise DataError(text.encoding_error()) from error
+        if "Empty CSV file" in reason:
+            raise DataError(f"{text.where} is empty: it needs a header") from error
+        raise DataError(f"{text.where} cannot be read as a table: {reason}") from error
 
 
 def _convert(types: Mapping[str, pa.DataType]) -> "pa.csv.ConvertOptions":

@@ -5,7 +5,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -135,6 +135,12 @@ class TextFile:
         )
         csv.field_size_limit(sys.maxsize)
         return stream
+
+    def header(self, encoding: str | None = None) -> str:
+        """The first line that is not empty."""
+        named = replace(self, format=replace(self.format, encoding=encoding))
+        with named.text() as file:
+            return next(filter(str.strip, file), "")
 
     def line(self, row: int) -> int:
         """Last line of a row, the header being row -1; cells may hold line breaks, and blank lines

@@ -49,7 +49,8 @@ class TimeSettings:
         unit: "s", "ms", "us", "ns" or "D" where numbers count from 1970-01-01 UTC.
         form: a format of strftime, "%d/%m/%Y", where the cells are written in another form.
         section: what stands before the names of these settings in errors.
-        usual: unit and form of such tables, taken where they fit and nothing is set.
+        usual: of such tables; its form is taken where it fits, its unit where numbers need one,
+            if nothing is set.
     """
 
     unit: TimeUnit | None = None
@@ -65,7 +66,7 @@ class TimeSettings:
                 f"{self.section}timestamp_format={self.form} is of text and"
                 f" {self.section}timestamp_unit={self.unit} of numbers: set one of them"
             )
-        if (pattern := _pattern(self.form)) is None or "(?P<" not in pattern:
+        if not is_time_format(self.form):
             raise ConfigError(
                 f"{self.section}timestamp_format={self.form!r} is no format of dates: write it as"
                 " %d/%m/%Y or %Y-%m-%d %H:%M:%S"
@@ -78,6 +79,11 @@ class TimeSettings:
             "; dates are read as 2024-01-31 18:05:00, 31/01/2024 18:05, 31.1.2024 or 20240131, and"
             f' otherwise as {self.section}timestamp_format says, such as "%d %B %y"'
         )
+
+
+def is_time_format(form: str) -> bool:
+    """Whether text is a format of strftime that can be read."""
+    return "(?P<" in (_pattern(form) or "")
 
 
 class TimeForm(NamedTuple):
@@ -238,9 +244,8 @@ def _form_of(
                 f" {settings.section}timestamp_unit={settings.unit} out"
             )
         return _counting(settings.unit)
-    usual = settings.usual
-    if usual is not None and (usual.form is not None or usual.unit is not None):
-        form = _named(usual.form) if usual.form is not None else _counting(usual.unit)
+    if settings.usual is not None and settings.usual.form is not None:
+        form = _named(settings.usual.form)
         if (~np.isnat(form.read(column)) | is_missing(column)).all():
             return form
     if is_numeric(kind):
@@ -252,7 +257,7 @@ def _named(form: str) -> TimeForm:
     return TimeForm(form, has_offset="%z" in form or "%Z" in form)
 
 
-def _counting(unit: TimeUnit | None) -> TimeForm:
+def _counting(unit: TimeUnit) -> TimeForm:
     return TimeForm(f"numbers in {unit}", unit, has_offset=True)
 
 
@@ -273,6 +278,8 @@ def _form_of_numbers(
     }
     form = max(fits, key=lambda each: fits[each])
     if 2 * int((~np.isnat(_of_digits(known, form))).sum()) <= len(known):
+        if settings.usual is not None and settings.usual.unit is not None:
+            return _counting(settings.usual.unit)
         raise DataError(
             f"the timestamp column holds numbers; set {settings.section}timestamp_unit to s, ms, us"
             f" or ns (or D, days) if they count from 1970, or {settings.section}timestamp_format if"

@@ -161,7 +161,8 @@ def _id_lists(column: pa.Array) -> pa.Array:
 
 def _parse_json(column: pa.Array) -> list[Any]:
     """Values of JSON cells, None for empty ones."""
-    cells = [cell.strip() or "null" for cell in column.fill_null("").to_pylist()]
+    empty = pa.array(is_missing(column))
+    cells = pc.if_else(empty, "null", pc.utf8_trim_whitespace(column)).to_pylist()
     try:
         values: list[Any] = json.loads(f"[{','.join(cells)}]")
         if len(values) == len(cells):

@@ -11,12 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 from recsys.tables.cells import Numerals
 from recsys.tables.database import DatabaseTable, database_label, is_url
-from recsys.tables.files import TableFile, no_column, open_file
+from recsys.tables.files import TableFile, no_column, open_file, readable
 from recsys.tables.text import TextFile, TextFormat, is_parquet, require_ending
-from recsys.tables.times import TimeSettings, TimeUnit
+from recsys.tables.times import TimeSettings, TimeUnit, is_time_format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +42,18 @@ class Dialect:
     @classmethod
     def of_training(cls, manifest: Mapping[str, Any]) -> "Dialect":
         """How the table was written that a bundle was trained on."""
-        config = manifest.get("config")
-        found = config.get("data") if isinstance(config, Mapping) else None
-        found = found if isinstance(found, Mapping) else {}
-        return cls(**{each.name: found.get(each.name) for each in fields(cls)})
+        config, report = (_mapping(manifest.get(name)) for name in ("config", "data"))
+        found = _mapping(config.get("data"))
+        trained = cls(**{each.name: found.get(each.name) for each in fields(cls)})
+        # a format that training found by itself
+        form = trained.timestamp_format or str(report.get("timestamp_form", ""))
+        known = trained.timestamp_unit is None and is_time_format(form)
+        return replace(trained, timestamp_format=form if known else None)
+
+    @property
+    def text(self) -> TextFormat:
+        """How a text file is written."""
+        return TextFormat(self.separator, self.encoding, bool(self.multiline), "")
 
     def over(self, usual: "Dialect") -> "Dialect":
         """This dialect, and another one where this one says nothing."""
@@ -57,6 +65,10 @@ class Dialect:
             decimal=numerals.decimal,
             thousands=numerals.thousands,
         )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -144,16 +156,17 @@ def open_input(
     table: TableFile | DatabaseTable
     if is_url(location):
         where = f"{name} {database_label(str(location))}"
+        dialect.text.require_idle(where)
         table = DatabaseTable(str(location), dialect.table, name, "")
     else:
         path, where = Path(location), str(location)
         require_ending(path, where)
         if dialect.table is not None:
-            raise DataError(f"table={dialect.table} has no effect on {where}, which is no SQL URL")
-        if not is_parquet(path):
-            dialect = _completed(path, dialect, trained)
-        text = TextFormat(dialect.separator, dialect.encoding, bool(dialect.multiline), "")
-        table = open_file(path, text, where)
+            raise ConfigError(
+                f"table={dialect.table} has no effect on {where}, which is no SQL URL; leave it out"
+            )
+        dialect = dialect if is_parquet(path) else _completed(path, dialect, trained)
+        table = open_file(path, dialect.text, where)
     return InputTable(table, where, Numerals(dialect.decimal or ".", dialect.thousands, ""), times)
 
 
@@ -161,19 +174,17 @@ def _completed(path: Path, dialect: Dialect, trained: Dialect) -> Dialect:
     """The dialect of a text file, with what nobody set from the training table, if the file looks
     like it.
     """
-    if dialect.encoding is None and trained.encoding is not None:
-        is_utf8 = TextFile(path, TextFormat(), str(path)).is_encoded("utf-8")
-        dialect = replace(dialect, encoding=None if is_utf8 else trained.encoding)
-    if trained.separator is not None:
-        usual = TextFormat(trained.separator, dialect.encoding)
-        mark = usual.delimiter(path)
+    file = TextFile(path, dialect.text, str(path))
+    with readable(file):
+        if dialect.encoding is None and trained.encoding is not None:
+            encoding = None if file.is_encoded("utf-8") else trained.encoding
+            dialect = replace(dialect, encoding=encoding)
+        usual = replace(trained, encoding=dialect.encoding).text
         if dialect.separator is not None:
-            alike = TextFormat(dialect.separator, section="").delimiter(path) == mark
+            alike = file.delimiter == usual.delimiter(path)
         else:
-            with TextFile(path, usual, str(path)).text() as file:
-                alike = mark in next(filter(str.strip, file), "")
-        return dialect.over(trained) if alike else dialect
-    return dialect.over(trained) if dialect.separator in (None, ",") else dialect
+            alike = usual.separator is None or usual.delimiter(path) in file.header(usual.encoding)
+    return dialect.over(trained) if alike else dialect
 
 
 def check_paths(source: str | Path, output: Path, name: str) -> None:
