@@ -534,9 +534,10 @@ def _of_dates(column: pa.Array | pa.ChunkedArray) -> NDArray[np.datetime64]:
 def _of_counts(column: pa.Array | pa.ChunkedArray, unit: TimeUnit) -> NDArray[np.datetime64]:
     """Times (N,) of numbers that count from 1970."""
     scale, size = _A_SECOND.get(unit, 1), 86_400 if unit == "D" else 1
+    column = _whole(column)
     if pa.types.is_integer(column.type):
         fits = ~is_missing(column)
-        counts = decoded(column).fill_null(0).to_numpy(zero_copy_only=False) // scale
+        counts = column.fill_null(0).to_numpy(zero_copy_only=False) // scale
         fits &= (counts >= _FIRST // size) & (counts <= _LAST // size)
         seconds = np.where(fits, counts, 0).astype(np.int64) * size
     else:
@@ -544,6 +545,18 @@ def _of_counts(column: pa.Array | pa.ChunkedArray, unit: TimeUnit) -> NDArray[np
         fits = (numbers >= _FIRST) & (numbers <= _LAST)
         seconds = np.where(fits, numbers, 0).astype(np.int64)
     return np.where(fits, seconds.astype("datetime64[s]"), _NAT)
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Text that holds whole numbers throughout as such: a float cannot hold all nanoseconds."""
+    column = decoded(column)
+    if is_text(column.type):
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        try:
+            return pc.if_else(pa.array(is_missing(column)), None, text).cast(pa.int64())
+        except pa.ArrowInvalid:
+            return column
+    return column
 
 
 def _of_digits(values: NDArray[np.float64], form: str) -> NDArray[np.datetime64]:
