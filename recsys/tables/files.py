@@ -137,12 +137,28 @@ class TableFile:
 
     def _blocks(self, names: Sequence[str], max_rows: int) -> Iterator[pa.RecordBatch]:
         if self.is_typed:
-            yield from self._dataset.to_batches(
-                columns=list(names), batch_size=max_rows, batch_readahead=1, fragment_readahead=1
-            )
+            for part in self._dataset.get_fragments():
+                yield from self._rows_of(part, names, max_rows)
             return
         with self._stream(names) as reader:
             yield from reader
+
+    def _rows_of(
+        self, part: "pa.dataset.Fragment", names: Sequence[str], max_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Columns of one Parquet file; not by a scan of Arrow's, which reads far ahead."""
+        folders = pa.dataset.get_partition_keys(part.partition_expression)
+        types = {name: self._dataset.schema.field(name).type for name in names}
+        with pa.parquet.ParquetFile(part.path) as file:
+            own = [name for name in names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=max_rows, columns=own):
+                found = {name: pa.repeat(folders.get(name), len(batch)) for name in names}
+                found |= dict(zip(own, (batch.column(name) for name in own), strict=True))
+                columns = [
+                    found[name] if pa.types.is_dictionary(kind) else found[name].cast(kind)
+                    for name, kind in types.items()
+                ]
+                yield pa.RecordBatch.from_arrays(columns, list(names))
 
     def place(self, row: int) -> str:
         """What errors call a row, counted from 0: its line in a text file."""
