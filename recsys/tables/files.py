@@ -4,6 +4,7 @@ them.
 Every cell of a text file is a string and none is null: "007" and "NA" stay what they are.
 """
 
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from recsys.tables.text import TextFile, TextFormat, is_parquet, require_ending
 
 # Bytes of text parsed at once; no row may be longer.
 _CSV_BLOCK = 2**24
+# how Arrow says that a row has more or fewer cells than the header; one thread knows its number
+_UNEVEN = re.compile(r"CSV parse error: (?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 
 
 def no_column(
@@ -73,9 +76,10 @@ class TableFile:
         if self.is_typed:
             with readable(self._text):
                 return list(self._dataset.schema.names)
-        self._text.require_encoding()
-        with readable(self._text), self._stream([]) as reader:
-            return list(reader.schema.names)
+        with readable(self._text):
+            self._text.require_encoding()
+            with self._stream([]) as reader:
+                return list(reader.schema.names)
 
     def _as_written(self, names: Sequence[str]) -> list[str]:
         written = dict(zip(self.names, self._written, strict=True))
@@ -106,13 +110,12 @@ class TableFile:
                 return read.rename_columns(list(names))
             dictionary = pa.dictionary(pa.int32(), pa.string())
             types = {name: dictionary if name in encoded else pa.string() for name in written}
-            rejected: list[pa.csv.InvalidRow] = []
-            options = self._read_options(threads=True), self._parse_options(rejected)
+            options = self._read_options(threads=True), self._parse_options
             try:
                 with self._text.binary() as file:
                     read = pa.csv.read_csv(file, *options, _convert(types))
-            except pa.ArrowInvalid:
-                if rejected:
+            except pa.ArrowInvalid as error:
+                if _UNEVEN.search(str(error)):
                     self._require_even()
                 raise
         self._text.require_lines(len(read))
@@ -178,24 +181,17 @@ class TableFile:
     @contextmanager
     def _stream(self, names: Sequence[str]) -> Iterator["pa.csv.CSVStreamingReader"]:
         """A reader of some columns of a text file, or of all where none is named."""
-        rejected: list[pa.csv.InvalidRow] = []
         types = dict.fromkeys(names, pa.string())
+        options = self._read_options(threads=False), self._parse_options, _convert(types)
         try:
-            with (
-                self._text.binary() as file,
-                pa.csv.open_csv(
-                    file,
-                    self._read_options(threads=False),
-                    self._parse_options(rejected),
-                    _convert(types),
-                ) as reader,
-            ):
+            with self._text.binary() as file, pa.csv.open_csv(file, *options) as reader:
                 yield reader
         except pa.ArrowInvalid as error:
-            if not rejected:
+            uneven = _UNEVEN.search(str(error))
+            if uneven is None:
                 raise
             self._text.require_lines(-1)  # a quote that is not closed explains it better
-            raise self._ragged(rejected[0]) from error
+            raise self._uneven(*map(int, uneven.groups())) from error
 
     def _require_even(self) -> None:
         """Raises DataError where a row has too many or too few cells, with its line."""
@@ -203,16 +199,16 @@ class TableFile:
             for _ in reader:
                 pass
 
-    def _ragged(self, row: "pa.csv.InvalidRow") -> DataError:
-        if row.expected_columns == 1:
+    def _uneven(self, row: int, columns: int, cells: int) -> DataError:
+        if columns == 1:
             return DataError(
                 f"{self.where} has one column in its header and several in its rows, so"
                 f" {self._text.delimiter!r} does not separate its cells: set"
                 f" '{self.format.section}separator=\";\"', or to tab, or to what does"
             )
         return DataError(
-            f"{self.where}, line {self._text.line(row.number - 2):,}: {row.actual_columns} cells"
-            f" under {row.expected_columns} columns"
+            f"{self.where}, line {self._text.line(row - 2):,}: {cells} cells under {columns}"
+            " columns"
         )
 
     def _read_options(self, threads: bool) -> "pa.csv.ReadOptions":
@@ -222,14 +218,9 @@ class TableFile:
             encoding=self.format.encoding or "utf8", use_threads=threads, **block
         )
 
-    def _parse_options(self, rejected: list["pa.csv.InvalidRow"]) -> "pa.csv.ParseOptions":
-        def reject(row: "pa.csv.InvalidRow") -> str:
-            rejected.append(row)
-            return "error"
-
-        return pa.csv.ParseOptions(
-            delimiter=self._text.delimiter, newlines_in_values=True, invalid_row_handler=reject
-        )
+    @property
+    def _parse_options(self) -> "pa.csv.ParseOptions":
+        return pa.csv.ParseOptions(delimiter=self._text.delimiter, newlines_in_values=True)
 
 
 @contextmanager

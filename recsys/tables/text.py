@@ -66,10 +66,10 @@ class TextFormat:
     def __post_init__(self) -> None:
         section, separator = self.section, self.separator
         mark = _SEPARATORS.get(separator, separator) if separator is not None else ","
-        if len(mark) != 1:
+        if len(mark) != 1 or not mark.isascii():
             raise ConfigError(
-                f"{section}separator={separator!r}: it has to be one character, such as , ; or |,"
-                " or tab"
+                f"{section}separator={separator!r}: it has to be one character of ASCII, such as"
+                " , ; or |, or tab"
             )
         if mark in _NO_SEPARATORS:
             raise ConfigError(
@@ -77,8 +77,9 @@ class TextFormat:
                 " choose , ; | or tab"
             )
         try:
-            codecs.lookup(self.encoding or "utf-8").incrementaldecoder("strict")
-        except (LookupError, TypeError) as error:
+            "".encode(self.encoding or "utf-8")  # which bytes to bytes, as zlib, do not
+            codecs.getincrementaldecoder(self.encoding or "utf-8")("replace").decode(b"a,b\n")
+        except (LookupError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{section}encoding={self.encoding!r} is not known; choose utf-8, latin-1, cp1252"
                 " or utf-16"
