@@ -77,8 +77,9 @@ class TextFormat:
                 " choose , ; | or tab"
             )
         try:
-            "".encode(self.encoding or "utf-8")  # which bytes to bytes, as zlib, do not
-            codecs.getincrementaldecoder(self.encoding or "utf-8")("replace").decode(b"a,b\n")
+            encoding = self.encoding or "utf-8"
+            cells = "a,b\n".encode(encoding)  # a codec of bytes, as zlib, encodes no text
+            codecs.getincrementaldecoder(encoding)("replace").decode(cells)
         except (LookupError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{section}encoding={self.encoding!r} is not known; choose utf-8, latin-1, cp1252"

@@ -67,9 +67,11 @@ def test_bundles_that_say_nothing_of_training_are_read(tmp_path: Path, manifest:
     [
         ("own.parquet", {"separator": ";"}, r"separator=';' has no effect on .*own\.parquet"),
         ("own.parquet", {"multiline": True}, r"multiline=True has no effect on .*own\.parquet"),
-        ("own.csv", {"table": "t"}, r"table=t has no effect on .*own\.csv, which is no SQL URL"),
+        ("own.csv", {"table": "t"}, r"table='t' has no effect on .*own\.csv, which is no SQL URL"),
         ("own.csv", {"separator": "::"}, "^separator='::': it has to be one character"),
         ("own.csv", {"encoding": "utf-9"}, "^encoding='utf-9' is not known"),
+        ("own.csv", {"encoding": "zlib"}, "^encoding='zlib' is not known"),
+        ("own.csv", {"separator": "é"}, "^separator='é': it has to be one character of ASCII"),
         ("own.csv", {"decimal": "point"}, "^decimal='point': it has to be one sign"),
         ("own.csv", {"thousands": "."}, "^thousands='.': .* not that of decimal"),
         ("own.csv", {"timestamp_format": "day"}, "^timestamp_format='day' is no format of dates"),
@@ -93,6 +95,7 @@ def test_settings_that_cannot_act_say_so(
         (b'user_id,n\n7,1\n8,"2\n', r"line 3: the cell that begins with '2' is never closed"),
         (b'user_id,n\n7,"1\n8,2\n', r"line 2: the cell that begins with '1' ends in line 3: .* set"
          r" multiline=true"),
+        (b'user_id,n\n,"1\n8,2\n', r"line 2: the cell that begins with '1' ends in line 3"),
         (gzip.compress(b"user_id\n7\n")[:-9], "cannot be read as a table"),
     ],
 )  # fmt: skip

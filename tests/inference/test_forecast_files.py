@@ -18,6 +18,7 @@ from recsys.inference import Forecaster
 from recsys.inference.batch import forecast as batch_forecasts
 from recsys.inference.batch import history_blocks
 from recsys.inference.batch.forecast import ForecastResult, forecast_file
+from recsys.inference.batch.input_table import Dialect
 
 HEAD = "series_id,timestamp,y\n"
 
@@ -247,8 +248,14 @@ def test_steps_begin_where_the_bundle_says_or_where_each_series_does(
 
 def test_line_numbers_count_blank_lines_and_line_breaks(plain: Forecaster, tmp_path: Path) -> None:
     text = HEAD + '\n"a\nb",2024-01-01,1\n\n7,2024-01-01,one\n'
-    with pytest.raises(DataError, match=r"line 6: y is 'one', which is not a number"):
-        run(plain, tmp_path, text)
+    (tmp_path / "h.csv").write_text(text)
+    for multiline, sentence in (
+        (True, "line 6: y is 'one', which is not a number"),
+        (False, "line 3: the cell that begins with 'a' ends in line 4"),
+    ):
+        dialect = Dialect(multiline=multiline)
+        with pytest.raises(DataError, match=sentence):
+            forecast_file(plain, tmp_path / "h.csv", tmp_path / "o.csv", dialect=dialect)
 
 
 @pytest.mark.parametrize(

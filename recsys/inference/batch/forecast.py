@@ -84,7 +84,7 @@ def forecast_file(
     )
     table = open_input(history, dialect or Dialect(), forecaster.manifest, "history")
     rows = read_histories(table, grid.covariate_names, forecaster.timezone, _CHUNK_ROWS)
-    with create_table(output, schema) as target:
+    with table.sound(), create_table(output, schema) as target:
         for block in window_blocks(rows, table.place, grid, counts):
             target.write(_forecast_block(forecaster, block))
             done += len(block.series)

@@ -4,7 +4,8 @@ What training read is read here by the same code; what nobody sets is as the tra
 which the manifest of the bundle says.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from recsys.tables.database import DatabaseTable, database_label, is_url
 from recsys.tables.files import TableFile, no_column, open_file, readable
 from recsys.tables.text import TextFile, TextFormat, is_parquet, require_ending
 from recsys.tables.times import TimeSettings, TimeUnit, is_time_format
+
+_ROWS = 2**16  # of a batch of which nothing is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,17 @@ class InputTable:
             return self.table.batches(names, max_rows, order)
         return self.table.batches(names, max_rows)
 
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Says first that a quote is not closed where an error may come of it."""
+        try:
+            yield
+        except DataError:
+            if isinstance(self.table, TableFile) and not self.table.is_typed:
+                for _ in self.batches(self.names[:1], _ROWS):
+                    pass
+            raise
+
     def place(self, row: int) -> str:
         """What errors call a row, counted from 0."""
         return f"{self.where}, {self.table.place(row)}"
@@ -163,7 +177,8 @@ def open_input(
         require_ending(path, where)
         if dialect.table is not None:
             raise ConfigError(
-                f"table={dialect.table} has no effect on {where}, which is no SQL URL; leave it out"
+                f"table={dialect.table!r} has no effect on {where}, which is no SQL URL; leave it"
+                " out"
             )
         dialect = dialect if is_parquet(path) else _completed(path, dialect, trained)
         table = open_file(path, dialect.text, where)

@@ -94,7 +94,7 @@ def recommend_file(
     no_history: list[list[str]] | None = [[]] if recommender.reads_history else None
     popular = recommender.recommend([""], k, history=no_history)  # what an unknown user gets
     done = written = unknown = decimals = 0
-    with create_table(output, OUTPUT) as target:
+    with table.sound(), create_table(output, OUTPUT) as target:
         for batch in table.batches(list(kinds), chunk_users):
             with row_errors(table, done):
                 columns = _parsed(batch, kinds, readers)
