@@ -16,7 +16,7 @@ from recsys.data.report import DataReport, OnBadRows
 from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
 from recsys.errors import DataError
-from recsys.tables.times import TimeUnit
+from recsys.tables.written_times import TimeUnit
 
 # of u.item: id, title, release, video release, URL; then a flag per genre
 FILM_COLUMNS = 5

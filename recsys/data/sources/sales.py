@@ -7,7 +7,7 @@ from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
 from recsys.data.tables import Location, TableSource, read_table
 from recsys.tables.cells import Numerals
-from recsys.tables.times import TimeUnit
+from recsys.tables.written_times import TimeUnit
 
 
 def sales(

@@ -14,7 +14,7 @@ from recsys.data.schema import Kind
 from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
 from recsys.ranges import Count
 from recsys.tables.cells import Numerals
-from recsys.tables.times import TimeUnit
+from recsys.tables.written_times import TimeUnit
 
 # roles that are read and checked at once
 READ = ("user_id", "item_id", "timestamp", "quantity", "price", "rating", "name")
