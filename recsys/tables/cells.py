@@ -45,6 +45,11 @@ def decoded(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
+def without(text: pa.Array, mask: pa.Array) -> pa.Array:
+    """Text (N,), null where a mask holds or is null; `if_else` reads slices wrongly in Arrow 18."""
+    return pc.replace_with_mask(text, mask, pa.scalar(None, text.type))
+
+
 @dataclass(frozen=True)
 class Distinct:
     """The distinct cells of a column, as text without blanks around it.
@@ -67,7 +72,7 @@ class Distinct:
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.unify_dictionaries().combine_chunks()
         text = pc.utf8_trim_whitespace(encoded.dictionary.cast(pa.string()))
-        text = pc.if_else(pc.is_in(pc.utf8_lower(text), pa.array(BLANKS)), None, text)
+        text = without(text, pc.is_in(pc.utf8_lower(text), pa.array(BLANKS)))
         index = encoded.indices.fill_null(len(text)).to_numpy(zero_copy_only=False)
         counts = np.bincount(index, minlength=len(text) + 1)[: len(text)]
         return cls(text, counts, index.astype(np.int32))
@@ -106,11 +111,11 @@ def id_texts(values: pa.Array) -> pa.Array:
         whole = pc.equal(pc.floor(values), values)
         digits: pa.DataType = pa.decimal256(76, 0)
         if pa.types.is_floating(values.type):
-            text = pc.if_else(pc.is_nan(values), None, text)
+            text = without(text, pc.is_nan(values))
             whole, digits = pc.and_(whole, pc.less(pc.abs(values), 2.0**63)), pa.int64()
         numbers = pc.if_else(whole, values, None).cast(digits)
         text = pc.coalesce(numbers.cast(pa.string()), text)
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), None, text)
+    return without(text, pc.equal(pc.utf8_trim_whitespace(text), ""))
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ class Numerals:
                 text = pc.replace_substring(text, self.thousands, "")
             pattern = rf"[+-]?(?:{whole}(?:{sign}\d*)?|{sign}\d+)(?:[eE][+-]?\d+)?"
             text = pc.replace_substring(text, self.decimal, ".")
-        return pc.if_else(pa.array(cells.matching(pattern)), text, None)
+        return without(text, pa.array(~cells.matching(pattern)))
 
 
 POINT = Numerals()

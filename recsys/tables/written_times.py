@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.tables.cells import NUMBER, Distinct, decoded, is_missing, is_text, to_numbers
+from recsys.tables.cells import NUMBER, Distinct, decoded, is_missing, is_text, to_numbers, without
 
 TimeUnit = Literal["s", "ms", "us", "ns", "D"]
 # formats that are numbers, and their digits
@@ -227,7 +227,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if is_text(column.type):
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
         try:
-            return pc.if_else(pa.array(is_missing(column)), None, text).cast(pa.int64())
+            return without(text, pa.array(is_missing(column))).cast(pa.int64())
         except pa.ArrowInvalid:
             return column
     return column

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from recsys.errors import DataError
 from recsys.inference.batch.input_table import InputTable
 from recsys.inference.inputs import RowError
-from recsys.tables.cells import NumberColumn, decoded, id_texts, is_missing, is_numeric, is_text
+from recsys.tables.cells import (
+    NumberColumn,
+    decoded,
+    id_texts,
+    is_missing,
+    is_numeric,
+    is_text,
+    without,
+)
 from recsys.tables.times import TimeForm, find_form, wall_and_instant
 
 
@@ -161,8 +169,8 @@ def _id_lists(column: pa.Array) -> pa.Array:
 
 def _parse_json(column: pa.Array) -> list[Any]:
     """Values of JSON cells, None for empty ones."""
-    empty = pa.array(is_missing(column))
-    cells = pc.if_else(empty, "null", pc.utf8_trim_whitespace(column)).to_pylist()
+    filled = without(pc.utf8_trim_whitespace(column), pa.array(is_missing(column)))
+    cells = filled.fill_null("null").to_pylist()
     try:
         values: list[Any] = json.loads(f"[{','.join(cells)}]")
         if len(values) == len(cells):
