@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from recsys.errors import ConfigError, UserError
 
@@ -77,7 +77,7 @@ def usage(declaration: type[Any], command: str) -> str:
     """The usage text of a dataclass of settings."""
     kinds = get_type_hints(declaration)
     rows = []
-    for entry in fields(declaration):
+    for entry in _ordered(declaration):
         note = "required" if _required(entry) else _default_note(entry.default)
         rows.append(
             (entry.name, f"{entry.metadata['help']} ({_kind_name(kinds[entry.name])}, {note})")
@@ -120,9 +120,10 @@ def _convert(entry: "Field[Any]", kind: Any, text: str) -> object:
     kind = _without_none(kind)
     allowed = _allowed(kind)
     if allowed is not None:
-        if text.lower() not in allowed:
+        known = {written.lower(): value for written, value in allowed.items()}
+        if text.lower() not in known:
             raise ConfigError(f"{entry.name}={text!r} is not known: it is {' or '.join(allowed)}")
-        return allowed[text.lower()]
+        return known[text.lower()]
     try:
         value = kind(text) if text else None
     except ValueError:
@@ -138,7 +139,7 @@ def _convert(entry: "Field[Any]", kind: Any, text: str) -> object:
 
 
 def _without_none(kind: Any) -> Any:
-    options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     return next(option for option in options if option is not NoneType)
 
 
@@ -156,9 +157,16 @@ def _required(entry: "Field[Any]") -> bool:
 def _synopsis(declaration: type[Any], command: str) -> str:
     parts = [
         f"{entry.name}=…" if _required(entry) else f"[{entry.name}={_shown(entry.default)}]"
-        for entry in fields(declaration)
+        for entry in _ordered(declaration)
     ]
     return " ".join([command, *parts])
+
+
+def _ordered(declaration: type[Any]) -> list["Field[Any]"]:
+    """Settings in the order of a usage: those that the class inherits come last."""
+    return sorted(
+        fields(declaration), key=lambda each: each.name not in vars(declaration)["__annotations__"]
+    )
 
 
 def _default_note(default: object) -> str:

@@ -12,8 +12,9 @@ import pandas as pd
 from recsys.data.events import columns_of
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Kind
-from recsys.data.tables import Location, Numerals, TableSource, read_table
+from recsys.data.tables import Location, TableSource, read_table
 from recsys.errors import ConfigError, DataError
+from recsys.tables.cells import Numerals
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, OnBadRows, RowFilter, data_row, past_times
 from recsys.data.schema import Column
-from recsys.data.tables import POINT, Numerals, release_memory, to_numbers
-from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
+from recsys.data.tables import release_memory
+from recsys.data.timestamps import SECONDS_A_DAY, require_timezone, wall_clock
 from recsys.errors import ConfigError
 from recsys.ranges import require_declared
+from recsys.tables.cells import POINT, Numerals, to_numbers
+from recsys.tables.times import TimeSettings, TimeUnit
 
 Duplicates = Literal["keep", "drop"]
 
@@ -115,8 +117,8 @@ def clean_transactions(
     report.fingerprint = fingerprint(user, item, timestamp, user_ids, item_ids)
     quantity = None
     if "quantity" in table.column_names:
-        units = to_numbers(table.column("quantity").to_pandas(), cleaning.numerals)
-        quantity = units.to_numpy(np.float32, copy=True)[keep]
+        units = to_numbers(table.column("quantity"), cleaning.numerals)
+        quantity = units[keep].astype(np.float32)
     dataset = Dataset(user, item, timestamp, day, user_ids, item_ids, report, quantity=quantity)
     if events is not None:
         further = events.further(table).take(keep)
@@ -164,26 +166,24 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
     """Checks the optional columns; timestamps, or None where there are none."""
     if "quantity" in table.column_names:
         cells = table.column("quantity")
-        quantity = to_numbers(cells.to_pandas(), cleaning.numerals)
-        rows.bad(quantity.isna().to_numpy(), "a quantity that is not a number", cells)
-        rows.bad((quantity <= 0).to_numpy(), "a quantity of 0 or less", cells)
+        quantity = to_numbers(cells, cleaning.numerals)
+        rows.bad(np.isnan(quantity), "a quantity that is not a number", cells)
+        rows.bad(quantity <= 0, "a quantity of 0 or less", cells)
     if "price" in table.column_names:
         cells = table.column("price")
-        price = to_numbers(cells.to_pandas(), cleaning.numerals)
-        rows.bad(price.isna().to_numpy(), "a price that is not a number", cells)
-        rows.bad((price < 0).to_numpy(), "a price below 0", cells)  # 0 is a gift
+        price = to_numbers(cells, cleaning.numerals)
+        rows.bad(np.isnan(price), "a price that is not a number", cells)
+        rows.bad(price < 0, "a price below 0", cells)  # 0 is a gift
     if "rating" in table.column_names and cleaning.min_rating is not None:
         cells = table.column("rating")
-        rating = to_numbers(cells.to_pandas(), cleaning.numerals)
-        rows.bad(rating.isna().to_numpy(), "a rating that is not a number", cells)
-        rows.leave_out(
-            (rating < cleaning.min_rating).to_numpy(), f"a rating below {cleaning.min_rating:g}"
-        )
+        rating = to_numbers(cells, cleaning.numerals)
+        rows.bad(np.isnan(rating), "a rating that is not a number", cells)
+        rows.leave_out(rating < cleaning.min_rating, f"a rating below {cleaning.min_rating:g}")
     if "timestamp" not in table.column_names:
         return None
     naive = cleaning.naive_timezone or cleaning.timezone
-    unit, form = cleaning.timestamp_unit, cleaning.timestamp_format
-    return past_times(table, rows, naive, unit, form).instant
+    times = TimeSettings(cleaning.timestamp_unit, cleaning.timestamp_format)
+    return past_times(table, rows, naive, times).instant
 
 
 def _require_effect(table: pa.Table, cleaning: Cleaning) -> None:

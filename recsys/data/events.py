@@ -13,8 +13,9 @@ import pyarrow as pa
 from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Columns, Field, Kind, kind_of_type, require_kinds
-from recsys.data.tables import ID_COLUMNS, POINT, Numerals, TableSource, read_table
+from recsys.data.tables import ID_COLUMNS, TableSource, read_table
 from recsys.errors import DataError
+from recsys.tables.cells import POINT, Numerals
 
 # roles whose columns become arrays of a dataset; the others stay columns of its context
 ARRAYS = ("user_id", "item_id", "timestamp", "quantity")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from recsys.tables.cells import id_texts
 
 
 def natural_order(ids: np.ndarray) -> np.ndarray:
@@ -38,17 +39,9 @@ def encode_ids(column: pa.ChunkedArray | pa.Array) -> pd.Categorical:
         )
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    values = encoded.dictionary
-    if pa.types.is_floating(values.type):
-        # a nullable integer column often arrives as float: 17850.0 is the id "17850"
-        values = pc.if_else(pc.is_nan(values), None, values)
-        whole = pc.all(pc.and_(pc.is_finite(values), pc.equal(pc.floor(values), values))).as_py()
-        values = values.cast(pa.int64()) if whole is not False else values
-    if pa.types.is_decimal(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
-        values = values.cast(pa.decimal256(76, 0))  # NUMERIC(10, 2) writes the id 7 as 7.00
-    ids = values.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
-    text = pd.Series(ids, dtype="str")
-    usable = (text.notna() & text.str.strip().ne("")).to_numpy(dtype=bool)
+    values = id_texts(encoded.dictionary)
+    ids = values.to_numpy(zero_copy_only=False).astype(object)
+    usable = values.is_valid().to_numpy(zero_copy_only=False)
     usable[np.bincount(codes + 1, minlength=len(ids) + 1)[1:] == 0] = False  # in no row
     order = natural_order(ids[usable])
     order = np.flatnonzero(usable)[order]

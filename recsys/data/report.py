@@ -10,10 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.schema import Schema
-from recsys.data.timestamps import Times, TimeUnit, read_timestamps
+from recsys.data.timestamps import Times, read_timestamps
 from recsys.errors import DataError
+from recsys.tables.cells import POINT
+from recsys.tables.times import TimeSettings
 
 OnBadRows = Literal["drop", "error"]
+UNREADABLE_TIME = "a timestamp that cannot be read"
 _YEAR = 366 * 86_400  # seconds
 # rows fewer than which none lies far from all others
 _ENOUGH = 20
@@ -115,14 +118,9 @@ def data_row(row: int) -> str:
 
 def _remedy(reason: str) -> str:
     """What to set where cells of a whole column cannot be read."""
-    if reason == "a timestamp that cannot be read":
-        return (
-            "; dates are read as 2024-01-31 18:05:00, 31/01/2024 18:05, 31.1.2024 or 20240131, and"
-            ' otherwise as data.timestamp_format says, such as "%d %B %y"'
-        )
-    if reason.endswith("that is not a number"):
-        return '; set data.decimal="," or data.thousands if numbers are written so'
-    return ""
+    if reason == UNREADABLE_TIME:
+        return TimeSettings().advice
+    return POINT.advice if reason.endswith("that is not a number") else ""
 
 
 class RowFilter:
@@ -201,8 +199,7 @@ def past_times(
     table: pa.Table,
     rows: RowFilter,
     timezone: str,
-    unit: TimeUnit | None,
-    form: str | None,
+    settings: TimeSettings,
     ahead: np.ndarray | None = None,
 ) -> Times:
     """Timestamps as `read_timestamps` reads them; rows of unreadable and future ones are bad, and
@@ -211,14 +208,14 @@ def past_times(
     Args:
         table: with a column timestamp, (N,).
         rows: learns which rows are bad.
-        timezone, unit, form: as in `read_timestamps`.
+        timezone, settings: as in `read_timestamps`.
         ahead: rows that may lie in the future (mask, (N,)); None: none.
     """
     column = table.column("timestamp")
-    times = read_timestamps(column.to_pandas(), timezone, unit, form)
+    times = read_timestamps(column, timezone, settings)
     rows.report.timestamp_form = times.form
     instant = times.instant
-    rows.bad(instant.isna().to_numpy(), "a timestamp that cannot be read", column)
+    rows.bad(instant.isna().to_numpy(), UNREADABLE_TIME, column)
     future = (instant > tomorrow()).to_numpy(dtype=bool)
     future = future if ahead is None else future & ~ahead
     rows.bad(future, "a timestamp in the future", column)

@@ -16,10 +16,11 @@ from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
 from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times, tomorrow
-from recsys.data.tables import POINT, Numerals, to_numbers
-from recsys.data.timestamps import SECONDS_A_DAY, TimeUnit, require_timezone, wall_clock
+from recsys.data.timestamps import SECONDS_A_DAY, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
 from recsys.ranges import Count, require_declared
+from recsys.tables.cells import POINT, Numerals, to_numbers
+from recsys.tables.times import TimeSettings, TimeUnit
 
 Measure = Literal["quantity", "value", "lines"]
 Returns = Literal["drop", "net"]
@@ -172,8 +173,8 @@ def panel_from_transactions(
     for name, column in ids.items():
         rows.bad(np.asarray(column.codes == -1), f"no {name}")
     naive = settings.naive_timezone or settings.timezone
-    unit, form = settings.timestamp_unit, settings.timestamp_format
-    instant = past_times(table, rows, naive, unit, form).instant
+    times = TimeSettings(settings.timestamp_unit, settings.timestamp_format)
+    instant = past_times(table, rows, naive, times).instant
     amount, is_return = _amounts(table, rows, settings)
 
     seconds = wall_clock(instant, settings.timezone)
@@ -220,7 +221,7 @@ def _amounts(
     is_return = np.zeros(table.num_rows, dtype=bool)
     if "quantity" in table.column_names:
         cells = table.column("quantity")
-        quantity = to_numbers(cells.to_pandas(), settings.numerals).to_numpy()
+        quantity = to_numbers(cells, settings.numerals)
         rows.bad(~np.isfinite(quantity), "a quantity that is not a number", cells)
         rows.bad(quantity == 0, "a quantity of 0", cells)
         is_return = quantity < 0
@@ -229,7 +230,7 @@ def _amounts(
         amount = np.sign(quantity) if settings.measure == "lines" else quantity
     if "price" in table.column_names:
         cells = table.column("price")
-        price = to_numbers(cells.to_pandas(), settings.numerals).to_numpy()
+        price = to_numbers(cells, settings.numerals)
         rows.bad(~np.isfinite(price), "a price that is not a number", cells)
         rows.bad(price < 0, "a price below 0", cells)
         if settings.measure == "value":

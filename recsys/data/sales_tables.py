@@ -15,10 +15,11 @@ from recsys.data.ids import encode_ids
 from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds, with_covariates
 from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times
 from recsys.data.resampling import clock_changes
-from recsys.data.tables import POINT, Numerals, to_numbers
-from recsys.data.timestamps import BLANKS, TimeUnit, require_timezone, wall_clock
+from recsys.data.timestamps import require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
 from recsys.ranges import require_declared
+from recsys.tables.cells import POINT, NumberColumn, Numerals
+from recsys.tables.times import TimeSettings, TimeUnit
 
 Gaps = Literal["missing", "zero"]
 Negative = Literal["keep", "error"]
@@ -110,8 +111,8 @@ def _times(
     table: pa.Table, rows: RowFilter, ahead: np.ndarray, settings: SalesTable
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wall-clock seconds and instants, int64 (N,) each; nonsense where a time cannot be read."""
-    unit, form = settings.timestamp_unit, settings.timestamp_format
-    times = past_times(table, rows, "UTC", unit, form, ahead)
+    known = TimeSettings(settings.timestamp_unit, settings.timestamp_format)
+    times = past_times(table, rows, "UTC", known, ahead)
     instant = wall_clock(times.instant, "UTC")
     return (wall_clock(times.instant, settings.timezone) if times.has_offset else instant), instant
 
@@ -119,19 +120,7 @@ def _times(
 def _numbers(table: pa.Table, name: str, rows: RowFilter, numerals: Numerals) -> np.ndarray:
     """Values of a column, float64 (N,), NaN where a cell is empty; true is 1 and false 0."""
     cells = table.column(name)
-    column = cells.to_pandas()
-    if pd.api.types.is_numeric_dtype(column):
-        values = to_numbers(column).to_numpy(copy=True)
-        rows.bad(np.isinf(values), f"a {name} that is not a number", cells)
-        return values
-    values = to_numbers(column, numerals).to_numpy(copy=True)
-    text = column.astype("str").str.strip().str.lower()
-    if np.isnan(values).all():
-        # the words of a column that holds nothing else
-        truth = text.map({"true": 1.0, "false": 0.0}).to_numpy(dtype=np.float64)
-        values = np.where(np.isnan(values), truth, values)
-    blank = column.isna() | text.isin(BLANKS)
-    unclear = np.isnan(values) & ~blank.to_numpy(dtype=bool)
+    values, unclear = NumberColumn(numerals).read(cells)
     rows.bad(np.isinf(values) | unclear, f"a {name} that is not a number", cells)
     return values
 

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.tables import POINT, Numerals, to_numbers
-from recsys.data.timestamps import BLANKS, parse_timestamps
+from recsys.data.timestamps import parse_timestamps
 from recsys.errors import ConfigError, DataError
+from recsys.tables.cells import BLANKS, POINT, Numerals, is_missing, to_numbers
 
 Kind = Literal["id", "category", "number", "text", "date", "list"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -269,9 +269,9 @@ def _kind_of_values(name: str, values: pa.Array, typed: bool, numerals: Numerals
     if _is_id_name(name):
         return "id"
     if not typed:
-        numbers = to_numbers(filled, numerals)
+        numbers = to_numbers(pa.array(filled, pa.string()), numerals)
         # 007 is a code: as a number it would lose its zeros
-        if numbers.notna().all() and not filled.str.match(r"[+-]?0\d").any():
+        if not np.isnan(numbers).any() and not filled.str.match(r"[+-]?0\d").any():
             return "number"
         if filled.str.match(r"\d{4}-\d\d").all() and parse_timestamps(filled, "UTC").notna().all():
             return "date"
@@ -281,13 +281,8 @@ def _kind_of_values(name: str, values: pa.Array, typed: bool, numerals: Numerals
 
 def _numbers(known: Field, values: pa.Array, where: str, numerals: Numerals) -> np.ndarray:
     """float32 (N,) where that keeps every value, else float64."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        cells = values.to_pandas().str.strip()
-        cells = cells.mask(cells.str.lower().isin(BLANKS))
-    else:
-        cells = values.to_pandas()
-    numbers = to_numbers(cells, numerals).to_numpy(copy=True)
-    _require_values(np.isnan(numbers) & cells.notna().to_numpy(), known, values, "number", where)
+    numbers = to_numbers(values, numerals)
+    _require_values(np.isnan(numbers) & ~is_missing(values), known, values, "number", where)
     narrow = numbers.astype(np.float32)
     same = (narrow == numbers) | np.isnan(numbers)
     return narrow if same.all() else numbers
@@ -295,15 +290,9 @@ def _numbers(known: Field, values: pa.Array, where: str, numerals: Numerals) -> 
 
 def _dates(known: Field, values: pa.Array, where: str) -> np.ndarray:
     """int64 (N,) seconds since 1970 UTC."""
-    cells = values.to_pandas()
-    blank = cells.isna()
-    if pa.types.is_date(values.type):
-        cells = pd.to_datetime(cells)
-    elif not pa.types.is_timestamp(values.type):
-        blank |= cells.astype("str").str.strip().str.lower().isin(BLANKS)
-        cells = cells.mask(blank)
-    parsed = parse_timestamps(cells, "UTC")
-    _require_values((parsed.isna() & ~blank).to_numpy(), known, values, "date", where)
+    parsed = parse_timestamps(values, "UTC")
+    unread = parsed.isna().to_numpy() & ~is_missing(values)
+    _require_values(unread, known, values, "date", where)
     seconds = parsed.dt.tz_localize(None).to_numpy(dtype="datetime64[s]").astype(np.int64)
     return np.where(parsed.isna(), NO_DATE, seconds)
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +18,7 @@ from recsys.inference.verification import verify
 # Batch files need pyarrow, which is imported by the commands that read them.
 if TYPE_CHECKING:
     from recsys.inference.batch.forecast import ForecastResult
+    from recsys.inference.batch.input_table import Dialect
 
 _COMMAND = "python -m recsys.inference"
 _USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
@@ -36,15 +37,35 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendArguments:
+class TableArguments:
+    """How the table that is read is written: what is not given is as in the table of training."""
+
+    separator: str | None = setting("of a text file: one character, or tab", default=None)
+    encoding: str | None = setting("of a text file, such as latin-1 or utf-16", default=None)
+    decimal: str | None = setting("sign between whole and part of numbers in text", default=None)
+    thousands: str | None = setting("sign between groups of three digits in text", default=None)
+    multiline: bool | None = setting("cells of a text file may hold line breaks", default=None)
+    table: str | None = setting("name of the table behind a SQL URL", default=None)
+
+    def dialect(self) -> "Dialect":
+        """These settings, for the reader."""
+        from recsys.inference.batch.input_table import Dialect
+
+        known = {each.name for each in fields(Dialect)}
+        return Dialect(**{name: value for name, value in vars(self).items() if name in known})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendArguments(TableArguments):
     """Writes the best items for each user of a file: user_id, rank (1 is the best), item_id, score.
 
     The file may hold further inputs of the model, in columns named as in the manifest.
     """
 
     bundle: Path = setting("bundle folder, such as exported/journey")
-    users: Path = setting(
-        "CSV or Parquet file with the column user_id, optionally history and further inputs"
+    users: str = setting(
+        "CSV or Parquet file, folder of Parquet files or SQL URL with the column user_id,"
+        " optionally history and further inputs"
     )
     output: Path = setting("CSV or Parquet file to write")
     k: int = setting("items a user", default=10, minimum=1)
@@ -60,7 +81,7 @@ class RecommendArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastArguments:
+class ForecastArguments(TableArguments):
     """Writes forecasts for each series of a table: series_id, timestamp, a column a quantile.
 
     A step without a row is missing, not zero. Timestamps without an offset are local time of the
@@ -68,11 +89,16 @@ class ForecastArguments:
     """
 
     bundle: Path = setting("bundle folder, such as exported/journey-forecaster")
-    history: Path = setting(
-        "CSV or Parquet file with the columns series_id, timestamp, y and covariates as the "
-        "manifest names them; the rows of a series are consecutive"
+    history: str = setting(
+        "CSV or Parquet file, folder of Parquet files or SQL URL with the columns series_id, "
+        "timestamp, y and covariates as the manifest names them; the rows of a series are "
+        "consecutive"
     )
     output: Path = setting("CSV or Parquet file to write")
+    timestamp_format: str | None = setting("of dates in text, such as %d/%m/%Y", default=None)
+    timestamp_unit: Literal["s", "ms", "us", "ns", "D"] | None = setting(
+        "of timestamps that are numbers and count from 1970", default=None
+    )
     threads: int | None = setting("threads; all cores, if not given", default=None, minimum=1)
 
 
@@ -136,6 +162,7 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             "seen" if given.exclude == "seen" else None,
             progress,
             _moment(given.at),
+            given.dialect(),
         )
     if result.popular_only:
         print(
@@ -176,7 +203,7 @@ def forecast_command(arguments: Sequence[str], program: str = f"{_COMMAND} forec
 
     forecaster = Forecaster(given.bundle, given.threads)
     with _progress_line("series") as progress:
-        result = forecast_file(forecaster, given.history, given.output, progress)
+        result = forecast_file(forecaster, given.history, given.output, progress, given.dialect())
     for warning in _forecast_warnings(result, forecaster):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{result.series} series, {result.rows} rows in {result.seconds:.1f} s: {given.output}")

@@ -135,7 +135,7 @@ def test_workbook_without_a_reader_of_workbooks_says_what_to_install(
 
 def test_online_retail_in_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "retail.ods").write_bytes(b"\x00\x01")
-    with pytest.raises(DataError, match=r"retail\.ods is neither \.csv, \.tsv nor \.parquet"):
+    with pytest.raises(DataError, match=r"retail\.ods has the ending '\.ods': use \.csv, \.tsv"):
         online_retail(str(tmp_path / "retail.ods"))
 
 

@@ -20,7 +20,8 @@ from recsys.data.sources.sales import sales
 from recsys.data.sources.transactions import transactions, transactions_sales
 from recsys.data.splits.leave_last_out import LeaveLastOut
 from recsys.errors import ConfigError, DataError
-from recsys.table_files import open_table
+from recsys.tables.files import open_file
+from recsys.tables.text import TextFormat
 
 NAMES = {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
 DATES = ["2023-11-30", "2023-12-31", "2024-02-29", "2024-03-01"]
@@ -121,7 +122,7 @@ def test_cell_of_several_lines_is_an_error_with_its_line(
     ):
         dataset(path)
     with pytest.raises(DataError, match="line 3: the cell that begins with '5 inch.*' ends"):
-        list(open_table(path).batches(["user_id"], 100))
+        list(open_file(path, TextFormat(), "own").batches(["user_id"], 100))
 
 
 def test_cells_of_several_lines_are_read_where_they_are_meant(tmp_path: Path) -> None:
@@ -181,14 +182,26 @@ def test_decimal_comma_and_thousands_are_read_where_they_are_named(tmp_path: Pat
     assert read.report.dropped == {"a price that is not a number": 1}
 
 
-def test_header_with_a_blank_is_quoted_and_its_remedy_works(tmp_path: Path) -> None:
+def test_blanks_around_a_name_of_the_header_are_no_part_of_it(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
-    path.write_text("user_id, item_id\na,x\nb,y\n")
+    path.write_text("user_id , item_id, store\na,x,1\nb,y,2\n")
+    for columns in ({}, {"item_id": "item_id"}, {"item_id": " item_id"}):
+        read = transactions(path, columns)
+        assert read.item_ids.tolist() == ["x", "y"]
+        assert list(read.context) == ["store"]
+    path.write_text("user_id,item_id, user_id\na,x,b\n")  # two names that blanks tell apart
+    assert transactions(path, {}).user_ids.tolist() == ["a"]
+    assert transactions(path, {"user_id": " user_id"}).user_ids.tolist() == ["b"]
+
+
+def test_header_in_capitals_is_quoted_and_its_remedy_works(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("user_id,Item_ID\na,x\nb,y\n")
     with pytest.raises(
-        DataError, match=r"it has 'user_id', ' item_id'\); set data.columns.item_id"
+        DataError, match=r"it has 'user_id', 'Item_ID'\); set data.columns.item_id=Item_ID"
     ):
         transactions(path, {})
-    assert len(transactions(path, {"item_id": " item_id"})) == 2
+    assert len(transactions(path, {"item_id": "Item_ID"})) == 2
 
 
 @pytest.mark.parametrize("separator", ["\\t", "\t", "tab", "|", ";"])
@@ -285,7 +298,7 @@ def test_ids_of_users_twice_in_their_file_are_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "ids"),
-    [(["7.00", "12.00", None], ["7", "12"]), (["7.50", "12.00"], ["12.00", "7.50"])],
+    [(["7.00", "12.00", None], ["7", "12"]), (["7.50", "12.00"], ["12", "7.50"])],
 )
 def test_whole_decimals_of_a_database_are_ids_of_digits(
     numbers: list[str | None], ids: list[str]

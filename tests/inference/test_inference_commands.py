@@ -138,7 +138,7 @@ def test_what_a_table_lacks_is_said(
 ) -> None:
     (tmp_path / "h.csv").write_text(
         "series_id,timestamp,y,price,promo\n7,2024-10-27T00:00Z,1,,\n7,2024-10-27T01:00Z,1,,\n"
-        "7,2024-10-27T03:00Z,1,,\n7,2024-10-27T09:00Z,,,\n8,2024-10-27,,,\n"
+        "7,2024-10-27T03:00Z,1,,\n7,2024-10-27T09:00Z,,,\n8,2024-10-27T00:00Z,,,\n"
     )
     settings = [f"bundle={forecasters / 'ahead'}", f"history={tmp_path}/h.csv"]
     assert main(["forecast", *settings, f"output={tmp_path}/o.csv"]) == 0

@@ -15,8 +15,8 @@ from recsys.data.events import EventTable
 from recsys.data.report import DataReport, OnBadRows
 from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
-from recsys.data.timestamps import TimeUnit
 from recsys.errors import DataError
+from recsys.tables.written_times import TimeUnit
 
 # of u.item: id, title, release, video release, URL; then a flag per genre
 FILM_COLUMNS = 5

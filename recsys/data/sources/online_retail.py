@@ -179,7 +179,7 @@ def _undone(table: pa.Table, cancelled: np.ndarray, within: float) -> np.ndarray
             "customer": encode_ids(table.column("user_id")).codes,
             "item": encode_ids(table.column("item_id")).codes,
             "quantity": pd.to_numeric(table.column("quantity").to_pandas()).abs(),
-            "time": parse_timestamps(table.column("timestamp").to_pandas(), "UTC"),
+            "time": parse_timestamps(table.column("timestamp"), "UTC"),
             "cancelled": cancelled,
         }
     )

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
-from recsys.data.tables import Location, Numerals, TableSource, read_table
-from recsys.data.timestamps import TimeUnit
+from recsys.data.tables import Location, TableSource, read_table
+from recsys.tables.cells import Numerals
+from recsys.tables.written_times import TimeUnit
 
 
 def sales(
@@ -35,7 +36,7 @@ def sales(
         covariates: columns that are known ahead; rows with an empty y behind the last sale carry
             their future.
         separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
-        decimal, thousands: as in `recsys.data.tables.Numerals`.
+        decimal, thousands: as in `recsys.tables.cells.Numerals`.
         step, timezone, timestamp_unit, timestamp_format, gaps, negative, on_bad_rows: as in
             `recsys.data.sales_tables.SalesTable`.
     """

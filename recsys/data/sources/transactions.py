@@ -11,9 +11,10 @@ from recsys.data.panel import SalesPanel, Step
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
-from recsys.data.tables import ID_COLUMNS, Location, Numerals, TableSource, release_memory
-from recsys.data.timestamps import TimeUnit
+from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
 from recsys.ranges import Count
+from recsys.tables.cells import Numerals
+from recsys.tables.written_times import TimeUnit
 
 # roles that are read and checked at once
 READ = ("user_id", "item_id", "timestamp", "quantity", "price", "rating", "name")
@@ -47,7 +48,7 @@ def transactions(
             event_type, name) to the table's name, for user_id and item_id their own where none is
             given; None: no such column. Any other name renames a column of the context.
         separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
-        decimal, thousands: as in `recsys.data.tables.Numerals`.
+        decimal, thousands: as in `recsys.tables.cells.Numerals`.
         timezone, timestamp_unit, timestamp_format, min_rating, on_bad_rows, duplicates: as in
             `recsys.data.cleaning.Cleaning`.
         kinds, ignore: as in `recsys.data.events.EventTable`.
@@ -118,7 +119,7 @@ def transactions_sales(
         measure, step, timezone, timestamp_unit, timestamp_format, retire_after, keep_partial,
             returns, on_bad_rows: as in `recsys.data.resampling.Resampling`.
         separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
-        decimal, thousands: as in `recsys.data.tables.Numerals`.
+        decimal, thousands: as in `recsys.tables.cells.Numerals`.
         users, items: tables of attributes; `columns` has to map their id.
     """
     settings = Resampling(

@@ -1,14 +1,13 @@
-"""Converts columns of a table to ids, lists, numbers and times.
+"""Converts columns of a table to ids, lists, numbers and times, as training reads them.
 
-CSV cells are strings: numbers and times are parsed, lists are JSON, and an empty cell is missing.
-In Parquet null is missing.
+Text cells of lists are JSON; in Parquet null is missing.
 
 Axes: N rows.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,62 +16,65 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
+from recsys.inference.batch.input_table import InputTable
 from recsys.inference.inputs import RowError
-from recsys.table_files import TableFile
-
-# +02:00, +0200, +02 or Z after a time of day; a date alone also ends in -02.
-_OFFSET = r"[T ]\d\d.*([+-]\d\d(:?\d\d)?|Z)$"
+from recsys.tables.cells import (
+    NumberColumn,
+    decoded,
+    id_texts,
+    is_missing,
+    is_numeric,
+    is_text,
+    without,
+)
+from recsys.tables.times import TimeForm, find_form, wall_and_instant
 
 
 @contextmanager
-def row_errors(file: TableFile, first_row: int) -> Iterator[None]:
-    """Names the file and the line in errors of rows that are counted from `first_row`.
+def row_errors(table: InputTable, first_row: int) -> Iterator[None]:
+    """Names the table and the line in errors of rows that are counted from `first_row`.
 
     Raises:
-        DataError: in place of a `RowError`, or of a TypeError of a whole column.
+        DataError: in place of a `RowError`.
     """
     try:
         yield
     except RowError as error:
-        raise DataError(f"{file.place(first_row + error.row)}: {error.reason}") from error
+        raise DataError(f"{table.place(first_row + error.row)}: {error.reason}") from error
 
 
-def check_kinds(file: TableFile, kinds: dict[str, str]) -> None:
+def check_kinds(table: InputTable, kinds: dict[str, str]) -> None:
     """Refuses columns that are missing or of a type that cannot be converted.
 
     Args:
-        file: opened.
+        table: opened.
         kinds: id, number, time, text, ids (a list) or numbers (a list), by column.
 
     Raises:
         DataError: naming the column and its type.
     """
-    file.require(list(kinds))
     for name, kind in kinds.items():
-        found = file.schema.field(name).type
-        if pa.types.is_dictionary(found):
-            found = found.value_type
+        found = table.type_of(name)
         fits, wanted = _KINDS[kind]
-        if not (_is_text(found) or fits(found)):
-            raise DataError(f"{file.path}: {name} is of type {found}, and has to be {wanted}")
+        if not (found is None or is_text(found) or fits(found)):
+            raise DataError(f"{table.where}: {name} is of type {found}, and has to be {wanted}")
 
 
 def ids(column: pa.Array, name: str) -> pa.Array:
-    """Ids as strings (N,); integers become their digits.
+    """Ids as strings (N,); whole numbers become their digits.
 
     Raises:
         RowError: an id is null or empty.
     """
-    texts = column.cast(pa.string())
-    empty = pc.fill_null(pc.equal(texts, ""), True)
-    if (wrong := np.flatnonzero(empty)).size:
-        raise RowError(wrong[0], f"the {name} is empty")
+    texts = id_texts(decoded(column))
+    if texts.null_count:
+        raise RowError(np.flatnonzero(texts.is_null())[0], f"the {name} is empty")
     return texts
 
 
 def texts(column: pa.Array) -> list[str]:
     """Categories as strings, "" where missing (N,)."""
-    values: list[str] = column.cast(pa.string()).fill_null("").to_pylist()
+    values: list[str] = id_texts(decoded(column)).fill_null("").to_pylist()
     return values
 
 
@@ -82,12 +84,12 @@ def lists(column: pa.Array, name: str, kind: str) -> list[list[Any] | None]:
     Raises:
         RowError: a cell is not a JSON list, or a list holds a null or a value of another type.
     """
-    column = _decoded(column)
+    column = decoded(column)
     wanted, item = _KINDS[kind][1], pa.string() if kind == "ids" else pa.float32()
-    if _is_text(column.type):
-        parsed = _parse_json(column)
-    elif pa.types.is_integer(column.type.value_type) and kind == "ids":
-        parsed = column.cast(pa.list_(item)).to_pylist()
+    if is_text(column.type):
+        parsed = _parse_json(column.cast(pa.string()))
+    elif kind == "ids" and is_numeric(column.type.value_type):
+        parsed = _id_lists(column).to_pylist()
     else:
         parsed = column.to_pylist()
     if not _are_lists(parsed, item):
@@ -96,27 +98,39 @@ def lists(column: pa.Array, name: str, kind: str) -> list[list[Any] | None]:
     return parsed
 
 
-def numbers(column: pa.Array, name: str) -> NDArray[np.float64]:
+def numbers(column: pa.Array, name: str, reader: NumberColumn) -> NDArray[np.float64]:
     """Numbers, NaN where missing (N,).
 
     Raises:
         RowError: a cell is not a number.
     """
-    column = _decoded(column)
-    if _is_text(column.type):
-        column = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
-    elif pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    values = _cast(column, pa.float64(), lambda cell: f"{name} is {cell!r}, which is not a number")
-    array: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
-    return array
+    values, wrong = reader.read(column)
+    if wrong.any():
+        row = int(wrong.argmax())
+        cell = column[row].as_py()
+        raise RowError(row, f"{name} is {cell!r}, which is not a number{reader.numerals.advice}")
+    return values
+
+
+def time_form(table: InputTable, name: str, max_rows: int) -> TimeForm:
+    """How a column writes times; reads as much of it as leaves no doubt.
+
+    Raises:
+        DataError: its cells do not tell.
+    """
+    with closing(table.batches([name], max_rows)) as batches:
+        try:
+            return find_form((batch.column(0) for batch in batches), table.times)
+        except DataError as error:
+            if str(error).startswith(table.where):
+                raise
+            raise DataError(f"{table.where}: {error}") from error
 
 
 def times(
-    column: pa.Array, name: str, timezone: str
+    column: pa.Array, name: str, form: TimeForm, table: InputTable, timezone: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """ISO 8601 text, dates or timestamps as seconds.
+    """Times of a form as seconds.
 
     A timestamp without an offset is local time of the time zone, others are converted to it.
 
@@ -125,65 +139,38 @@ def times(
         instant: seconds since 1970 in UTC; as `local` where there is no offset (N,).
 
     Raises:
-        RowError: a cell is empty, or not a time in whole seconds.
-        DataError: the time zone is not known on this machine.
+        RowError: a cell is empty, or not a time.
+        DataError: only some cells carry an offset, or the time zone is not known on this machine.
     """
-    column = _decoded(column)
-    if column.null_count:
-        raise RowError(np.flatnonzero(column.is_null())[0], f"the {name} is empty")
-    if _is_text(column.type):
-        column = pc.utf8_trim_whitespace(column)
-        aware = pc.match_substring_regex(column, _OFFSET).to_numpy(zero_copy_only=False)
-    else:
-        with_zone = pa.types.is_timestamp(column.type) and column.type.tz is not None
-        aware = np.full(len(column), with_zone)
-    local = np.empty(len(column), dtype=np.int64)
-    instant = np.empty(len(column), dtype=np.int64)
-    for mask, zone in ((~aware, None), (aware, timezone)):
-        rows = np.flatnonzero(mask)
-        if not rows.size:
-            continue
-        moments = _cast(column.take(pa.array(rows)), pa.timestamp("s", zone), _no_time(name), rows)
-        instant[rows] = moments.cast(pa.int64())
-        try:
-            local[rows] = (pc.local_timestamp(moments) if zone else moments).cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"the time zone {zone!r} is not known on this machine: install the system's tzdata,"
-                " or give timestamps in local time, without offset"
-            ) from error
-    return local, instant
-
-
-def _no_time(name: str) -> Callable[[Any], str]:
-    return lambda cell: (
-        f"the {name} is {str(cell)!r}, which is not a date or time in whole seconds such as"
-        " 2024-01-31 or 2024-01-31T05:00"
-    )
-
-
-def _cast(
-    column: pa.Array,
-    kind: pa.DataType,
-    reason: Callable[[Any], str],
-    rows: NDArray[np.int64] | None = None,
-) -> pa.Array:
-    """The column in another type; RowError for the first cell that does not fit."""
     try:
-        return column.cast(kind)
-    except pa.ArrowInvalid:
-        for row, cell in enumerate(column):
-            try:
-                cell.cast(kind)
-            except pa.ArrowInvalid:
-                row = row if rows is None else int(rows[row])
-                raise RowError(row, reason(cell.as_py())) from None
-        raise
+        read = form.read(column)
+        if (unread := np.isnat(read)).any():
+            row = int(unread.argmax())
+            if is_missing(column)[row]:
+                raise RowError(row, f"the {name} is empty")
+            cell = str(column[row].as_py())
+            advice = table.times.advice
+            raise RowError(
+                row, f"the {name} is {cell!r}, which is not of the form {form.name}{advice}"
+            )
+        return wall_and_instant(read, form.has_offset, timezone)
+    except DataError as error:
+        raise DataError(f"{table.where}: {error}") from error
+
+
+def _id_lists(column: pa.Array) -> pa.Array:
+    """Lists of whole numbers as lists of ids."""
+    lengths = pc.list_value_length(column)
+    offsets = np.append(0, np.cumsum(lengths.fill_null(0).to_numpy(zero_copy_only=False)))
+    missing = np.append(lengths.is_null().to_numpy(zero_copy_only=False), False)
+    places = pa.array(offsets.astype(np.int32), mask=missing)
+    return pa.ListArray.from_arrays(places, id_texts(column.flatten()))
 
 
 def _parse_json(column: pa.Array) -> list[Any]:
     """Values of JSON cells, None for empty ones."""
-    cells = [cell.strip() or "null" for cell in column.fill_null("").to_pylist()]
+    filled = without(pc.utf8_trim_whitespace(column), pa.array(is_missing(column)))
+    cells = filled.fill_null("null").to_pylist()
     try:
         values: list[Any] = json.loads(f"[{','.join(cells)}]")
         if len(values) == len(cells):
@@ -211,22 +198,12 @@ def _are_lists(values: list[Any], item: pa.DataType) -> bool:
         return False
 
 
-def _decoded(column: pa.Array) -> pa.Array:
-    is_encoded = pa.types.is_dictionary(column.type)
-    return column.dictionary_decode() if is_encoded else column
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _is_id(kind: pa.DataType) -> bool:
-    return bool(_is_text(kind) or pa.types.is_integer(kind))
+    return bool(_is_number(kind) or _is_time(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
-    return pa.types.is_null(kind) or any(test(kind) for test in tests)
+    return bool(is_numeric(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def _is_time(kind: pa.DataType) -> bool:
@@ -236,7 +213,7 @@ def _is_time(kind: pa.DataType) -> bool:
 def _is_list_of(fits: Callable[[pa.DataType], bool]) -> Callable[[pa.DataType], bool]:
     def check(kind: pa.DataType) -> bool:
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-        return is_list and (fits(kind.value_type) or pa.types.is_null(kind.value_type))
+        return is_list and (is_text(kind.value_type) or fits(kind.value_type))
 
     return check
 
@@ -246,7 +223,10 @@ _KINDS: dict[str, tuple[Callable[[pa.DataType], bool], str]] = {
     "id": (_is_id, "text or a whole number"),
     "text": (_is_id, "text or a whole number"),
     "number": (_is_number, "a number"),
-    "time": (_is_time, "a timestamp, a date or text"),
-    "ids": (_is_list_of(_is_id), 'a list of strings such as ["7", "8"]'),
+    "time": (
+        lambda kind: _is_time(kind) or _is_number(kind),
+        "a timestamp, a date, text or a number",
+    ),
+    "ids": (_is_list_of(_is_number), 'a list of strings such as ["7", "8"]'),
     "numbers": (_is_list_of(_is_number), "a list of numbers such as [30, 2]"),
 }

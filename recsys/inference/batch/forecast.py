@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from recsys.errors import DataError
 from recsys.inference.batch.histories import SERIES_COLUMN, TIME_COLUMN, read_histories
 from recsys.inference.batch.history_blocks import Counts, Grid, WindowBlock, window_blocks
+from recsys.inference.batch.input_table import Dialect, check_paths, open_input
 from recsys.inference.forecaster import Forecaster
-from recsys.table_files import check_paths, create_table, open_table
+from recsys.tables.writing import create_table
 
 # Input rows in memory at once, beside the longest series.
 _CHUNK_ROWS = 2**16
@@ -40,9 +41,10 @@ class ForecastResult(NamedTuple):
 
 def forecast_file(
     forecaster: Forecaster,
-    history: Path,
+    history: str | Path,
     output: Path,
     progress: Callable[[int, int | None], None] | None = None,
+    dialect: Dialect | None = None,
 ) -> ForecastResult:
     """Reads histories from a long table and writes the forecast of the steps after each last y.
 
@@ -51,13 +53,14 @@ def forecast_file(
 
     Args:
         forecaster: an opened bundle.
-        history: CSV or Parquet file with the columns series_id, timestamp, y (empty or null where
-            missing) and those of the covariates. Rows of a series are consecutive; a step without a
-            row is missing, not zero. A timestamp without an offset is local time of the bundle's
-            zone, others are converted to it. Rows after the last y hold the covariates of the
-            horizon.
+        history: CSV or Parquet file, folder of Parquet files or SQL URL, with the columns
+            series_id, timestamp, y (empty where missing) and those of the covariates. Rows of a
+            series are consecutive; a step without a row is missing, not zero. A timestamp without
+            an offset is local time of the bundle's zone, others are converted to it. Rows after the
+            last y hold the covariates of the horizon.
         output: CSV or Parquet file; it appears when it is complete.
         progress: called after each block with the number of series done, and None.
+        dialect: how the history is written, where it is not as the training table was.
 
     Raises:
         DataError: a file cannot be read or written, or a row cannot be used.
@@ -79,18 +82,18 @@ def forecast_file(
         forecaster.horizon,
         forecaster.covariate_names,
     )
-    file = open_table(history)
-    rows = read_histories(file, grid.covariate_names, forecaster.timezone, _CHUNK_ROWS)
-    with create_table(output, schema) as target:
-        for block in window_blocks(rows, file.place, grid, counts):
+    table = open_input(history, dialect or Dialect(), forecaster.manifest, "history")
+    rows = read_histories(table, grid.covariate_names, forecaster.timezone, _CHUNK_ROWS)
+    with table.sound(), create_table(output, schema) as target:
+        for block in window_blocks(rows, table.place, grid, counts):
             target.write(_forecast_block(forecaster, block))
             done += len(block.series)
             if progress is not None:
                 progress(done, None)
         if not counts.rows:
-            raise DataError(f"{history} has a header but no histories")
+            raise DataError(f"{table.where} has a header but no histories")
         if not done:
-            raise DataError(f"{history} has no y at all, so there is nothing to forecast from")
+            raise DataError(f"{table.where} has no y at all, so there is nothing to forecast from")
     return ForecastResult(done, done * forecaster.horizon, time.perf_counter() - started, counts)
 
 

@@ -3,6 +3,7 @@
 Axes: N rows of a chunk, R runs of rows of one series, F covariates.
 """
 
+import time as clock
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,12 +11,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys.inference.batch.columns import check_kinds, ids, numbers, row_errors, times
-from recsys.table_files import TableFile
+from recsys.inference.batch.columns import (
+    check_kinds,
+    ids,
+    numbers,
+    row_errors,
+    time_form,
+    times,
+)
+from recsys.inference.batch.input_table import InputTable
+from recsys.inference.inputs import RowError
+from recsys.tables.cells import NumberColumn
 
 SERIES_COLUMN = "series_id"
 TIME_COLUMN = "timestamp"
 VALUE_COLUMN = "y"
+_DAY = 86_400  # seconds; clocks are wrong by less
 
 
 class HistoryRows(NamedTuple):
@@ -41,7 +52,7 @@ class HistoryRows(NamedTuple):
 
 
 def read_histories(
-    file: TableFile, covariate_names: Sequence[str], timezone: str, max_rows: int
+    table: InputTable, covariate_names: Sequence[str], timezone: str, max_rows: int
 ) -> Iterator[HistoryRows]:
     """Histories in chunks of at most `max_rows`.
 
@@ -50,17 +61,22 @@ def read_histories(
     """
     kinds = {SERIES_COLUMN: "id", TIME_COLUMN: "time", VALUE_COLUMN: "number"}
     kinds |= dict.fromkeys(covariate_names, "number")
-    check_kinds(file, kinds)
+    check_kinds(table, kinds)
+    form = time_form(table, TIME_COLUMN, max_rows)
+    readers = {name: NumberColumn(table.numerals) for name in (VALUE_COLUMN, *covariate_names)}
+    tomorrow = clock.time() + _DAY
     first = 0
-    for batch in file.batches(list(kinds), max_rows):
-        with row_errors(file, first):
+    for batch in table.batches(list(kinds), max_rows, (SERIES_COLUMN, TIME_COLUMN)):
+        with row_errors(table, first):
             series, starts = _runs(ids(batch[SERIES_COLUMN], SERIES_COLUMN))
-            time, instant = times(batch[TIME_COLUMN], TIME_COLUMN, timezone)
-            y = numbers(batch[VALUE_COLUMN], VALUE_COLUMN)
+            time, instant = times(batch[TIME_COLUMN], TIME_COLUMN, form, table, timezone)
+            y = numbers(batch[VALUE_COLUMN], VALUE_COLUMN, readers[VALUE_COLUMN])
+            if (future := (instant > tomorrow) & ~np.isnan(y)).any():
+                raise RowError(int(future.argmax()), f"a {TIME_COLUMN} in the future, with a y")
             covariates = np.empty((len(batch), len(covariate_names)), dtype=np.float32)
             with np.errstate(over="ignore"):
                 for place, name in enumerate(covariate_names):
-                    covariates[:, place] = numbers(batch[name], name)
+                    covariates[:, place] = numbers(batch[name], name, readers[name])
         rows = np.arange(first, first + len(batch))
         first += len(batch)
         yield HistoryRows(series, np.append(starts, len(batch)), rows, time, instant, y, covariates)

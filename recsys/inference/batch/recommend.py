@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from recsys.errors import DataError
 from recsys.inference.batch.columns import check_kinds, ids, lists, numbers, row_errors, texts
+from recsys.inference.batch.input_table import Dialect, InputTable, check_paths, open_input
 from recsys.inference.recommender import Recommender
-from recsys.table_files import TableFile, check_paths, create_table, open_table
+from recsys.tables.cells import NumberColumn
+from recsys.tables.writing import create_table
 
 USER_COLUMN = "user_id"
 HISTORY_COLUMN = "history"
@@ -50,12 +52,13 @@ class BatchResult(NamedTuple):
 
 def recommend_file(
     recommender: Recommender,
-    users: Path,
+    users: str | Path,
     output: Path,
     k: int = 10,
     exclude: Literal["seen"] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     at: Any = None,
+    dialect: Dialect | None = None,
 ) -> BatchResult:
     """Reads users from a file and writes the best items of each.
 
@@ -63,15 +66,17 @@ def recommend_file(
 
     Args:
         recommender: an opened bundle.
-        users: CSV or Parquet file with the column user_id and, optionally, history (list of item
-            ids, latest last; a JSON list in CSV) for models that read histories, and the further
-            inputs of the model (`Recommender.inputs`) under their names. An input of purchases,
-            such as history_age, is a list beside history and required with it.
+        users: CSV or Parquet file, folder of Parquet files or SQL URL, with the column user_id and,
+            optionally, history (list of item ids, latest last; a JSON list in text) for models that
+            read histories, and the further inputs of the model (`Recommender.inputs`) under their
+            names. An input of purchases, such as history_age, is a list beside history and required
+            with it.
         output: CSV or Parquet file; it appears when it is complete.
         k: items a user; fewer rows are written where fewer items are left.
         exclude: "seen" leaves out what the user has bought.
         progress: called after each chunk with the number of users done and, if known, of all.
         at: moment of the request, as in `Recommender.recommend`.
+        dialect: how the file is written, where it is not as the training table was.
 
     Raises:
         DataError: a file cannot be read or written, or a row cannot be used.
@@ -79,8 +84,9 @@ def recommend_file(
     """
     started = time.perf_counter()
     check_paths(users, output, "users")
-    file = open_table(users)
-    kinds = _kinds(recommender, file)
+    table = open_input(users, dialect or Dialect(), recommender.manifest, "users")
+    kinds = _kinds(recommender, table)
+    readers = {name: NumberColumn(table.numerals) for name in kinds}
     popular_only = recommender.reads_history and not (
         HISTORY_COLUMN in kinds or recommender.holds_seen
     )
@@ -88,10 +94,10 @@ def recommend_file(
     no_history: list[list[str]] | None = [[]] if recommender.reads_history else None
     popular = recommender.recommend([""], k, history=no_history)  # what an unknown user gets
     done = written = unknown = decimals = 0
-    with create_table(output, OUTPUT) as target:
-        for batch in file.batches(list(kinds), chunk_users):
-            with row_errors(file, done):
-                columns = _parsed(batch, kinds)
+    with table.sound(), create_table(output, OUTPUT) as target:
+        for batch in table.batches(list(kinds), chunk_users):
+            with row_errors(table, done):
+                columns = _parsed(batch, kinds, readers)
                 names = columns.pop(USER_COLUMN)
                 history = columns.pop(HISTORY_COLUMN, None)
                 if popular_only:
@@ -110,17 +116,17 @@ def recommend_file(
             done += len(names)
             written += len(repeated)
             if progress is not None:
-                progress(done, file.num_rows)
+                progress(done, table.num_rows)
         if not done:
-            raise DataError(f"{users} has a header but no users")
+            raise DataError(f"{table.where} has a header but no users")
     seconds = time.perf_counter() - started
     return BatchResult(done, written, seconds, popular_only, unknown, decimals)
 
 
-def _kinds(recommender: Recommender, file: TableFile) -> dict[str, str]:
-    """What is read of the file: kinds of values by column."""
+def _kinds(recommender: Recommender, table: InputTable) -> dict[str, str]:
+    """What is read of the table: kinds of values by column."""
     kinds = {USER_COLUMN: "id"}
-    present = set(file.schema.names)
+    present = set(table.names)
     with_history = recommender.reads_history and HISTORY_COLUMN in present
     if with_history:
         kinds[HISTORY_COLUMN] = "ids"
@@ -128,24 +134,26 @@ def _kinds(recommender: Recommender, file: TableFile) -> dict[str, str]:
         if entry.per_purchase:
             if with_history and name not in present:
                 raise DataError(
-                    f"{file.path} has a column {HISTORY_COLUMN!r} and no column {name!r}, which "
+                    f"{table.where} has a column {HISTORY_COLUMN!r} and no column {name!r}, which "
                     "this bundle needs: a list with a number for each item of history"
                 )
             if with_history:
                 kinds[name] = "numbers"
         elif name in present:
             kinds[name] = "text" if entry.type == "string" else "number"
-    check_kinds(file, kinds)
+    check_kinds(table, kinds)
     return kinds
 
 
-def _parsed(batch: pa.RecordBatch, kinds: dict[str, str]) -> dict[str, list[Any]]:
+def _parsed(
+    batch: pa.RecordBatch, kinds: dict[str, str], readers: dict[str, NumberColumn]
+) -> dict[str, list[Any]]:
     """Columns as `Recommender.recommend` takes them."""
     parse: dict[str, Callable[[pa.Array, str], Any]] = {
         "id": lambda column, name: ids(column, name).to_pylist(),
         "ids": lambda column, name: lists(column, name, "ids"),
         "numbers": lambda column, name: lists(column, name, "numbers"),
-        "number": numbers,
+        "number": lambda column, name: numbers(column, name, readers[name]),
         "text": lambda column, name: texts(column),
     }
     return {name: parse[kind](batch[name], name) for name, kind in kinds.items()}

@@ -1,0 +1,3 @@
+"""How tables are read and written: one reader for training and for batch files, with numpy and
+pyarrow alone.
+"""
