@@ -11,8 +11,8 @@ from recsys.inference import Recommender as Bundle
 from recsys.models.recommender import Query, Recommender
 from recsys.models.recommenders import ials
 from recsys.models.recommenders.ials import (
-    UNOBSERVED_RATIO,
     IALS,
+    UNOBSERVED_RATIO,
     _hidden_ndcg,
     _hide_latest,
     _item_vectors,
