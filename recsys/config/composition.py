@@ -222,6 +222,10 @@ def _require_choice(argument: str) -> None:
 
 def _settings(config: DictConfig) -> Settings:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    # by its own name: loss=of/gmf is only what was looked up
+    chosen = plain.get("loss")
+    named = Target.from_plain("loss", chosen).resolve() if chosen else None
+    plain["choices"]["loss"] = getattr(named, "name", None)
     return Settings.from_plain(plain)
 
 

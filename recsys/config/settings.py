@@ -30,11 +30,12 @@ class TrainSettings:
     """How long and how a model is trained.
 
     Attributes:
-        max_epochs: at most; the schedule spans them.
+        max_epochs: at most; the schedule spans them. None: as many as make 1,600 steps, between 20
+            and 80.
         lr: the highest learning rate of the schedule.
         weight_decay: of the optimizer.
         monitor: metric that decides which epoch is best.
-        validate_every: epochs between two validations.
+        validate_every: epochs between two validations; None: a tenth of all.
         patience: validations without a better value before training stops.
         gradient_clip: largest norm of the gradient; None: unclipped.
         row_wise: whether only the rows of embeddings that a batch touches are updated; None: where
@@ -43,10 +44,10 @@ class TrainSettings:
     """
 
     monitor: str
-    max_epochs: Count = 20
+    max_epochs: Count | None = None
     lr: Positive = 0.005
     weight_decay: NonNegative = 0.1
-    validate_every: Count = 1
+    validate_every: Count | None = None
     patience: Count = 5
     gradient_clip: Positive | None = None
     row_wise: bool | None = None
@@ -59,8 +60,8 @@ class Choices:
 
     data: str
     model: str
-    loss: str
     evaluation: str
+    loss: str | None = None
     experiment: str | None = None
     overrides: list[str] = field(default_factory=list)
 
@@ -73,7 +74,8 @@ class Settings:
         seed: of weights, batches, negatives, dropout and random splits.
         train, choices: see there.
         task: what the run is for; None: decided by the data.
-        data, model, loss, evaluation, optimizer, trainer: what is built.
+        data, model, evaluation, optimizer, trainer: what is built.
+        loss: what the model is trained with; None: nothing was chosen, and the model names none.
         schedule: of the learning rate; None: constant.
         logger, callbacks: by name.
         plain: the configuration as composed, for config.yaml.
@@ -85,7 +87,7 @@ class Settings:
     task: Target | None
     data: Target
     model: Target
-    loss: Target
+    loss: Target | None
     evaluation: Target
     optimizer: Target
     schedule: Target | None
@@ -103,13 +105,14 @@ class Settings:
         """
         if (words := wrong(plain["seed"], Seed)) is not None:
             raise ConfigError(f"seed={plain['seed']!r}: it has to be {words}")
-        one = {name: _target(name, plain[name]) for name in ("data", "model", "loss", "evaluation")}
+        one = {name: _target(name, plain[name]) for name in ("data", "model", "evaluation")}
         return cls(
             seed=plain["seed"],
             train=_target("train", plain["train"]).build(),
             choices=Choices(**plain["choices"]),
             task=_optional("task", plain.get("task")),
             **one,
+            loss=_optional("loss", plain.get("loss")),
             optimizer=_target("optimizer", plain["optimizer"]),
             schedule=_optional("schedule", plain.get("schedule")),
             trainer=Target.from_plain("trainer", plain["trainer"]),

@@ -11,10 +11,12 @@ from torch import nn
 
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
+from recsys.data.shards import ALONE
+from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
 from recsys.tracking.sending import is_tracker
 from recsys.training.objective import TrainingObjective
-from recsys.training.settings import FitSettings, Validation
+from recsys.training.settings import FitSettings, Validation, enough_epochs
 
 if TYPE_CHECKING:
     # Lightning, which only a training loads
@@ -30,6 +32,21 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def required_loss(settings: Settings) -> Target:
+    """What the model is trained with.
+
+    Raises:
+        ConfigError: nothing was chosen, and the model names none.
+    """
+    if settings.loss is None:
+        raise ConfigError(
+            f"model={settings.choices.model} does not say what it is trained with: choose"
+            " loss=NAME, such as loss=full_softmax for a recommender or loss=quantile for a"
+            " forecaster"
+        )
+    return settings.loss
 
 
 def make_loggers(settings: Settings, run: RunFolder, phase: str) -> "list[Logger]":
@@ -76,15 +93,19 @@ def fit_network(
     from recsys.training.fit import fit
 
     train, validation = settings.train, None
+    max_epochs = train.max_epochs
+    if max_epochs is None:
+        batches: Any = objective.batches(torch.device("cpu"), lambda: 0, ALONE)
+        max_epochs = enough_epochs(len(batches))
     if evaluator is not None:
-        validation = Validation(
-            evaluator, train.monitor, train.patience, train.validate_every, mode
-        )
+        every = train.validate_every or -(-max_epochs // 10)
+        validation = Validation(evaluator, train.monitor, train.patience, every, mode)
     return fit(
         model,
         objective,
         FitSettings(
-            max_epochs=train.max_epochs,
+            # a refit on more data may need more steps an epoch
+            max_epochs=max(max_epochs, epochs or 0),
             seed=settings.seed,
             optimizer=_partial(settings.optimizer),
             schedule=None if settings.schedule is None else _partial(settings.schedule),

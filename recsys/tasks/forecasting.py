@@ -26,7 +26,12 @@ from recsys.reports.console import print_forecast_leaderboard, print_panel_repor
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
-from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.fitting import (
+    evaluation_device,
+    fit_network,
+    required_loss,
+    seed_everything,
+)
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
 from recsys.tasks.units import FORECAST_UNITS
@@ -57,7 +62,7 @@ class Forecasting:
         _require_forecaster(settings)
         model = settings.model.resolve()
         if not is_statistical(model):
-            require_trains(settings.loss.resolve(), model, settings.choices.model)
+            require_trains(required_loss(settings).resolve(), model, settings.choices.model)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -193,7 +198,7 @@ class PreparedForecasting:
             settings,
             self._run,
             phase,
-            objective=settings.loss.build().objective(model, data, seed=settings.seed),
+            objective=required_loss(settings).build().objective(model, data, seed=settings.seed),
             evaluator=partial(self._evaluator, cut, model.quantiles) if phase == "val" else None,
             mode=require_direction("train.monitor", settings.train.monitor),
             epochs=epochs,

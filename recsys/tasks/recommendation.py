@@ -35,7 +35,12 @@ from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
-from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.fitting import (
+    evaluation_device,
+    fit_network,
+    required_loss,
+    seed_everything,
+)
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
 from recsys.tasks.units import RANKING_UNITS
@@ -63,7 +68,7 @@ class Recommendation:
         _require_recommender(settings.model, f"model={settings.choices.model}")
         model = settings.model.resolve()
         if not issubclass(model, FitsInteractions):
-            require_trains(settings.loss.resolve(), model, settings.choices.model)
+            require_trains(required_loss(settings).resolve(), model, settings.choices.model)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -176,7 +181,9 @@ class PreparedRecommendation:
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
             fingerprints = self._dataset.report.fingerprint, self.split_fingerprint
             _load_pretrained(model, settings, data, fingerprints)
-        objective = settings.loss.build().objective(model, data.interactions, seed=settings.seed)
+        objective = (
+            required_loss(settings).build().objective(model, data.interactions, seed=settings.seed)
+        )
         return model, fit_network(
             model,
             settings,

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from recsys.training.module import Evaluator
 
 
+# A factor model has learned after about so many steps of AdamW, whatever the size of the data.
+_STEPS = 1600
+LEAST_EPOCHS, MOST_EPOCHS = 20, 80
+
+
+def enough_epochs(steps: int) -> int:
+    """How long to train where nothing is said: many epochs where an epoch has few steps."""
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-_STEPS // max(1, steps))))
+
+
 @dataclass(frozen=True)
 class Validation:
     """Decides which epoch is best.

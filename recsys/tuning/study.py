@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys.errors import ConfigError
 from recsys.privacy import without_credentials
+from recsys.training.settings import MOST_EPOCHS
 from recsys.tuning.settings import SweepSettings
 from recsys.tuning.space import Space, current_values, grid, holds
 
@@ -95,7 +96,7 @@ class SweepStudy:
             storage=_open(storage),
             study_name=name,
             sampler=_sampler(settings.sampler, config["seed"]),
-            pruner=_pruner(settings.pruner, config["train"]["max_epochs"]),
+            pruner=_pruner(settings.pruner, config["train"]["max_epochs"] or MOST_EPOCHS),
             direction=self.direction,
             load_if_exists=True,
         )

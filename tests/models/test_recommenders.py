@@ -160,7 +160,7 @@ def test_gmf_is_the_weighted_product_of_the_paper():
 
 def test_pretrained_neumf_is_the_weighted_sum_of_its_halves():
     torch.manual_seed(1)
-    neumf = NeuMF(USERS, ITEMS, 4, (8, 6))
+    neumf = NeuMF(USERS, ITEMS, 4, (8, 6), mlp_embedding_dim=4)
     gmf, mlp = GMF(USERS, ITEMS, 4, init_std=1.0), MLP(USERS, ITEMS, 4, (8, 6), init_std=1.0)
     neumf.load_pretrained(gmf.state_dict(), mlp.state_dict(), alpha=0.25)
     expected = 0.25 * gmf.score_all(everyone()) + 0.75 * mlp.score_all(everyone())

@@ -38,7 +38,7 @@ def batch_of(loss: Loss, interactions: Interactions = INTERACTIONS):
 
 def network() -> nn.Module:
     torch.manual_seed(1)
-    return MatrixFactorization(3, 5, 4, init_std=1.0)
+    return MatrixFactorization(3, 5, 4, dropout=0.0, init_std=1.0)
 
 
 def test_quantities_that_the_data_does_not_have_are_named():
@@ -94,7 +94,7 @@ def test_many_corrected_negatives_estimate_the_softmax_over_what_was_never_bough
     bought = replace(INTERACTIONS, num_items=4)  # all four are bought by somebody
     objective, batch = batch_of(settings, bought)
     torch.manual_seed(1)
-    model = MatrixFactorization(3, 4, 4, init_std=1.0)
+    model = MatrixFactorization(3, 4, 4, dropout=0.0, init_std=1.0)
     loss, _ = objective.loss(model, batch)
     scores = model.score_all(Query(batch.user, batch.user.new_zeros(len(batch.user), 0)))
     taken = bought.distinct.mask(batch.user, 4)
@@ -128,7 +128,7 @@ def test_weighted_squares_have_their_least_where_ials_puts_the_users():
     torch.manual_seed(1)
     solved = IALS(3, 5, 2, 1, regularization=0.05, unobserved_weight=0.2, init_std=1.0)
     solved.fit(INTERACTIONS)
-    model = MatrixFactorization(3, 5, 2, bias=False)
+    model = MatrixFactorization(3, 5, 2, dropout=0.0, bias=False)
     model.user.weight.data, model.item.weight.data = solved.user.weight, solved.item.weight
     # the items were solved last, so that no other items are better for these users
     objective.loss(model, batch)[0].backward()
@@ -147,7 +147,7 @@ def test_models_tell_the_length_of_their_factors(build):
 
 
 def test_what_the_output_weights_take_over_from_gmf_factors_is_regularised_as_before():
-    plain, moved = GMF(3, 5, output_init=1.0), GMF(3, 5, output_init=-4.0)
+    plain, moved = (GMF(3, 5, dropout=0.0, output_init=start) for start in (1.0, -4.0))
     moved.user.weight.data = plain.user.weight.data / 2
     moved.item.weight.data = -plain.item.weight.data / 2
     user = torch.tensor([2, 0])

@@ -29,9 +29,9 @@ class GMF(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 32,
-        dropout: BelowOne = 0.0,
-        init_std: Positive = 0.01,
+        embedding_dim: Count = 64,
+        dropout: BelowOne = 0.6,
+        init_std: Positive = 0.1,
         output_init: float | None = None,
     ) -> None:
         super().__init__()

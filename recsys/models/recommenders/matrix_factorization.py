@@ -30,7 +30,7 @@ class MatrixFactorization(nn.Module):
         num_users: int,
         num_items: int,
         embedding_dim: Count = 64,
-        dropout: BelowOne = 0.0,
+        dropout: BelowOne = 0.6,
         init_std: Positive = 0.1,
         bias: bool = True,
     ) -> None:

@@ -36,12 +36,12 @@ class NeuMF(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 32,
-        hidden_dims: Counts = (32, 16),
-        mlp_embedding_dim: Count | None = None,
-        dropout: BelowOne = 0.0,
-        init_std: Positive = 0.01,
-        output_init: float | None = None,
+        embedding_dim: Count = 64,
+        hidden_dims: Counts = (8,),
+        mlp_embedding_dim: Count | None = 8,
+        dropout: BelowOne = 0.6,
+        init_std: Positive = 0.1,
+        output_init: float | None = 1.0,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

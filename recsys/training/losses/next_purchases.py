@@ -111,14 +111,15 @@ class NextPurchases:
         batch_size: users.
         half_life_days: a hidden purchase weighs half as much for every so many days since it was
             last made; None: all weigh the same.
-        horizon_days: how long after the day purchases are predicted.
+        horizon_days: how long after the day purchases are predicted; None: 28, or a third of the
+            fitted part where that is shorter.
         lookback_days: the days lie at most so long before the last that has a whole horizon, and in
             the second half of the data where that is shorter.
     """
 
     batch_size: Count = 64
     half_life_days: Positive | None = None
-    horizon_days: Count = 28
+    horizon_days: Count | None = None
     lookback_days: Whole = 84
 
     name: ClassVar[str] = "next_purchases"
@@ -208,12 +209,12 @@ class HistoryBatches:
                 " timestamps; set data.columns.timestamp, or choose another loss"
             )
         settings, weight = objective.settings, objective.weight
-        horizon_days = settings.horizon_days
         self._device = device
-        self._num_items, self._horizon = interactions.num_items, horizon_days
         history = interactions.history.to(device)
         self._indptr, self._item = history.indptr, history.values
         first, self._today = int(interactions.day.min()), int(interactions.day.max()) + 1
+        horizon_days = settings.horizon_days or min(28, max(1, (self._today - first) // 3))
+        self._num_items, self._horizon = interactions.num_items, horizon_days
         last_cut = self._today - horizon_days
         if last_cut - first < horizon_days:
             raise DataError(

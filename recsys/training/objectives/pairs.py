@@ -145,7 +145,7 @@ class PairLoss:
     """Settings that losses over purchases and their negatives share.
 
     Attributes:
-        batch_size: purchases of a batch.
+        batch_size: purchases of a batch; None: a fortieth of them, between 256 and 4,096.
         num_negatives: drawn for each purchase.
         half_life_days: a purchase weighs half as much for every so many days since it was last
             made; None: all weigh the same.
@@ -154,7 +154,7 @@ class PairLoss:
         quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
     """
 
-    batch_size: Count = 4096
+    batch_size: Count | None = None
     num_negatives: Count = 4
     half_life_days: Positive | None = None
     popularity_power: Power = 0.0
@@ -164,10 +164,11 @@ class PairLoss:
 
     def objective(self, model: Recommender, data: Interactions, *, seed: int) -> PairObjective:
         """See `recsys.training.objective.Loss`."""
+        purchases = len(data.distinct.values)
         return PairObjective(
             data,
             self.score_loss,
-            self.batch_size,
+            self.batch_size or min(4096, max(256, purchases // 40)),
             self.num_negatives,
             seed,
             weight=purchase_weight(data, self.half_life_days, self.quantity_alpha),

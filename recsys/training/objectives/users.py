@@ -207,7 +207,8 @@ class UserLoss:
     """Settings that losses over the whole catalogue share.
 
     Attributes:
-        batch_size: users of a batch, each with all purchases.
+        batch_size: users of a batch, each with all purchases; None: a twentieth of them, between
+            64 and 256.
         half_life_days: a purchase weighs half as much for every so many days since it was last
             made; None: all weigh the same.
         quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
@@ -215,7 +216,7 @@ class UserLoss:
         unobserved_weight: of a pair without a purchase, in that penalty.
     """
 
-    batch_size: Count = 256
+    batch_size: Count | None = None
     half_life_days: Positive | None = None
     quantity_alpha: NonNegative = 0.0
     regularization: NonNegative = 0.0
@@ -229,10 +230,11 @@ class UserLoss:
         if self.regularization:
             penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
         weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
+        batch_size = self.batch_size or min(256, max(64, data.num_users // 20))
         return UserObjective(
             data,
             self.score_loss,
-            self.batch_size,
+            batch_size,
             seed,
             weight,
             penalty,
