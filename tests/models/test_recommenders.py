@@ -163,6 +163,8 @@ def test_pretrained_neumf_is_the_weighted_sum_of_its_halves():
     neumf = NeuMF(USERS, ITEMS, 4, (8, 6), mlp_embedding_dim=4)
     gmf, mlp = GMF(USERS, ITEMS, 4, init_std=1.0), MLP(USERS, ITEMS, 4, (8, 6), init_std=1.0)
     neumf.load_pretrained(gmf.state_dict(), mlp.state_dict(), alpha=0.25)
+    for model in (neumf, gmf, mlp):
+        model.eval()
     expected = 0.25 * gmf.score_all(everyone()) + 0.75 * mlp.score_all(everyone())
     torch.testing.assert_close(neumf.score_all(everyone()), expected)
 
