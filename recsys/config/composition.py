@@ -20,7 +20,12 @@ from hydra.errors import (
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from recsys.config.completion import complete_files
 from recsys.config.multirun import (
@@ -43,8 +48,8 @@ CONF = next(
     for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
     if (folder / "config.yaml").exists()
 )
-# groups of which one file has to be chosen
-_REQUIRED = ("data", "model", "loss", "evaluation", "optimizer", "trainer")
+# groups of files, of which one is chosen by its name
+_GROUPS = tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
 
 
 class Multirun(Callback):
@@ -85,7 +90,7 @@ def command_line(
         hydra_config = HydraConfig.get()
         folder = hydra_config.runtime.output_dir
         many = hydra_config.mode == RunMode.MULTIRUN
-        chosen = [each for each in hydra_config.overrides.task if each.partition("=")[0] in choices]
+        chosen = [each for each in _overrides() if each.partition("=")[0] in choices]
         if many:
             begin_again(Path(folder))
             limit_threads(threads_of_a_run(hydra_config.launcher, threads))
@@ -211,18 +216,37 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
 
 
 def _require_choice(argument: str) -> None:
-    """Refuses GROUP=null where something has to be chosen; Hydra would raise a ValueError."""
-    group, _, value = argument.partition("=")
-    if group == "train" and value in ("null", ""):
+    """Refuses GROUP=VALUE where the value is no name; Hydra would raise a ValueError."""
+    group, _, text = argument.lstrip("+").partition("=")
+    if group == "train" and text in ("null", ""):
         raise ConfigError(f"{argument}: set single keys of it, such as train.lr=0.01")
-    if group in _REQUIRED and value in ("null", ""):
-        names = [file.stem for file in (CONF / group).glob("*.yaml")]
-        raise ConfigError(f"{argument}: choose a {group}; it is one of: {', '.join(sorted(names))}")
+    if group not in _GROUPS:
+        return
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return  # Hydra will say it
+    value = None if text == "" else override.value()
+    names = value if isinstance(value, list) else [value]
+    if not override.is_sweep_override() and not all(isinstance(name, str) for name in names):
+        known = [file.stem for file in (CONF / group).glob("*.yaml")]
+        raise ConfigError(
+            f"{argument}: choose {'an' if group[0] in 'aeiou' else 'a'} {group.rstrip('s')}; it is"
+            f" one of: {', '.join(sorted(known))}"
+        )
 
 
 def _settings(config: DictConfig) -> Settings:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    if isinstance(plain.get("choices"), dict):
+        plain["choices"]["overrides"] = _overrides()
     return Settings.from_plain(plain)
+
+
+def _overrides() -> list[str]:
+    """As they were typed: what is interpolated in one may not exist."""
+    plain: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(plain)
 
 
 def explain(error: Exception) -> str:
@@ -260,6 +284,8 @@ def explain(error: Exception) -> str:
             f"{text}; write key=value, and a value with spaces, brackets or other special"
             " characters needs quotes: 'data.path=\"data (1).csv\"'"
         )
+    if isinstance(error, InterpolationKeyError | InterpolationResolutionError):
+        return f"{error.full_key}: {text.partition(' full_key:')[0]}; write a value instead"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
     return text

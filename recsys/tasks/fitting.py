@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recsys.config.checking import check_arguments
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
 from recsys.runs.folder import RunFolder
@@ -46,6 +47,21 @@ def evaluation_device(settings: Settings) -> str:
     """Where models are judged: a GPU where the trainer may use one."""
     asks = settings.trainer.arguments.get("accelerator", "auto") in ("gpu", "auto")
     return "cuda" if asks and torch.cuda.is_available() else "cpu"
+
+
+def check_training(settings: Settings) -> None:
+    """Refuses settings of the trainer, the optimizer or the schedule that cannot be; nothing has
+    been read yet.
+    """
+    # Lightning takes as long to load as a closed form to fit
+    from recsys.training.optimizer import try_out
+    from recsys.training.trainer import require_free
+
+    arguments = {k: v for k, v in settings.trainer.arguments.items() if v is not None}
+    require_free(arguments)
+    check_arguments("trainer", settings.trainer.resolve(), arguments)
+    schedule = settings.schedule
+    try_out(_partial(settings.optimizer), None if schedule is None else _partial(schedule))
 
 
 def fit_network(

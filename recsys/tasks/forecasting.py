@@ -26,7 +26,7 @@ from recsys.reports.console import print_forecast_leaderboard, print_panel_repor
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
-from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.fitting import check_training, evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
 from recsys.tasks.units import FORECAST_UNITS
@@ -58,6 +58,7 @@ class Forecasting:
         model = settings.model.resolve()
         if not is_statistical(model):
             require_trains(settings.loss.resolve(), model, settings.choices.model)
+            check_training(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 

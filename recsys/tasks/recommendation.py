@@ -35,7 +35,7 @@ from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
-from recsys.tasks.fitting import evaluation_device, fit_network, seed_everything
+from recsys.tasks.fitting import check_training, evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
 from recsys.tasks.units import RANKING_UNITS
@@ -64,6 +64,7 @@ class Recommendation:
         model = settings.model.resolve()
         if not issubclass(model, FitsInteractions):
             require_trains(settings.loss.resolve(), model, settings.choices.model)
+            check_training(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
