@@ -148,10 +148,10 @@ def _target(section: str, plain: Any) -> Target:
 
 
 def _train(plain: Any) -> TrainSettings:
-    target = _target("train", plain)
+    target = Target.from_plain("train", plain)
     if target.resolve() is not TrainSettings:
         raise ConfigError(f"train._target_={target.path}: leave it as it is")
-    settings: TrainSettings = target.build()
+    settings: TrainSettings = _target("train", plain).build()
     return settings
 
 
@@ -159,7 +159,11 @@ def _check(section: str, target: Target, supplied: set[str]) -> None:
     check_arguments(section, target.resolve(), target.arguments, supplied)
     for name, value in target.arguments.items():
         if isinstance(value, Mapping) and "_target_" in value:
-            _check(f"{section}.{name}", Target.from_plain(f"{section}.{name}", value), supplied)
+            part = Target.from_plain(f"{section}.{name}", value)
+            _check(f"{section}.{name}", part, supplied)
+            # beside `member`, `members` are what each of several has of its own
+            for own in target.arguments.get(f"{name}s") or ():
+                check_arguments(f"{section}.{name}s", part.resolve(), own, supplied)
 
 
 def _optional(section: str, plain: Any) -> Target | None:

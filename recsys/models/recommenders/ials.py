@@ -15,7 +15,7 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
-from recsys.ranges import Count, Positive
+from recsys.ranges import Count, Positive, Width
 
 # Floats of a block: the gathered factors of its rows, their systems and the factors of those. They
 # stay in a core's cache from one step to the next.
@@ -57,7 +57,7 @@ class IALS(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 128,
+        embedding_dim: Width = 128,
         epochs: Count = 4,
         regularization: Positive = 0.005,
         unobserved_weight: Positive = 0.3,
