@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -212,7 +213,23 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
             names = argument.removeprefix("allow=").strip("[] ").split(",")
             allow([name.strip(" '\"") for name in names if name.strip(" '\"")])
         _require_choice(argument)
-    return list(arguments)
+    own = _own_columns(arguments)
+    return [
+        f"++{argument}" if argument.partition("=")[0] in own else argument for argument in arguments
+    ]
+
+
+def _own_columns(arguments: Sequence[str]) -> set[str]:
+    """data.columns.NAME of the columns that series are made of, or that are known ahead: a table
+    may have any, and its file of configuration knows none of them.
+    """
+    names: set[str] = set()
+    for argument in arguments:
+        if argument.lstrip("+").startswith(("data.series=", "data.covariates=")):
+            with suppress(HydraException):  # Hydra will say it
+                value = OverridesParser.create().parse_override(argument).value()
+                names |= set(map(str, value)) if isinstance(value, list) else {str(value)}
+    return {f"data.columns.{name}" for name in names}
 
 
 def _require_choice(argument: str) -> None:
@@ -274,9 +291,10 @@ def explain(error: Exception) -> str:
         key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
+        further = f"; to rename a further column write +{key}=…" if ".columns." in key else ""
         return (
             f"{key} is not a setting;"
-            f" {closest(name, [str(k) for k in known] if known is not None else [])}"
+            f" {closest(name, [str(k) for k in known] if known is not None else [])}{further}"
         )
     if isinstance(error, OverrideParseException):
         text = text.partition(" See https://")[0]

@@ -211,7 +211,7 @@ class TableSource:
             if alike:
                 setting += f"='\"{alike[0]}\"'" if " " in alike[0] else f"={alike[0]}"
             hint = "" if canonical in required else f", or set {setting}=null if there is none"
-            if len(present) == 1 and any(separator in present[0] for separator in ";\t|"):
+            if len(present) == 1 and any(separator in present[0] for separator in ",;\t|"):
                 hint += f"; the whole header is one column: does {section}.separator fit?"
             raise DataError(
                 f"column {name!r} is not in {where} (it has {has}); set {setting}{hint}"
@@ -406,8 +406,8 @@ def read_table(
     for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
-                f"data.columns.{canonical} is null, but every such table needs one: set it to the"
-                " column's name"
+                f"{source._section}.columns.{canonical} is null, but every such table needs one:"
+                " set it to the column's name"
             )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}
     source.require(wanted, required)

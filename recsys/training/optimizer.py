@@ -104,7 +104,8 @@ def try_out(optimizer: "partial[Any]", schedule: "partial[Any] | None") -> None:
 def _refusals(section: str) -> Iterator[None]:
     try:
         yield
-    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        # torch checks few of the arguments, and stumbles over the others
         raise ConfigError(f"{section}: {error}") from error
 
 

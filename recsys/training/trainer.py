@@ -17,6 +17,7 @@ from recsys.training.settings import FitSettings, Validation
 OWNED = {
     "max_epochs": "set train.max_epochs",
     "check_val_every_n_epoch": "set train.validate_every",
+    "val_check_interval": "set train.validate_every",
     "gradient_clip_val": "set train.gradient_clip",
     "callbacks": "choose callbacks=NAME",
     "logger": "choose logger=NAME",
