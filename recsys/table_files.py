@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ import pyarrow.parquet
 from recsys.errors import DataError
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 # Bytes of CSV parsed at once; no row may be longer.
 _CSV_BLOCK = 2**24
 
@@ -248,20 +250,12 @@ def _delimiter(path: Path) -> str:
 @contextmanager
 def _csv_reader(path: Path, columns: Sequence[str]) -> Iterator["pa.csv.CSVStreamingReader"]:
     """A reader of some columns, or of all where none is named."""
-    rejected: list[pa.csv.InvalidRow] = []
-
-    def reject(row: "pa.csv.InvalidRow") -> str:
-        rejected.append(row)
-        return "error"
-
     try:
         with pa.csv.open_csv(
             path,
             # Rows are numbered by one thread only.
             pa.csv.ReadOptions(block_size=_CSV_BLOCK, use_threads=False),
-            pa.csv.ParseOptions(
-                delimiter=_delimiter(path), newlines_in_values=True, invalid_row_handler=reject
-            ),
+            pa.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
             pa.csv.ConvertOptions(
                 include_columns=list(columns),
                 column_types=dict.fromkeys(columns, pa.string()),
@@ -270,13 +264,13 @@ def _csv_reader(path: Path, columns: Sequence[str]) -> Iterator["pa.csv.CSVStrea
         ) as reader:
             yield reader
     except pa.ArrowInvalid as error:
-        if not rejected:
+        # told by its text: a handler of such rows is never called where one is no UTF-8
+        if (ragged := _RAGGED.search(str(error))) is None:
             raise
         require_lines(path, -1, _delimiter(path))  # a quote that is not closed explains it better
-        row = rejected[0]
+        row, expected, actual = ragged.groups()
         raise DataError(
-            f"{path}, line {_line_number(path, row.number)}: {row.actual_columns} cells under "
-            f"{row.expected_columns} columns"
+            f"{path}, line {_line_number(path, int(row))}: {actual} cells under {expected} columns"
         ) from error
 
 

@@ -26,6 +26,7 @@ from recsys.reports.console import print_forecast_leaderboard, print_panel_repor
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
+from recsys.stored_files import readable
 from recsys.tasks.fitting import check_training, evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
@@ -105,7 +106,8 @@ class Forecasting:
         ).build()
         num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
         model = _build(target, evaluation, num_series, num_covariates, data["step_seconds"])
-        model.load_state_dict(run.read_weights())
+        with readable(run.path / "checkpoints"):
+            model.load_state_dict(run.read_weights())
         return model.eval()
 
     def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:

@@ -35,6 +35,7 @@ from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
+from recsys.stored_files import readable
 from recsys.tasks.fitting import check_training, evaluation_device, fit_network, seed_everything
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
@@ -101,9 +102,10 @@ class Recommendation:
 
     def load(self, run: RunFolder) -> nn.Module:
         """The recommender of the last phase."""
-        inputs = InputVocabulary.load(run.path / INPUTS)
+        inputs = _inputs(run)
         model = _build(_stored_model(run), run.read_vocabulary(), inputs)
-        model.load_state_dict(run.read_weights())
+        with readable(run.path / "checkpoints"):
+            model.load_state_dict(run.read_weights())
         return model.eval()
 
     def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
@@ -116,7 +118,7 @@ class Recommendation:
             model=self.load(run),  # type: ignore[arg-type]
             user_ids=vocabulary.user_ids,
             item_ids=vocabulary.item_ids,
-            inputs=InputVocabulary.load(run.path / INPUTS),
+            inputs=_inputs(run),
             popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
             history_indptr=history.indptr.numpy(),
             history_items=history.values.numpy(),
@@ -316,6 +318,11 @@ def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> An
     if model.takes("num_categories"):
         sizes["num_categories"] = inputs
     return model.build(**sizes)
+
+
+def _inputs(run: RunFolder) -> InputVocabulary:
+    with readable(run.path / INPUTS):
+        return InputVocabulary.load(run.path / INPUTS)
 
 
 def _stored_model(run: RunFolder) -> Target:
