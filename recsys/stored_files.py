@@ -34,9 +34,9 @@ def readable(file: Path, advice: str = DAMAGED) -> Iterator[None]:
 class Stored(dict[str, Any]):
     """Values of a file, which names it where one is missing."""
 
-    def __init__(self, file: Path, values: Any) -> None:
+    def __init__(self, values: Any = (), file: Path | None = None) -> None:
         super().__init__(values)
-        self._file = file
+        self._file = file  # None of a copy
 
     def __missing__(self, key: str) -> Any:
-        raise ConfigError(f"{self._file} has no {key}: {DAMAGED}")
+        raise ConfigError(f"{self._file or 'a file of the run'} has no {key}: {DAMAGED}")

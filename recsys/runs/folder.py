@@ -95,7 +95,7 @@ class RunFolder:
             return default
         with readable(file):
             return json.loads(
-                file.read_text(encoding="utf-8"), object_pairs_hook=partial(Stored, file)
+                file.read_text(encoding="utf-8"), object_pairs_hook=partial(Stored, file=file)
             )
 
     def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
@@ -109,7 +109,7 @@ class RunFolder:
         with readable(file):
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
         for name in ("data", "model", "evaluation", "choices"):
-            if not isinstance(content, dict) or not isinstance(content.get(name), dict):
+            if not isinstance(content, dict) or not isinstance(content.get(name, {}), dict):
                 raise ConfigError(f"{file} has no settings of {name}: {DAMAGED}")
         return dict(content)
 
@@ -151,7 +151,7 @@ class RunFolder:
         """Reads an .npz file."""
         file = self.path / name
         with readable(file), np.load(file, allow_pickle=False) as arrays:
-            return Stored(file, arrays)
+            return Stored(arrays, file)
 
     def read_history(self) -> Ragged:
         """Reads history.npz."""
@@ -194,5 +194,8 @@ class RunFolder:
             return
         # keeps the suffix, which decides what numpy and Parquet write
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
-        write(beside)
-        os.replace(beside, self.path / name)
+        try:
+            write(beside)
+            os.replace(beside, self.path / name)
+        except OSError as error:
+            raise ConfigError(f"{self.path / name} cannot be written ({error.strerror})") from error

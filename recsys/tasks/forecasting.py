@@ -95,14 +95,14 @@ class Forecasting:
     def load(self, run: RunFolder) -> nn.Module:
         """The forecaster that was fitted before the last origin."""
         config, data = run.read_config(), run.read_json("data_report.json")
-        target = Target.from_plain("model", config["model"])
+        target = Target.from_plain("model", config.get("model"))
         if is_statistical(target.resolve()):
             raise ConfigError(
                 f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
                 " and has no weights to load or export; export a run of model=lstm"
             )
         evaluation: BacktestEvaluation = Target.from_plain(
-            "evaluation", config["evaluation"]
+            "evaluation", config.get("evaluation")
         ).build()
         num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
         model = _build(target, evaluation, num_series, num_covariates, data["step_seconds"])
@@ -128,7 +128,7 @@ class Forecasting:
             covariate_names=data["covariates"],
             histories=SampleWindows(**run.read_arrays("windows.npz")),
             provenance=provenance(run),
-            unit=unit_of(run.read_config()["data"].get("measure")),
+            unit=unit_of(run.read_config().get("data", {}).get("measure")),
         )
 
 

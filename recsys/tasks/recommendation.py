@@ -326,7 +326,7 @@ def _inputs(run: RunFolder) -> InputVocabulary:
 
 
 def _stored_model(run: RunFolder) -> Target:
-    return Target.from_plain("model", run.read_config()["model"])
+    return Target.from_plain("model", run.read_config().get("model"))
 
 
 def _require_known_users(model: Any, data: PhaseData) -> None:

@@ -161,7 +161,7 @@ def _damage(draw: random.Random, file: Path) -> str:
         *{".parquet": [_retype, _retype, _column]}.get(file.suffix, []),
         *{".json": [_json], ".yaml": [_yaml], ".npz": [_arrays]}.get(file.suffix, []),
     ]
-    way = draw.choice(ways)
+    way = draw.choice(ways) if file.stat().st_size else _noise
     way(draw, file)
     return way.__name__.strip("_")
 
