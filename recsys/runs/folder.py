@@ -28,7 +28,6 @@ windows.npz          a few windows, which an export compares torch and graph on
 import json
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +93,8 @@ class RunFolder:
         if not file.exists():
             return default
         with readable(file):
-            return json.loads(
-                file.read_text(encoding="utf-8"), object_pairs_hook=partial(Stored, file=file)
-            )
+            content = json.loads(file.read_text(encoding="utf-8"))
+        return Stored(content, file) if isinstance(content, dict) else content
 
     def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
         """Writes config.yaml, or under another name what is no run."""

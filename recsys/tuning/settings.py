@@ -134,4 +134,5 @@ def read_written(folder: Path) -> tuple[SweepSettings, dict[str, Any]]:
         raise ConfigError(
             f"{folder} holds no sweep: it has no sweep.json; scripts/sweep.py prints its folder"
         )
-    return SweepSettings.from_json(found.pop("settings")), found
+    with readable(folder / "sweep.json"):
+        return SweepSettings.from_json(found.pop("settings")), found
