@@ -40,9 +40,10 @@ $(TRACKERS)/.ready: pyproject.toml $(READY)
 	$(TRACKERS)/bin/pip install --quiet --disable-pip-version-check --editable '.[mlflow,wandb,launchers]'
 	touch $@
 
-# what takes minutes: twenty trainings killed and resumed
+# what takes minutes: twenty trainings killed and resumed; 2,000 random settings and 500 damaged files, none of which may end in a
+# traceback
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 class UserError(ValueError):
     """Base of every error of the input, not of the code; commands print it without a traceback."""
 
+    def __str__(self) -> str:
+        """One line: what a damaged file holds, and a message quotes, may break it anywhere."""
+        return "".join(_visible(each) for each in super().__str__())
+
 
 class ConfigError(UserError):
     """A setting, group or command-line argument that does not exist or does not fit the others."""
@@ -26,6 +30,12 @@ class ExportError(UserError):
 
 class BundleError(UserError):
     """A bundle that is incomplete, altered, or needs a newer recsys, or lacks what a call needs."""
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
 
 
 def closest(name: str, known: Sequence[str]) -> str:

@@ -36,6 +36,8 @@ class Range:
         """How an error names the range: "at least 1", "above 0", "from 0 to below 1"."""
         if self.high is None:
             return f"above {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        if self.low is None:
+            return f"below {self.high}" if self.open_high else f"at most {self.high}"
         start = f"above {self.low:g}" if self.open_low else f"from {self.low:g}"
         high = self.high if isinstance(self.high, int) else f"{self.high:g}"
         end = f"below {high}" if self.open_high else f"{high}"
@@ -55,6 +57,10 @@ Share = Annotated[float, Range(low=0, high=1)]
 OpenShare = Annotated[float, Range(low=0, high=1, open_low=True, open_high=True)]
 Power = Annotated[float, Range(low=0, high=4)]
 Counts = Annotated[Sequence[Count], Filled()]
+# of layers; more values than this are a slip, which would take the memory of the machine
+Width = Annotated[int, Range(low=1), Range(high=65_536)]
+Widths = Annotated[Sequence[Width], Filled()]
+Depth = Annotated[int, Range(low=1), Range(high=256)]
 Seed = Annotated[int, Range(low=0, high=2**32 - 1)]
 BelowOne = Annotated[float, Range(low=0, high=1, open_high=True)]
 

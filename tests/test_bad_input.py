@@ -188,7 +188,10 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
             ["loss.batch_size=many", "model=mf"],
             ["loss.batch_size=many: it has to be a whole number"],
         ),
-        (["trainer.acelerator=cpu", "model=mf"], ["trainer: ", "acelerator"]),
+        (
+            ["trainer.acelerator=cpu", "model=mf"],
+            ["trainer.acelerator is not a setting", "did you mean accelerator?"],
+        ),
         (["data.on_bad_rows=ignore"], ["data.on_bad_rows=ignore", "drop or error"]),
         (["data.timezone=Mars/Base"], ["data.timezone='Mars/Base'", "Europe/Paris"]),
         (["data.timestamp_unit=days"], ["data.timestamp_unit=days", "s, ms, us, ns or D"]),

@@ -14,6 +14,7 @@ from recsys.comparison.units import UnitTable
 from recsys.errors import ConfigError
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
+from recsys.stored_files import readable
 
 # settings of the evaluation that change no number of the model itself
 NO_PROTOCOL = ("baselines", "block_mb")
@@ -73,7 +74,8 @@ class Run:
     def table(self) -> pd.DataFrame:
         """What the test was worth, customer by customer or series by series."""
         # pyarrow's threads may outlive a short program and abort it (apache/arrow#34314, #50482)
-        return pd.read_parquet(self.folder / self.units.file, use_threads=False)
+        with readable(self.folder / self.units.file):
+            return pd.read_parquet(self.folder / self.units.file, use_threads=False)
 
     @cached_property
     def recipe(self) -> str:

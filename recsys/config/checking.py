@@ -8,6 +8,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from recsys.config.targets import resolve
 from recsys.errors import ConfigError, closest
 from recsys.ranges import Filled, Range
 
@@ -44,7 +45,9 @@ def check_arguments(
                 + (closest(name, known) if known else "it has none")
             )
         if isinstance(value, Mapping) and "_target_" in value:
-            continue  # checked on its own
+            # its arguments are checked on their own
+            _require_class(f"{section}.{name}", value["_target_"], hints.get(name, Any))
+            continue
         if (words := wrong(value, hints.get(name, Any))) is not None:
             raise ConfigError(f"{section}.{name}={_shown(value)}: it has to be {words}")
     for name, parameter in parameters.items():
@@ -74,6 +77,9 @@ def wrong(value: Any, hint: Any) -> str | None:
         if fits and isinstance(value, float) and not math.isfinite(value):
             return "a finite number"
         return None if fits else words
+    fixed = origin is tuple and Ellipsis not in inner
+    if fixed and isinstance(value, list | tuple) and len(value) != len(inner):
+        return f"a list of {len(inner)} values"
     if origin in (list, tuple, Sequence, set, frozenset):
         return _wrong_items(value, inner[0] if inner else Any)
     if origin in (dict, Mapping) or hint in (dict, Mapping):
@@ -84,6 +90,9 @@ def wrong(value: Any, hint: Any) -> str | None:
             (f"keys with values that are {w}" for v in value.values() if (w := wrong(v, each))),
             None,
         )
+    if inspect.isclass(hint) and not getattr(hint, "_is_protocol", False):
+        words = "keys with values: {key: value}" if is_dataclass(hint) else f"a {hint.__name__}"
+        return None if isinstance(value, hint) else words
     return None
 
 
@@ -94,6 +103,15 @@ _SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     Path: ((str, Path), "a path"),
 }
+
+
+def _require_class(section: str, path: Any, hint: Any) -> None:
+    """Refuses a target that is no such class as the annotation names, where it names one."""
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    wanted = [each for each in options if inspect.isclass(each) and is_dataclass(each)]
+    if wanted and resolve(str(path)) not in wanted:
+        names = " or ".join(f"{each.__module__}.{each.__qualname__}" for each in wanted)
+        raise ConfigError(f"{section}._target_={path}: it has to be {names}")
 
 
 def _wrong_in_range(value: Any, hint: Any, metadata: Sequence[Any]) -> str | None:

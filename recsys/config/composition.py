@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,12 @@ from hydra.errors import (
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from recsys.config.completion import complete_files
 from recsys.config.multirun import (
@@ -43,8 +49,8 @@ CONF = next(
     for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
     if (folder / "config.yaml").exists()
 )
-# groups of which one file has to be chosen
-_REQUIRED = ("data", "model", "loss", "evaluation", "optimizer", "trainer")
+# groups of files, of which one is chosen by its name
+_GROUPS = tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
 
 
 class Multirun(Callback):
@@ -85,7 +91,7 @@ def command_line(
         hydra_config = HydraConfig.get()
         folder = hydra_config.runtime.output_dir
         many = hydra_config.mode == RunMode.MULTIRUN
-        chosen = [each for each in hydra_config.overrides.task if each.partition("=")[0] in choices]
+        chosen = [each for each in _overrides() if each.partition("=")[0] in choices]
         if many:
             begin_again(Path(folder))
             limit_threads(threads_of_a_run(hydra_config.launcher, threads))
@@ -207,26 +213,61 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
             names = argument.removeprefix("allow=").strip("[] ").split(",")
             allow([name.strip(" '\"") for name in names if name.strip(" '\"")])
         _require_choice(argument)
-    return list(arguments)
+    own = _own_columns(arguments)
+    return [
+        f"++{argument}" if argument.partition("=")[0] in own else argument for argument in arguments
+    ]
+
+
+def _own_columns(arguments: Sequence[str]) -> set[str]:
+    """data.columns.NAME of the columns that series are made of, or that are known ahead: a table
+    may have any, and its file of configuration knows none of them.
+    """
+    names: set[str] = set()
+    for argument in arguments:
+        if argument.lstrip("+").startswith(("data.series=", "data.covariates=")):
+            with suppress(HydraException):  # Hydra will say it
+                value = OverridesParser.create().parse_override(argument).value()
+                names |= set(map(str, value)) if isinstance(value, list) else {str(value)}
+    return {f"data.columns.{name}" for name in names}
 
 
 def _require_choice(argument: str) -> None:
-    """Refuses GROUP=null where something has to be chosen; Hydra would raise a ValueError."""
-    group, _, value = argument.partition("=")
-    if group == "train" and value in ("null", ""):
+    """Refuses GROUP=VALUE where the value is no name; Hydra would raise a ValueError."""
+    group, _, text = argument.lstrip("+").partition("=")
+    if group == "train" and text in ("null", ""):
         raise ConfigError(f"{argument}: set single keys of it, such as train.lr=0.01")
-    if group in _REQUIRED and value in ("null", ""):
-        names = [file.stem for file in (CONF / group).glob("*.yaml")]
-        raise ConfigError(f"{argument}: choose a {group}; it is one of: {', '.join(sorted(names))}")
+    if group not in _GROUPS:
+        return
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return  # Hydra will say it
+    value = None if text == "" else override.value()
+    names = value if isinstance(value, list) else [value]
+    if not override.is_sweep_override() and not all(isinstance(name, str) for name in names):
+        known = [file.stem for file in (CONF / group).glob("*.yaml")]
+        raise ConfigError(
+            f"{argument}: choose {'an' if group[0] in 'aeiou' else 'a'} {group.rstrip('s')}; it is"
+            f" one of: {', '.join(sorted(known))}"
+        )
 
 
 def _settings(config: DictConfig) -> Settings:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    # by its own name: loss=of/gmf is only what was looked up
-    chosen = plain.get("loss")
-    named = Target.from_plain("loss", chosen).resolve() if chosen else None
-    plain["choices"]["loss"] = getattr(named, "name", None)
+    if isinstance(plain.get("choices"), dict):
+        plain["choices"]["overrides"] = _overrides()
+        # by its own name: loss=of/gmf is only what was looked up
+        chosen = plain.get("loss")
+        named = Target.from_plain("loss", chosen).resolve() if chosen else None
+        plain["choices"]["loss"] = getattr(named, "name", None)
     return Settings.from_plain(plain)
+
+
+def _overrides() -> list[str]:
+    """As they were typed: what is interpolated in one may not exist."""
+    plain: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(plain)
 
 
 def explain(error: Exception) -> str:
@@ -254,9 +295,10 @@ def explain(error: Exception) -> str:
         key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
+        further = f"; to rename a further column write +{key}=…" if ".columns." in key else ""
         return (
             f"{key} is not a setting;"
-            f" {closest(name, [str(k) for k in known] if known is not None else [])}"
+            f" {closest(name, [str(k) for k in known] if known is not None else [])}{further}"
         )
     if isinstance(error, OverrideParseException):
         text = text.partition(" See https://")[0]
@@ -264,6 +306,8 @@ def explain(error: Exception) -> str:
             f"{text}; write key=value, and a value with spaces, brackets or other special"
             " characters needs quotes: 'data.path=\"data (1).csv\"'"
         )
+    if isinstance(error, InterpolationKeyError | InterpolationResolutionError):
+        return f"{error.full_key}: {text.partition(' full_key:')[0]}; write a value instead"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value: set {error.full_key}=… on the command line"
     return text

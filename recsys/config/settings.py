@@ -1,6 +1,6 @@
 """The composed configuration as frozen dataclasses: checked once, before anything is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,12 +103,19 @@ class Settings:
         Raises:
             ConfigError: a setting of another type, out of its range, or unknown.
         """
-        if (words := wrong(plain["seed"], Seed)) is not None:
-            raise ConfigError(f"seed={plain['seed']!r}: it has to be {words}")
+        for name in _SECTIONS:
+            if name not in plain:
+                raise ConfigError(f"{name} is missing, and no run is without: leave ~{name} out")
+        for name, hint in (("seed", Seed), ("allow", Sequence[str])):
+            if (words := wrong(value := plain.get(name, []), hint)) is not None:
+                raise ConfigError(f"{name}={value!r}: it has to be {words}")
+        if not isinstance(plain["choices"], Mapping):
+            raise ConfigError(f"choices={plain['choices']!r}: it is filled in; leave it out")
+        check_arguments("choices", Choices, plain["choices"])
         one = {name: _target(name, plain[name]) for name in ("data", "model", "evaluation")}
         return cls(
             seed=plain["seed"],
-            train=_target("train", plain["train"]).build(),
+            train=_train(plain["train"]),
             choices=Choices(**plain["choices"]),
             task=_optional("task", plain.get("task")),
             **one,
@@ -126,6 +133,13 @@ class Settings:
         return self.train.monitor
 
 
+# of a composed configuration; task, loss and schedule may be missing
+_SECTIONS = (
+    *("seed", "train", "choices", "data", "model", "evaluation", "optimizer"),
+    *("trainer", "logger", "callbacks"),
+)
+
+
 def _target(section: str, plain: Any) -> Target:
     target = Target.from_plain(section, plain)
     if section == "evaluation" and "split" in target.arguments:
@@ -136,11 +150,23 @@ def _target(section: str, plain: Any) -> Target:
     return target
 
 
+def _train(plain: Any) -> TrainSettings:
+    target = Target.from_plain("train", plain)
+    if target.resolve() is not TrainSettings:
+        raise ConfigError(f"train._target_={target.path}: leave it as it is")
+    settings: TrainSettings = _target("train", plain).build()
+    return settings
+
+
 def _check(section: str, target: Target, supplied: set[str]) -> None:
     check_arguments(section, target.resolve(), target.arguments, supplied)
     for name, value in target.arguments.items():
         if isinstance(value, Mapping) and "_target_" in value:
-            _check(f"{section}.{name}", Target.from_plain(f"{section}.{name}", value), supplied)
+            part = Target.from_plain(f"{section}.{name}", value)
+            _check(f"{section}.{name}", part, supplied)
+            # beside `member`, `members` are what each of several has of its own
+            for own in target.arguments.get(f"{name}s") or ():
+                check_arguments(f"{section}.{name}s", part.resolve(), own, supplied)
 
 
 def _optional(section: str, plain: Any) -> Target | None:

@@ -305,5 +305,6 @@ def _require_values(
         raise DataError(
             f"column {known.source or known.name!r} of {where} is read as a {kind}, but data row"
             f" {row + 1:,} holds {values[row].as_py()!r}; mend the table, or choose another kind:"
-            f" kinds.{known.name}=category"
+            f" data.kinds.{known.name}=category (of attributes data.users.kinds.{known.name} or"
+            f" data.items.kinds.{known.name})"
         )

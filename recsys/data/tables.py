@@ -201,8 +201,8 @@ def read_table(
     for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
-                f"data.columns.{canonical} is null, but every such table needs one: set it to the"
-                " column's name"
+                f"{source._section}.columns.{canonical} is null, but every such table needs one:"
+                " set it to the column's name"
             )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}
     source.require(wanted, required)
@@ -210,7 +210,19 @@ def read_table(
     encoded = [wanted[key] for key in ID_COLUMNS if encode_ids and key in wanted]
     read = source.read(list(dict.fromkeys(wanted.values())), encoded)
     source.require_rows(read)
-    return pa.table({canonical: read.column(name) for canonical, name in wanted.items()})
+    found = {canonical: _without_bytes(read, name, source) for canonical, name in wanted.items()}
+    return pa.table(found)
+
+
+def _without_bytes(table: pa.Table, name: str, source: TableSource) -> pa.ChunkedArray:
+    """A column; DataError where it holds bytes that are no text."""
+    values = table.column(name)
+    try:
+        return values.cast(pa.string()) if pa.types.is_binary(values.type) else values
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"column {name!r} of {source.label} holds bytes that are no UTF-8 text: write text"
+        ) from error
 
 
 def _type_of(values: pd.Series) -> pa.DataType | None:

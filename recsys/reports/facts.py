@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
@@ -18,6 +19,7 @@ from recsys.reports.leaderboard import (
 )
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
+from recsys.stored_files import readable
 
 if TYPE_CHECKING:
     # torchmetrics, which nobody needs who only reads a run
@@ -260,7 +262,10 @@ def _shared(run: RunFolder) -> dict[str, Any]:
 
 def _table(run: RunFolder, name: str) -> pd.DataFrame | None:
     file = run.path / name
-    return pd.read_parquet(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    with readable(file):
+        return pd.read_parquet(file)
 
 
 def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
@@ -273,12 +278,17 @@ def read_curves(run: RunFolder) -> dict[str, pd.DataFrame]:
         files = [f for f in (run.path / "logs" / phase).glob("*/metrics.csv") if f.stat().st_size]
         # the tenth attempt comes after the second
         files.sort(key=lambda file: (len(file.parent.name), file.parent.name))
-        tables = [table for table in map(pd.read_csv, files) if "epoch" in table]
+        tables = [table for table in map(_read_curve, files) if "epoch" in table]
         if tables:
             # an epoch has several rows, each with some columns: the last value of each counts
             table = pd.concat(tables, ignore_index=True).groupby("epoch").last()
             curves[phase] = table.set_axis(table.index.astype(int) + 1, axis="index")
     return curves
+
+
+def _read_curve(file: Path) -> pd.DataFrame:
+    with readable(file):
+        return pd.read_csv(file)
 
 
 def _logged_phases(run: RunFolder) -> list[str]:
@@ -294,7 +304,8 @@ def _window_starts(run: RunFolder) -> dict[int, pd.Timestamp]:
     file = run.path / "forecasts.parquet"
     if not file.is_file():
         return {}
-    table = pd.read_parquet(file, columns=["series_id", "window", "timestamp"])
+    with readable(file):
+        table = pd.read_parquet(file, columns=["series_id", "window", "timestamp"])
     starts = table.groupby(["window", "series_id"], sort=False, observed=True)["timestamp"].min()
     by_window = starts.groupby("window").agg(["min", "nunique"])
     same = by_window.loc[by_window["nunique"] == 1, "min"]

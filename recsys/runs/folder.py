@@ -41,6 +41,7 @@ from torch import nn
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
+from recsys.stored_files import DAMAGED, Stored, readable
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ class RunFolder:
     def read_json(self, name: str, default: Any = None) -> Any:
         """Reads plain values; `default` where there is no such file."""
         file = self.path / name
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
+        if not file.exists():
+            return default
+        with readable(file):
+            content = json.loads(file.read_text(encoding="utf-8"))
+        return Stored(content, file) if isinstance(content, dict) else content
 
     def write_config(self, config: dict[str, Any], name: str = "config.yaml") -> None:
         """Writes config.yaml, or under another name what is no run."""
@@ -98,7 +103,13 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """Reads config.yaml."""
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        file = self.path / "config.yaml"
+        with readable(file):
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for name in ("data", "model", "evaluation", "choices"):
+            if not isinstance(content, dict) or not isinstance(content.get(name, {}), dict):
+                raise ConfigError(f"{file} has no settings of {name}: {DAMAGED}")
+        return dict(content)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes a Parquet file."""
@@ -110,7 +121,8 @@ class RunFolder:
 
     def read_vocabulary(self) -> Vocabulary:
         """Reads vocabulary.npz."""
-        return Vocabulary.load(self.path / "vocabulary.npz")
+        with readable(self.path / "vocabulary.npz"):
+            return Vocabulary.load(self.path / "vocabulary.npz")
 
     def write_history(
         self,
@@ -135,8 +147,9 @@ class RunFolder:
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Reads an .npz file."""
-        with np.load(self.path / name, allow_pickle=False) as arrays:
-            return dict(arrays)
+        file = self.path / name
+        with readable(file), np.load(file, allow_pickle=False) as arrays:
+            return Stored(arrays, file)
 
     def read_history(self) -> Ragged:
         """Reads history.npz."""
@@ -168,7 +181,8 @@ class RunFolder:
         for name in [phase] if phase else ["full_data", "test", *windows]:
             file = self.path / "checkpoints" / name / "model.safetensors"
             if file.is_file():
-                return load_file(file)
+                with readable(file):
+                    return load_file(file)
         raise ConfigError(
             f"{self.path} holds no trained model of phase {phase or 'test or full_data'}"
         )
@@ -178,5 +192,8 @@ class RunFolder:
             return
         # keeps the suffix, which decides what numpy and Parquet write
         beside = (self.path / name).with_name(f".partial-{Path(name).name}")
-        write(beside)
-        os.replace(beside, self.path / name)
+        try:
+            write(beside)
+            os.replace(beside, self.path / name)
+        except OSError as error:
+            raise ConfigError(f"{self.path / name} cannot be written ({error.strerror})") from error

@@ -1,7 +1,8 @@
 """What every task takes from the settings: seed, trainer, loggers, device."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,10 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from recsys.config.checking import check_arguments
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
 from recsys.data.shards import ALONE
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, TrainingError
 from recsys.runs.folder import RunFolder
 from recsys.tracking.sending import is_tracker
 from recsys.training.objective import TrainingObjective
@@ -63,6 +65,37 @@ def evaluation_device(settings: Settings) -> str:
     """Where models are judged: a GPU where the trainer may use one."""
     asks = settings.trainer.arguments.get("accelerator", "auto") in ("gpu", "auto")
     return "cuda" if asks and torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def explained_memory() -> Iterator[None]:
+    """Turns memory that cannot be had into a TrainingError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_memory and "can't allocate memory" not in text:
+            raise
+        raise TrainingError(
+            f"not enough memory ({text[:200]}): lower model.embedding_dim, loss.batch_size,"
+            " loss.num_negatives or evaluation.block_mb, or what else sizes the model"
+        ) from error
+
+
+def check_training(settings: Settings) -> None:
+    """Refuses settings of the trainer, the optimizer or the schedule that cannot be; nothing has
+    been read yet.
+    """
+    # Lightning takes as long to load as a closed form to fit
+    from recsys.training.optimizer import try_out
+    from recsys.training.trainer import require_free
+
+    arguments = {k: v for k, v in settings.trainer.arguments.items() if v is not None}
+    require_free(arguments)
+    check_arguments("trainer", settings.trainer.resolve(), arguments)
+    schedule = settings.schedule
+    try_out(_partial(settings.optimizer), None if schedule is None else _partial(schedule))
 
 
 def fit_network(

@@ -26,7 +26,9 @@ from recsys.reports.console import print_forecast_leaderboard, print_panel_repor
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
+from recsys.stored_files import readable
 from recsys.tasks.fitting import (
+    check_training,
     evaluation_device,
     fit_network,
     required_loss,
@@ -63,6 +65,7 @@ class Forecasting:
         model = settings.model.resolve()
         if not is_statistical(model):
             require_trains(required_loss(settings).resolve(), model, settings.choices.model)
+            check_training(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -98,18 +101,19 @@ class Forecasting:
     def load(self, run: RunFolder) -> nn.Module:
         """The forecaster that was fitted before the last origin."""
         config, data = run.read_config(), run.read_json("data_report.json")
-        target = Target.from_plain("model", config["model"])
+        target = Target.from_plain("model", config.get("model"))
         if is_statistical(target.resolve()):
             raise ConfigError(
                 f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
                 " and has no weights to load or export; export a run of model=lstm"
             )
         evaluation: BacktestEvaluation = Target.from_plain(
-            "evaluation", config["evaluation"]
+            "evaluation", config.get("evaluation")
         ).build()
         num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
         model = _build(target, evaluation, num_series, num_covariates, data["step_seconds"])
-        model.load_state_dict(run.read_weights())
+        with readable(run.path / "checkpoints"):
+            model.load_state_dict(run.read_weights())
         return model.eval()
 
     def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
@@ -130,7 +134,7 @@ class Forecasting:
             covariate_names=data["covariates"],
             histories=SampleWindows(**run.read_arrays("windows.npz")),
             provenance=provenance(run),
-            unit=unit_of(run.read_config()["data"].get("measure")),
+            unit=unit_of(run.read_config().get("data", {}).get("measure")),
         )
 
 

@@ -19,6 +19,7 @@ from recsys.reports.console import say
 from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord, finished_now
+from recsys.tasks.fitting import explained_memory
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
@@ -83,7 +84,8 @@ def run_training(
         split_fingerprint=prepared.split_fingerprint,
     )
     record.write(run)
-    fitted = _fit_and_judge(prepared, settings, run, metrics)
+    with explained_memory():
+        fitted = _fit_and_judge(prepared, settings, run, metrics)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
@@ -231,7 +233,8 @@ def run_validation(
             f"evaluation={settings.choices.evaluation} has no validation part, and a sweep chooses"
             " on validation only: choose an evaluation with a validation split"
         )
-    model, fitted = prepared.fit("val", epochs=None, callbacks=_reporting(settings, report))
+    with explained_memory():
+        model, fitted = prepared.fit("val", epochs=None, callbacks=_reporting(settings, report))
     if fitted is not None:
         found = {"value": fitted.value, "epochs": fitted.epochs, "seconds": fitted.seconds}
     else:

@@ -35,7 +35,9 @@ from recsys.reports.console import print_data_report, print_leaderboard
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
+from recsys.stored_files import readable
 from recsys.tasks.fitting import (
+    check_training,
     evaluation_device,
     fit_network,
     required_loss,
@@ -69,6 +71,7 @@ class Recommendation:
         model = settings.model.resolve()
         if not issubclass(model, FitsInteractions):
             require_trains(required_loss(settings).resolve(), model, settings.choices.model)
+            check_training(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -105,9 +108,10 @@ class Recommendation:
 
     def load(self, run: RunFolder) -> nn.Module:
         """The recommender of the last phase."""
-        inputs = InputVocabulary.load(run.path / INPUTS)
+        inputs = _inputs(run)
         model = _build(_stored_model(run), run.read_vocabulary(), inputs)
-        model.load_state_dict(run.read_weights())
+        with readable(run.path / "checkpoints"):
+            model.load_state_dict(run.read_weights())
         return model.eval()
 
     def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
@@ -120,7 +124,7 @@ class Recommendation:
             model=self.load(run),  # type: ignore[arg-type]
             user_ids=vocabulary.user_ids,
             item_ids=vocabulary.item_ids,
-            inputs=InputVocabulary.load(run.path / INPUTS),
+            inputs=_inputs(run),
             popularity=Interactions(history, vocabulary.num_items).buyers.numpy(),
             history_indptr=history.indptr.numpy(),
             history_items=history.values.numpy(),
@@ -324,8 +328,13 @@ def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> An
     return model.build(**sizes)
 
 
+def _inputs(run: RunFolder) -> InputVocabulary:
+    with readable(run.path / INPUTS):
+        return InputVocabulary.load(run.path / INPUTS)
+
+
 def _stored_model(run: RunFolder) -> Target:
-    return Target.from_plain("model", run.read_config()["model"])
+    return Target.from_plain("model", run.read_config().get("model"))
 
 
 def _require_known_users(model: Any, data: PhaseData) -> None:

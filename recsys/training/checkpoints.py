@@ -9,7 +9,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
+from recsys.stored_files import readable
 from recsys.training.settings import Validation
+
+# what to do about a file of checkpoints
+DAMAGED = "it is damaged; delete the folder it is in, and what it holds is trained anew"
 
 
 class KeepBestAndLast(Checkpoint):
@@ -82,4 +86,5 @@ class KeepBestAndLast(Checkpoint):
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A Lightning checkpoint on the CPU, without pickle."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with readable(path, DAMAGED):
+        return torch.load(path, map_location="cpu", weights_only=True)

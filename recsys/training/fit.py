@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from recsys.errors import ConfigError, TrainingError
+from recsys.stored_files import readable
 from recsys.training.checkpoints import KeepBestAndLast, load_checkpoint
 from recsys.training.loss_watch import require_finite
 from recsys.training.module import Evaluator, TrainingModule
@@ -76,7 +77,10 @@ def fit(
     chosen = folder / "best.ckpt" if validation else last
     if finished.exists():
         model.load_state_dict(_weights(chosen))
-        return FitResult(**json.loads(finished.read_text()))
+        with readable(
+            finished, "it is damaged; delete the folder it is in, to train that part anew"
+        ):
+            return FitResult(**json.loads(finished.read_text()))
     keep = KeepBestAndLast(folder, validation)
     trainer = make_trainer(settings, validation, loggers=loggers, callbacks=[keep, *callbacks])
     evaluator = None if validation is None else _evaluator(validation, trainer)

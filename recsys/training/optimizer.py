@@ -1,7 +1,8 @@
 """Optimizer and schedule."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NotRequired, TypedDict
 
@@ -15,6 +16,8 @@ from recsys.training.row_wise import RowWiseAdamW
 
 # what schedules call the number of steps that they span
 _SPANS = ("total_steps", "T_max")
+# of a schedule that is only tried out
+_STEPS = 10
 
 
 class ParameterGroup(TypedDict):
@@ -74,11 +77,36 @@ def make_optimizer(
         settings["fused"] = device.type in ("cpu", "cuda")
     if any(group.get("row_wise") for group in groups):
         kind = RowWiseAdamW
-    try:
+    with _refusals("optimizer"):
         made: Optimizer = kind(groups, **settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"optimizer: {error}") from error
     return made
+
+
+def try_out(optimizer: "partial[Any]", schedule: "partial[Any] | None") -> None:
+    """Takes steps with one parameter, so that settings that cannot be are refused early.
+
+    Raises:
+        ConfigError: arguments that the optimizer or the schedule refuses.
+    """
+    parameter = nn.Parameter(torch.zeros(1, 1))
+    made = make_optimizer(optimizer, [{"params": [parameter]}], parameter.device)
+    planned = None if schedule is None else make_schedule(schedule, made, _STEPS)
+    parameter.grad = torch.ones_like(parameter)
+    for _ in range(_STEPS - 1):
+        with _refusals("optimizer"):
+            made.step()
+        if planned is not None:
+            with _refusals("schedule"):
+                planned.step()
+
+
+@contextmanager
+def _refusals(section: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        # torch checks few of the arguments, and stumbles over the others
+        raise ConfigError(f"{section}: {error}") from error
 
 
 def make_schedule(schedule: "partial[Any]", optimizer: Optimizer, total_steps: int) -> LRScheduler:
@@ -89,8 +117,6 @@ def make_schedule(schedule: "partial[Any]", optimizer: Optimizer, total_steps: i
     """
     parameters = inspect.signature(schedule.func).parameters
     span = {name: total_steps for name in _SPANS if name in parameters}
-    try:
+    with _refusals("schedule"):
         made: LRScheduler = schedule(optimizer, **span)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"schedule: {error}") from error
     return made

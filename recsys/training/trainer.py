@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,6 +17,7 @@ from recsys.training.settings import FitSettings, Validation
 OWNED = {
     "max_epochs": "set train.max_epochs",
     "check_val_every_n_epoch": "set train.validate_every",
+    "val_check_interval": "set train.validate_every",
     "gradient_clip_val": "set train.gradient_clip",
     "callbacks": "choose callbacks=NAME",
     "logger": "choose logger=NAME",
@@ -40,8 +41,7 @@ def make_trainer(
         ConfigError: an argument that it does not have, or that another setting decides.
     """
     given = settings.trainer_arguments()
-    if owned := next((name for name in OWNED if name in given), None):
-        raise ConfigError(f"trainer.{owned} is no setting: {OWNED[owned]}")
+    require_free(given)
     options: dict[str, Any] = {"enable_model_summary": False, "log_every_n_steps": 1} | given
     if str(options.get("strategy", "")).endswith("spawn"):
         # these processes are Lightning's own; inside a job of Slurm each would take the job's rank
@@ -66,8 +66,14 @@ def make_trainer(
             limit_val_batches=None if validation else 0,
             use_distributed_sampler=False,
         )
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).rpartition('() ')[2]}") from error
+
+
+def require_free(arguments: Collection[str]) -> None:
+    """Raises ConfigError where other settings decide one of these arguments."""
+    if owned := next((name for name in OWNED if name in arguments), None):
+        raise ConfigError(f"trainer.{owned} is no setting: {OWNED[owned]}")
 
 
 def _own_callbacks(progress_bar: bool, validation: Validation | None) -> list[pl.Callback]:

@@ -11,6 +11,7 @@ from recsys.config.composition import CONF, compose
 from recsys.config.settings import Settings
 from recsys.errors import ConfigError, closest
 from recsys.runs.folder import RunFolder
+from recsys.stored_files import readable
 from recsys.tuning.space import Space, current_values, read_space
 
 SAMPLERS = ("tpe", "random", "grid")
@@ -90,7 +91,8 @@ def read_settings(
         raise ConfigError(
             f"sweep={sweep} does not exist; {closest(sweep, names)}, or the path of a .yaml file"
         )
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with readable(file, "write it as the files in conf/sweep"):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not set(content) <= _FILE_KEYS:
         strange = sorted(set(content) - _FILE_KEYS) if isinstance(content, dict) else [content]
         raise ConfigError(
@@ -132,4 +134,5 @@ def read_written(folder: Path) -> tuple[SweepSettings, dict[str, Any]]:
         raise ConfigError(
             f"{folder} holds no sweep: it has no sweep.json; scripts/sweep.py prints its folder"
         )
-    return SweepSettings.from_json(found.pop("settings")), found
+    with readable(folder / "sweep.json"):
+        return SweepSettings.from_json(found.pop("settings")), found

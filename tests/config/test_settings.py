@@ -11,6 +11,7 @@ from recsys.config.targets import ALLOW, resolve
 from recsys.errors import ConfigError
 from recsys.metrics.registry import direction_of
 from recsys.ranges import BelowOne, Count, Positive, Range, Share
+from recsys.tasks.lifecycle import checked_task
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,7 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("evaluation.ks=10", r"evaluation.ks=10: it has to be a list"),
         ("model=null", "model=null: choose a model; it is one of: auto_arima"),
         ("model.embedding_dim=0", "model.embedding_dim=0: it has to be at least 1"),
+        ("model.embedding_dim=1000000000", "it has to be at most 65536"),
         ("+model.depth=2", "model.depth is not a setting of GMF; it is one of: dropout, embed"),
         ("seed=1.5", "seed=1.5: it has to be a whole number"),
         ("seed=-1", "seed=-1: it has to be from 0 to 4294967295"),
@@ -81,6 +83,70 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
 def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         compose(["model=gmf", override]).evaluation.build()
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.calendar=[week]", "each is hour, weekday, month or year"),
+        ("model.distribution=normal", "model.distribution=normal: it has to be quantiles or stud"),
+        ("model.context_length=0", "model.context_length=0: it has to be at least 1 or null"),
+        ("model.lags=[]", "model.lags=.*: it has to be a list of at least one value or null"),
+        ("model.seasons_averaged=[0]", "a list of which each is at least 1"),
+        ("model.dropout=1", "model.dropout=1: it has to be from 0 to below 1"),
+    ],
+)
+def test_settings_of_a_forecaster_have_a_type_and_a_range(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        compose(["data=sales", "data.path=x.csv", "data.step=day", override])
+
+
+def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
+    overrides = ["data=sales", "data.path=x.csv", "data.step=day", "model=lstm_ensemble"]
+    with pytest.raises(ConfigError, match=r"model.members.hidden_size=-3: it has to be at least 1"):
+        compose([*overrides, "model.members=[{hidden_size: -3}, {}]"])
+    with pytest.raises(ConfigError, match=r"model.members.width is not a setting of LSTMForecas"):
+        compose([*overrides, "model.members=[{width: 3}, {}]"])
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model=3", "model=3: choose a model; it is one of: auto_arima"),
+        ("+logger=[1]", "choose a logger; it is one of: default"),
+        ("callbacks=null", "callbacks=null: choose a callback; it is one of: none"),
+        ("schedule=0.5", "schedule=0.5: choose a schedule; it is one of: constant"),
+        ("~seed", "seed is missing, and no run is without: leave ~seed out"),
+        ("~model", "model is missing, and no run is without: leave ~model out"),
+        ("train.lr='${nowhere}'", "train.lr: Interpolation key 'nowhere' not found"),
+        ("data.items=3", r"data.items=3: it has to be keys with values: \{key: value\} or null"),
+        ("train.pretrained=1", "train.pretrained=1: it has to be keys with values"),
+        ("data.users._target_=torch.optim.SGD", "it has to be recsys.data.attributes.Attr"),
+        ("train._target_=torch.optim.SGD", "train._target_=torch.optim.SGD"),
+        ("choices.model=3", "choices.model=3: it has to be text"),
+        ("optimizer.betas=[0.9]", "optimizer.betas=.*: it has to be a list of 2 values"),
+    ],
+)
+def test_what_is_no_name_no_section_and_no_reference_is_refused(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        compose(["data=transactions", "data.path=x.csv", "model=gmf", override])
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("trainer.precision=12", "trainer.precision=12: it has to be"),
+        ("trainer.max_epochs=3", "trainer.max_epochs is no setting: set train.max_epochs"),
+        ("+optimizer.momentum=0.9", "optimizer.momentum is not a setting of AdamW"),
+        ("optimizer.betas=[0.9,2]", "optimizer: Invalid beta parameter at index 1: 2"),
+        ("schedule.pct_start=12", "schedule: Expected float between 0 and 1 pct_start"),
+        ("schedule.div_factor=0", "schedule: float division by zero"),
+    ],
+)
+def test_trainer_optimizer_and_schedule_are_refused_before_anything_is_read(override, sentence):
+    overrides = ["data=transactions", "data.path=nowhere.csv", "model=gmf", override]
+    with pytest.raises(ConfigError, match=sentence):
+        checked_task(compose(overrides))
 
 
 @pytest.mark.parametrize("model", ["mlp", "neumf"])

@@ -211,7 +211,6 @@ def test_everything_is_fitted_for_shipping(tiny_shops):
             "loss=bce trains recommenders, and model=lstm is a forecaster",
         ),
         (["data=m4_hourly", "train.monitor=val/mape"], "train.monitor: val/mape is no metric"),
-        (["data=m4_hourly", "model.calendar=[week]"], "model.calendar: 'week' is unknown"),
         (
             ["data=m4_hourly", "evaluation.baselines=[lstm]"],
             "evaluation.baselines: lstm is no statistical method",

@@ -5,7 +5,8 @@ K features known ahead, G lag features, Q quantiles, S series.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from scipy import stats
@@ -13,13 +14,17 @@ from torch import Tensor, nn
 
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
+from recsys.ranges import BelowOne, Depth, Positive, Width, Widths
 
+CalendarPart = Literal["hour", "weekday", "month", "year"]
 DAY_SECONDS = 86_400
 # ten thousand years
 DAYS_10000_YEARS = 3_652_425
 # steps after which sales repeat, by the length of a step
 SEASONS = {3_600: (24, 168), 86_400: (7,), 604_800: (52,)}
 CONTEXT = {3_600: 168, 86_400: 56, 604_800: 26}
+# steps that a forecast may read
+LONGEST = 1_000_000
 # width of the calendar features
 CALENDAR = {"hour": 4, "weekday": 7, "month": 8, "year": 4}
 STUDENT_T_FREEDOM = 4.0
@@ -90,16 +95,16 @@ class LSTMForecaster(nn.Module):
         horizon: int,
         step_seconds: int,
         quantiles: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9),
-        context_length: int | None = None,
-        lags: tuple[int, ...] | None = None,
-        seasons_averaged: int | tuple[int, ...] = 2,
-        hidden_size: int = 64,
-        num_layers: int = 1,
-        embedding_dim: int = 8,
-        dropout: float = 0.0,
-        linear_below: float = 0.1,
-        calendar: tuple[str, ...] = (),
-        distribution: str = "quantiles",
+        context_length: Width | None = None,
+        lags: Widths | None = None,
+        seasons_averaged: Width | Widths = 2,
+        hidden_size: Width = 64,
+        num_layers: Depth = 1,
+        embedding_dim: Width = 8,
+        dropout: BelowOne = 0.0,
+        linear_below: Positive = 0.1,
+        calendar: Sequence[CalendarPart] = (),
+        distribution: Literal["quantiles", "student_t"] = "quantiles",
     ) -> None:
         super().__init__()
         self.num_series, self.num_covariates, self.horizon = num_series, num_covariates, horizon
@@ -113,6 +118,11 @@ class LSTMForecaster(nn.Module):
         self._check(distribution)
         reach = (n * lag for n, lag in zip(self.seasons_averaged, self.lags, strict=True))
         self.history_length = self.context_length + max(reach)
+        if self.history_length > LONGEST:
+            raise ConfigError(
+                f"model.lags times model.seasons_averaged reach {self.history_length:,} steps back,"
+                f" and {LONGEST:,} are the most; lower them"
+            )
         self.register_buffer("covariate_scale", torch.ones(num_covariates))
         known = sum(CALENDAR[name] for name in self.calendar) + 2 * num_covariates  # K
         lagged = 3 * len(self.lags)  # G
@@ -266,25 +276,11 @@ class LSTMForecaster(nn.Module):
                 "evaluation.quantiles=[0.5]: model.distribution=student_t has a width, so ask for"
                 " quantiles beside the median too"
             )
-        if distribution not in ("quantiles", "student_t"):
-            raise ConfigError(f"model.distribution={distribution!r}: choose quantiles or student_t")
         if len(self.seasons_averaged) != len(self.lags):
             raise ConfigError(
                 f"model.seasons_averaged has {len(self.seasons_averaged)} values and model.lags"
                 f" {len(self.lags)}: give one for each lag, or a single number"
             )
-        if unknown := [name for name in self.calendar if name not in CALENDAR]:
-            raise ConfigError(
-                f"model.calendar: {unknown[0]!r} is unknown; choose from {', '.join(CALENDAR)}"
-            )
-        counts = {
-            "context_length": self.context_length,
-            "seasons_averaged": min(self.seasons_averaged, default=0),
-            "lags": min(self.lags, default=0),
-        }
-        for name, value in counts.items():
-            if value < 1:
-                raise ConfigError(f"model.{name}: {value} is too small, it has to be at least 1")
 
 
 def student_t_quantiles(quantiles: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.dot_products import dot_products
-from recsys.ranges import BelowOne, Count, Positive
+from recsys.ranges import BelowOne, Positive, Width
 
 
 class Autoencoder(nn.Module):
@@ -36,7 +36,7 @@ class Autoencoder(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 200,
+        embedding_dim: Width = 200,
         dropout: BelowOne = 0.0,
         history_dropout: BelowOne = 0.5,
         init_std: Positive = 0.05,

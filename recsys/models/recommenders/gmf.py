@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
-from recsys.ranges import BelowOne, Count, Positive
+from recsys.ranges import BelowOne, Positive, Width
 
 
 class GMF(nn.Module):
@@ -29,7 +29,7 @@ class GMF(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 64,
+        embedding_dim: Width = 64,
         dropout: BelowOne = 0.6,
         init_std: Positive = 0.1,
         output_init: float | None = None,

@@ -16,7 +16,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.dot_products import dot_products
-from recsys.ranges import Count, Positive
+from recsys.ranges import Count, Positive, Width
 
 # Rows that are solved together: a few MB of factors, residuals and directions.
 _BLOCK_ROWS = 2048
@@ -74,7 +74,7 @@ class IALS(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 128,
+        embedding_dim: Width = 128,
         epochs: Count = 4,
         regularization: Positive | None = None,
         unobserved_weight: Positive | None = None,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.models.inputs import USER, Query
-from recsys.ranges import BelowOne, Count, Counts, Positive
+from recsys.ranges import BelowOne, Positive, Width, Widths
 
 # Floats of a layer's output, a thread, that stay in a core's cache while the next layer reads them.
 _TILE_FLOATS = 2**17
@@ -141,8 +141,8 @@ class MLP(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 32,
-        hidden_dims: Counts = (32, 16),
+        embedding_dim: Width = 32,
+        hidden_dims: Widths = (32, 16),
         dropout: BelowOne = 0.0,
         init_std: Positive = 0.01,
     ) -> None:

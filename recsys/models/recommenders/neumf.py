@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recsys.models.inputs import USER, Query
 from recsys.models.recommenders.gmf import GMF
 from recsys.models.recommenders.mlp import MLP
-from recsys.ranges import BelowOne, Count, Counts, Positive
+from recsys.ranges import BelowOne, Positive, Width, Widths
 
 
 class NeuMF(nn.Module):
@@ -36,9 +36,9 @@ class NeuMF(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 64,
-        hidden_dims: Counts = (8,),
-        mlp_embedding_dim: Count | None = 8,
+        embedding_dim: Width = 64,
+        hidden_dims: Widths = (8,),
+        mlp_embedding_dim: Width | None = 8,
         dropout: BelowOne = 0.6,
         init_std: Positive = 0.1,
         output_init: float | None = 1.0,

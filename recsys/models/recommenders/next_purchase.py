@@ -14,7 +14,7 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.features.item_trends import NUM_TRENDS, TIME_SCALES, fading_counts, item_trends
 from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
-from recsys.ranges import BelowOne, Count, Positive
+from recsys.ranges import BelowOne, Positive, Width
 
 _SEASON = TIME_SCALES.index(150.0)
 _EVER = len(TIME_SCALES) - 1
@@ -73,8 +73,8 @@ class NextPurchase(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 64,
-        hidden_dim: Count = 64,
+        embedding_dim: Width = 64,
+        hidden_dim: Width = 64,
         dropout: BelowOne = 0.5,
         history_dropout: BelowOne = 0.3,
         init_std: Positive = 0.05,

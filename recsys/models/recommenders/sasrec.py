@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recsys.errors import ConfigError
 from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommenders.dot_products import dot_products
-from recsys.ranges import BelowOne, Count, Positive
+from recsys.ranges import BelowOne, Depth, Positive, Width
 
 
 class SASRec(nn.Module):
@@ -42,11 +42,11 @@ class SASRec(nn.Module):
         self,
         num_users: int,
         num_items: int,
-        embedding_dim: Count = 64,
-        max_length: Count = 50,
-        num_layers: Count = 2,
-        num_heads: Count = 1,
-        dropout: BelowOne = 0.2,
+        embedding_dim: Width = 64,
+        max_length: Width = 50,
+        num_layers: Depth = 2,
+        num_heads: Width = 1,
+        dropout: BelowOne = 0.5,
         init_std: Positive = 0.05,
     ) -> None:
         super().__init__()

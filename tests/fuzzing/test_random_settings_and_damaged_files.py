@@ -1,0 +1,56 @@
+"""Whatever is set, and whatever happened to a file: a command ends well or in one sentence, which
+names a key, a file or a column; no traceback reaches anybody. Minutes: `make test-slow`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import fault, limited_memory, run
+from damaged_files import COLUMNS, Shelf
+from random_settings import SECTIONS, commands, write_tables
+
+SEED = 12
+SETTINGS, FILES = 2_000, 500
+# so that a failure comes early
+PARTS = 10
+SHELVES = 2
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in; without published data, with a bounded memory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECSYS_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with limited_memory():
+        yield tmp_path
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_random_settings_end_in_a_run_or_a_sentence(folder: Path, part: int) -> None:
+    write_tables(folder)
+    faults, endings = [], set()
+    for number, command in enumerate(commands(SETTINGS // PARTS, SEED * PARTS + part)):
+        arguments = [*command.arguments, f"hydra.run.dir=run{number}"]
+        ending = run(["train", *arguments])
+        endings.add(ending.code)
+        if found := fault(ending, SECTIONS):
+            faults.append(f"recsys train {' '.join(arguments)}\n{found}")
+    assert not faults, "\n\n".join(faults)
+    assert endings == {0, 2}  # some were valid, and some were not
+
+
+@pytest.mark.parametrize("part", range(SHELVES))
+def test_damaged_files_end_in_a_sentence(folder: Path, part: int) -> None:
+    shelf, faults, endings = Shelf(folder), [], set()
+    for command in shelf.commands(FILES // SHELVES, SEED + part):
+        ending = run(command.arguments)
+        endings.add(ending.code)
+        if found := fault(ending, [command.file.name, command.file.parts[0], *COLUMNS]):
+            words = f"recsys {' '.join(command.arguments)} ({command.file}: {command.damage})"
+            faults.append(f"{words}\n{found}")
+    assert not faults, "\n\n".join(faults)
+    assert endings >= {0, 2}
