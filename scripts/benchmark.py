@@ -7,6 +7,7 @@ alternating.
 scale   reading, training and judging generated shops of 0.5, 5 and 50 million purchases: time and
 memory.
 peers   ours beside RecBole and implicit: throughput, quality, seconds to a quality, memory.
+defaults   models as they stand beside the best of settings around the defaults, on public data.
 environments   installs those peers, each in an environment of its own (also: make peers).
 """
 
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.defaults import DefaultsArguments, defaults
 from benchmarks.environments import EnvironmentArguments, environments
 from benchmarks.forecasting import ForecastingArguments, forecasting
 from benchmarks.peers import PeersArguments, peers
@@ -29,6 +31,7 @@ MEASUREMENTS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "forecasting": (ForecastingArguments, forecasting),
     "scale": (ScaleArguments, scale),
     "peers": (PeersArguments, peers),
+    "defaults": (DefaultsArguments, defaults),
     "environments": (EnvironmentArguments, environments),
 }
 
