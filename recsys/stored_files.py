@@ -24,7 +24,7 @@ def readable(file: Path, advice: str = DAMAGED) -> Iterator[None]:
     except UserError:
         raise
     except (
-        *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError),
+        *(OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError),
         *(yaml.YAMLError, zipfile.BadZipFile, zlib.error, SafetensorError, pickle.UnpicklingError),
     ) as error:
         text = " ".join(str(error).split())[:200]
