@@ -152,7 +152,10 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
             ["model=mf", "loss.name=hinge"],
             ["loss.name is not a setting"],
         ),
-        (["model=mf", "loss.num_negatives=0"], ["loss.num_negatives=0: it has to be at least 1"]),
+        (
+            ["model=mf", "loss=bpr", "loss.num_negatives=0"],
+            ["loss.num_negatives=0: it has to be at least 1"],
+        ),
         (
             ["model=mf", "train.monitor=val/new/ndcg@99"],
             ["train.monitor='val/new/ndcg@99'", "val/new/ndcg@10"],

@@ -234,6 +234,8 @@ def _own_columns(arguments: Sequence[str]) -> set[str]:
 
 def _require_choice(argument: str) -> None:
     """Refuses GROUP=VALUE where the value is no name; Hydra would raise a ValueError."""
+    if argument == "~model":  # the loss is looked up by it
+        raise ConfigError("model is missing, and no run is without: leave ~model out")
     group, _, text = argument.lstrip("+").partition("=")
     if group == "train" and text in ("null", ""):
         raise ConfigError(f"{argument}: set single keys of it, such as train.lr=0.01")
@@ -257,11 +259,23 @@ def _settings(config: DictConfig) -> Settings:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     if isinstance(plain.get("choices"), dict):
         plain["choices"]["overrides"] = _overrides()
-        # by its own name: loss=of/gmf is only what was looked up
-        chosen = plain.get("loss")
-        named = Target.from_plain("loss", chosen).resolve() if chosen else None
-        plain["choices"]["loss"] = getattr(named, "name", None)
+        plain["choices"]["loss"] = _loss_name(plain.get("loss"))
     return Settings.from_plain(plain)
+
+
+def _loss_name(plain: Any) -> str | None:
+    """The loss by its own name: loss=of/MODEL is only what was looked up.
+
+    Raises:
+        ConfigError: one was chosen that does not exist; Hydra leaves it out, as it may be missing.
+    """
+    if plain:
+        return getattr(Target.from_plain("loss", plain).resolve(), "name", None)
+    chosen = str(HydraConfig.get().runtime.choices.get("loss"))
+    if not chosen.startswith("of/"):
+        known = [file.stem for file in (CONF / "loss").glob("*.yaml")]
+        raise ConfigError(f"loss={chosen} does not exist; {closest(chosen, known)}")
+    return None
 
 
 def _overrides() -> list[str]:
@@ -293,6 +307,8 @@ def explain(error: Exception) -> str:
         and "is not in struct" in str(cause)
     ):
         key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
+        if key == "loss":
+            return "this model is not trained by a loss: leave loss.… out, or choose another model"
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
         further = f"; to rename a further column write +{key}=…" if ".columns." in key else ""

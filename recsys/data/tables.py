@@ -201,7 +201,7 @@ def read_table(
     for canonical in required:
         if columns.get(canonical, canonical) is None:
             raise ConfigError(
-                f"{source._section}.columns.{canonical} is null, but every such table needs one:"
+                f"{source._section}columns.{canonical} is null, but every such table needs one:"
                 " set it to the column's name"
             )
     wanted = {canonical: str(name) for canonical, name in columns.items() if name is not None}

@@ -79,7 +79,7 @@ def run(side: Side, request: dict[str, Any], threads: int) -> dict[str, Any]:
         )
         if done.returncode or not answer.exists():
             end = "\n".join(done.stdout.splitlines()[-LINES_OF_AN_ERROR:])
-            raise DataError(f"{side.name} failed (exit code {done.returncode}):\n{end}")
+            raise DataError(f"{side.name} failed (exit code {done.returncode}): {end}")
         result: dict[str, Any] = json.loads(answer.read_text())
         return result
 

@@ -148,3 +148,13 @@ def test_the_bundle_serves_whoever_has_a_history(tmp_path):
     best = expected.topk(3)
     assert items.tolist() == [[f"i{item}" for item in best.indices[0]]]
     np.testing.assert_allclose(scores, best.values, atol=1e-6)
+
+
+def test_where_nothing_is_said_the_regularization_follows_the_buyers_of_an_item():
+    own, given = (
+        EASE(USERS, ITEMS),
+        EASE(USERS, ITEMS, 5 * len(purchases().distinct.values) / ITEMS),
+    )
+    for model in (own, given):
+        model.fit(purchases())
+    torch.testing.assert_close(own.weight, given.weight)

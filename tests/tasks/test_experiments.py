@@ -214,7 +214,8 @@ def test_neumf_starts_from_a_gmf_and_an_mlp_run(tiny_world):
         for half in ("gmf", "mlp")
     }
     pretrained = [f"train.pretrained.{half}={folder}" for half, folder in runs.items()]
-    folder = run_training(compose(["model=neumf", *pretrained, *common]), tiny_world / "neumf")
+    neumf = ["model=neumf", "model.mlp_embedding_dim=32", "model.hidden_dims=[32,16]"]
+    folder = run_training(compose([*neumf, *pretrained, *common]), tiny_world / "neumf")
     weights = {
         half: RunFolder(path).read_weights() for half, path in (runs | {"neumf": folder}).items()
     }

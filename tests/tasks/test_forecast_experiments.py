@@ -149,7 +149,9 @@ def test_an_ensemble_that_knows_covariates_exports(tiny_shops):
 
 @pytest.mark.parametrize("model", statistical_methods())
 def test_every_statistical_method_is_judged_and_refuses_to_export(tiny_shops, model):
-    overrides = ["experiment=m4_hourly", f"model={model}", *SMALL]
+    # nothing is trained: what is set for a loss would be refused
+    small = [each for each in SMALL if not each.startswith("loss.")]
+    overrides = ["experiment=m4_hourly", f"model={model}", *small]
     if model == "auto_arima":
         overrides += ["model.max_history=60", "model.season_length=1"]
     folder = run_training(compose(overrides), tiny_shops / "run")

@@ -30,7 +30,7 @@ class GMF(nn.Module):
         num_users: int,
         num_items: int,
         embedding_dim: Width = 64,
-        dropout: BelowOne = 0.6,
+        dropout: BelowOne = 0.65,
         init_std: Positive = 0.1,
         output_init: float | None = None,
     ) -> None:
