@@ -249,9 +249,10 @@ def _require_choice(argument: str) -> None:
     names = value if isinstance(value, list) else [value]
     if not override.is_sweep_override() and not all(isinstance(name, str) for name in names):
         known = [file.stem for file in (CONF / group).glob("*.yaml")]
+        one = group if group == "loss" else group.removesuffix("s")
         raise ConfigError(
-            f"{argument}: choose {'an' if group[0] in 'aeiou' else 'a'} {group.rstrip('s')}; it is"
-            f" one of: {', '.join(sorted(known))}"
+            f"{argument}: choose {'an' if group[0] in 'aeiou' else 'a'} {one}; it is one of:"
+            f" {', '.join(sorted(known))}"
         )
 
 

@@ -74,6 +74,7 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("seed=-1", "seed=-1: it has to be from 0 to 4294967295"),
         ("seed=5000000000", "it has to be from 0 to 4294967295"),
         ("evaluation.split=null", "choose a split with evaluation=NAME"),
+        ("loss=null", "loss=null: choose a loss; it is one of: bce, bpr"),
         ("train=null", "train=null: set single keys of it, such as train.lr=0.01"),
         ("loss.temperature=-1", "above 0"),
         ("train.lr=inf", "train.lr=inf: it has to be a finite number above 0"),
