@@ -309,7 +309,10 @@ def explain(error: Exception) -> str:
     ):
         key = str(getattr(cause, "full_key", "")) or str(error).partition("'")[2].partition("'")[0]
         if key == "loss":
-            return "this model is not trained by a loss: leave loss.… out, or choose another model"
+            return (
+                "loss.… has nothing to act on: no loss is chosen, and the model names none; choose"
+                " loss=NAME, or leave loss.… out where the model is not trained"
+            )
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
         further = f"; to rename a further column write +{key}=…" if ".columns." in key else ""
