@@ -47,7 +47,9 @@ def finished_run(folder: Path, overrides: list[str]) -> RunFolder:
     """What a training leaves, as far as trackers look at it."""
     (folder / "logs" / "val" / "0").mkdir(parents=True)
     run = RunFolder(folder)
-    settings = compose(["data=movielens_100k", "model=gmf", "seed=3", DATA, *overrides])
+    settings = compose(
+        ["data=movielens_100k", "model=gmf", "model.embedding_dim=24", "seed=3", DATA, *overrides]
+    )
     run.write_config(dict(settings.plain))
     run.write_json("metrics.json", METRICS | {"test/undefined": float("nan")})
     run.write_json("run.json", {"seed": 3})
@@ -145,7 +147,7 @@ def test_mlflow_keeps_a_run_and_its_bundle_in_sqlite(tmp_path, monkeypatch):
     client = MlflowClient("sqlite:///mlflow.db")
     kept = client.get_run(sent)
     assert kept.info.status == "FINISHED"
-    assert kept.data.params["model.embedding_dim"] == "32"
+    assert kept.data.params["model.embedding_dim"] == "24"
     assert kept.data.metrics["test/new/ndcg_at_10"] == 0.25
     history = client.get_metric_history(sent, "curves/val/train/loss")
     assert [(each.step, each.value) for each in history] == [(1, 0.75), (2, 0.5)]
@@ -216,7 +218,7 @@ def test_the_offline_file_of_wandb_holds_the_run_and_another_one_its_bundle(offl
     (begun,) = [each.run for each in records if each.HasField("run")]
     params = items(begun.config.update)
     assert (begun.project, begun.display_name) == ("recsys", "movielens_100k/gmf/run")
-    assert (params["seed"], params["model.embedding_dim"]) == (3, 32)
+    assert (params["seed"], params["model.embedding_dim"]) == (3, 24)
     assert params["data.path"] == "sqlite://host/shop"
     curves = [items(each.history.item) for each in records if each.HasField("history")]
     assert [(row["epoch"], row["curves/val/train/loss"]) for row in curves] == [(1, 0.75), (2, 0.5)]
