@@ -13,8 +13,8 @@ from benchmarks.quality import ndcg_by_epoch
 from benchmarks.ratios import ratios, reached, spread
 from benchmarks.rounds import Setup, Side, run
 
-EMBEDDING_DIM = 64
 POINTS_OF_A_CURVE = 8
+BEST = "seconds an epoch", "best NDCG@10", "seconds to it", "peak MB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,26 +36,32 @@ class Contender:
     is_peer: bool = False
 
 
-# settings of ALS, iALS and matrix factorisation were chosen on validation items of MovieLens-1M
-CONTENDERS = (
-    Contender("implicit ALS, its defaults", "als", 15, is_peer=True),
-    Contender(
-        "implicit ALS, tuned", "als", 15, {"alpha": 2.0, "regularization": 30.0}, is_peer=True
-    ),
-    Contender("implicit BPR, its defaults", "bpr", 100, is_peer=True),
-    Contender(
-        "recsys iALS",
-        "ials",
-        10,
-        {"regularization": 0.004, "unobserved_weight": 0.6},
-    ),
-    Contender(
-        "recsys matrix factorisation, full softmax",
-        "mf",
-        30,
-        {"dropout": 0.5, "batch_size": 256, "lr": 0.02, "weight_decay": 0.3},
-    ),
-)
+# chosen on validation: of MovieLens on items of MovieLens-1M
+TUNED: dict[str, dict[str, dict[str, Any]]] = {
+    "movielens": {
+        "als": {"alpha": 2.0, "regularization": 30.0},
+        "ials": {"regularization": 0.004, "unobserved_weight": 0.6},
+        "mf": {"dropout": 0.5, "batch_size": 256, "lr": 0.02, "weight_decay": 0.3},
+    },
+    "generated": {
+        "als": {"alpha": 2.0, "regularization": 30.0},
+        "ials": {"regularization": 0.004},
+        "mf": {"dropout": 0.5, "batch_size": 256, "lr": 0.02, "weight_decay": 0.3},
+    },
+}
+
+
+def contenders(data: str) -> tuple[Contender, ...]:
+    """Who is measured on these data, the peer's first."""
+    tuned = TUNED["generated" if data == "generated" else "movielens"]
+    return (
+        Contender("implicit ALS, its defaults", "als", 15, is_peer=True),
+        Contender("implicit ALS, tuned", "als", 15, tuned["als"], is_peer=True),
+        Contender("implicit BPR, its defaults", "bpr", 100, is_peer=True),
+        Contender("recsys iALS, its defaults", "ials", 4),
+        Contender("recsys iALS, tuned", "ials", 10, tuned["ials"]),
+        Contender("recsys matrix factorisation, full softmax", "mf", 30, tuned["mf"]),
+    )
 
 
 class Curve(NamedTuple):
@@ -76,19 +82,25 @@ class Curve(NamedTuple):
         """The highest NDCG@10."""
         return max(self.ndcg)
 
+    @property
+    def an_epoch(self) -> float:
+        """Seconds of one epoch; what a model does before its first is left out."""
+        later = len(self.seconds) - 1
+        return (self.seconds[-1] - self.seconds[0]) / later if later else self.seconds[0]
+
     def seconds_to(self, target: float) -> float:
         """Seconds until it was that good, infinite where it never was."""
         return reached(self.seconds, self.ndcg, target)
 
 
-def beside_implicit(setup: Setup) -> None:
+def beside_implicit(setup: Setup, factors: int) -> None:
     """Measures and prints."""
-    curves: dict[Contender, list[Curve]] = {contender: [] for contender in CONTENDERS}
+    curves: dict[Contender, list[Curve]] = {each: [] for each in contenders(setup.title)}
     for number in range(1, setup.rounds + 1):
         for contender, measured in curves.items():
             setup.console.print(f"round {number} of {setup.rounds}: {contender.name}")
-            measured.append(_curve(setup, contender, number))
-    title = f"{setup.title}, {EMBEDDING_DIM} factors, {setup.rounds} rounds"
+            measured.append(_curve(setup, contender, factors, number))
+    title = f"{setup.title}, {factors} factors, {setup.rounds} rounds"
     theirs = {c.name: measured for c, measured in curves.items() if c.is_peer}
     ours = {c.name: measured for c, measured in curves.items() if not c.is_peer}
     for table in (
@@ -99,7 +111,7 @@ def beside_implicit(setup: Setup) -> None:
         setup.console.print(table)
 
 
-def _curve(setup: Setup, contender: Contender, seed: int) -> Curve:
+def _curve(setup: Setup, contender: Contender, factors: int, seed: int) -> Curve:
     side = (
         # what implicit itself asks for: its own threads and those of BLAS hinder each other
         Side("implicit", setup.peer_python, "implicit_peer", {"OPENBLAS_NUM_THREADS": "1"})
@@ -111,7 +123,7 @@ def _curve(setup: Setup, contender: Contender, seed: int) -> Curve:
             "split": str(setup.split),
             "model": contender.model,
             "settings": contender.settings,
-            "embedding_dim": EMBEDDING_DIM,
+            "embedding_dim": factors,
             "epochs": contender.epochs,
             "seed": seed,
             "factors": folder,
@@ -124,10 +136,11 @@ def _curve(setup: Setup, contender: Contender, seed: int) -> Curve:
 
 def best_table(title: str, curves: dict[str, list[Curve]]) -> Table:
     """The best of each model and what it took, with the spread of the rounds."""
-    table = _table(f"{title}: the best of each", "best NDCG@10", "seconds to it", "peak MB")
+    table = _table(f"{title}: the best of each", *BEST)
     for name, rounds in curves.items():
         table.add_row(
             name,
+            spread([curve.an_epoch for curve in rounds]).text(3),
             spread([curve.best for curve in rounds]).text(4),
             spread([curve.seconds_to(curve.best) for curve in rounds]).text(2),
             spread([curve.peak_mb for curve in rounds]).text(0),

@@ -20,11 +20,12 @@ from recsys.arguments import setting
 @dataclass(frozen=True, kw_only=True)
 class PeersArguments:
     """Ours beside RecBole (NeuMF at equal settings: training, full ranking) and beside implicit
-    (seconds to its best NDCG@10).
+    (seconds an epoch, seconds to its best NDCG@10).
     """
 
-    data: Literal["movielens_100k", "movielens_1m"] = setting(
-        "what to fit and ask about, in the folder RECSYS_DATA", default="movielens_100k"
+    data: Literal["movielens_100k", "movielens_1m", "generated"] = setting(
+        "what to fit and ask about, in the folder RECSYS_DATA or generated",
+        default="movielens_100k",
     )
     peers: str = setting("comma-separated peers", default=",".join(PEERS))
     rounds: int = setting("times that both sides are measured, in turn", default=3, minimum=1)
@@ -34,6 +35,7 @@ class PeersArguments:
     dropout: float = setting(
         "of NeuMF; RecBole drops what a layer reads, ours what it gives", default=0.0
     )
+    factors: int = setting("factors beside implicit", default=64, minimum=1)
     threads: int = setting("threads of either side", default=2, minimum=1)
     environments: Path = setting("folder of the peers' environments", default=FOLDER)
 
@@ -67,4 +69,4 @@ def peers(arguments: PeersArguments) -> None:
                 settings = NeuMFSettings(**{name: getattr(arguments, name) for name in names})
                 beside_recbole(setup, settings)
             else:
-                beside_implicit(setup)
+                beside_implicit(setup, arguments.factors)

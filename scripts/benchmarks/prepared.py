@@ -1,6 +1,7 @@
 """Published data to the split that both sides are given, and back to what our code works on."""
 
 import os
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.generated import write_transactions
 from benchmarks.split import PairSplit
 from recsys.data.dataset import Dataset
 from recsys.data.ids import Vocabulary
@@ -15,28 +17,37 @@ from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.ragged import Ragged
 from recsys.data.sources.movielens import movielens_100k
 from recsys.data.sources.presplit import presplit
+from recsys.data.sources.transactions import transactions
 from recsys.data.splits.leave_last_out import LeaveLastOut
 from recsys.data.splits.phase import Split
 from recsys.data.splits.presplit import Presplit
 
 SEED = 1
+# purchases, customers and articles of the made-up shop: many articles, few purchases of each
+GENERATED = 800_000, 30_000, 40_000
 
 
-def asked_phase(data: str) -> PhaseData:
+def asked_phase(data: str, part: str = "test") -> PhaseData:
     """The test of MovieLens: the last film of each user (100K), the published one (1M, the split of
-    the NCF paper, ranked against the whole catalogue).
+    the NCF paper, ranked against the whole catalogue); the last purchase of each customer of a
+    made-up shop. `part` "val" is what settings are chosen on, where there is one.
     """
-    transactions, split = _source(data)
+    dataset, split = _source(data)
     with warnings.catch_warnings():
         # that leaving out the last leaks time is the same for both sides
         warnings.simplefilter("ignore")
-        phases = split(transactions, SEED)
-    return index_phase(transactions, "test", phases["test"])
+        phases = split(dataset, SEED)
+    return index_phase(dataset, part, phases[part])
 
 
 def _source(data: str) -> tuple[Dataset, Split]:
     if data == "movielens_100k":
         return movielens_100k(), LeaveLastOut()
+    if data == "generated":
+        with tempfile.TemporaryDirectory() as written:
+            file = Path(written) / "transactions.parquet"
+            write_transactions(file, *GENERATED, SEED)
+            return transactions(str(file), {"timestamp": "timestamp"}), LeaveLastOut()
     folder = Path(os.environ.get("RECSYS_DATA", "data")) / "movielens_1m_ncf"
     where = (
         "repack ml-1m.train.rating and ml-1m.test.rating from"

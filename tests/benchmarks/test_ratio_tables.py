@@ -2,7 +2,14 @@ from io import StringIO
 from math import inf
 
 import pytest
-from benchmarks.beside_implicit import CONTENDERS, Curve, curve_table, points, time_table
+from benchmarks.beside_implicit import (
+    Curve,
+    best_table,
+    contenders,
+    curve_table,
+    points,
+    time_table,
+)
 from benchmarks.beside_recbole import NeuMFSettings, rows_beside_recbole
 from benchmarks.ratios import RatioRow, ratio_table, ratios, reached, spread
 from rich.console import Console
@@ -86,6 +93,13 @@ def test_a_long_curve_is_shown_at_few_epochs_with_both_ends():
     assert "99.00 s" in text(curve_table("films", {"als": [curve]}))
 
 
-def test_contenders_of_both_sides_are_there():
-    assert {c.model for c in CONTENDERS if c.is_peer} == {"als", "bpr"}
-    assert {c.model for c in CONTENDERS if not c.is_peer} == {"ials", "mf"}
+def test_what_comes_before_the_first_epoch_is_no_part_of_an_epoch():
+    shown = text(best_table("films", {"ials": [Curve([5.0, 6.0, 7.0], [0.1, 0.3, 0.2], 90)]}))
+    assert "1.000 (1.000 – 1.000)" in shown
+    assert "6.00 (6.00 – 6.00)" in shown
+
+
+@pytest.mark.parametrize("data", ["movielens_1m", "generated"])
+def test_contenders_of_both_sides_are_there(data):
+    assert {c.model for c in contenders(data) if c.is_peer} == {"als", "bpr"}
+    assert {c.model for c in contenders(data) if not c.is_peer} == {"ials", "mf"}

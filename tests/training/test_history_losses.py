@@ -132,19 +132,34 @@ def test_a_model_that_reads_more_than_histories_is_no_model_of_next_item(
         NextItem().objective(model, val_data.interactions, seed=1)
 
 
-@pytest.mark.parametrize("num_negatives", [0, 2])
-def test_next_item_by_hand(val_data: PhaseData, num_negatives: int) -> None:
+@pytest.mark.parametrize(
+    ("num_negatives", "negatives"),
+    [
+        (0, []),
+        # the whole catalogue, drawn: the same loss
+        (3, [0, 1, 2]),
+        (6, [2, 0, 1, 1, 0, 2]),
+    ],
+)
+def test_next_item_by_hand(val_data: PhaseData, num_negatives: int, negatives: list[int]) -> None:
     objective = NextItem(2, num_negatives).objective(Steps(), val_data.interactions, seed=1)
     items = torch.tensor([[ITEMS, 1, 2], [0, 2, 1]])
-    negatives = torch.tensor([[0, 0], [0, 1], [0, 2]])
-    loss, samples = objective.loss(Steps(), SequenceBatch(items, negatives))
+    batch = SequenceBatch(items, torch.tensor(negatives, dtype=torch.long))
+    loss, samples = objective.loss(Steps(), batch)
     e = math.e
-    after = {  # scores of items 0, 1, 2 are 0, s, 2 s after item s
-        0: [-math.log(e**2 / (1 + e + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))],
-        2: [-math.log(e**2 / (1 + 1 + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))],
-    }[num_negatives]
+    # scores of items 0, 1, 2 are 0, s, 2 s after item s
+    after = [-math.log(e**2 / (1 + e + e**2)), math.log(3), -math.log(e**2 / (1 + e**2 + e**4))]
     torch.testing.assert_close(loss, torch.tensor(sum(after) / 3))
     assert samples == 3
+
+
+def test_a_negative_stands_for_those_that_were_not_drawn(val_data: PhaseData) -> None:
+    objective = NextItem(2, 2).objective(Steps(), val_data.interactions, seed=1)
+    batch = SequenceBatch(torch.tensor([[1, 2], [2, 0]]), torch.tensor([0, 0]))
+    loss, _ = objective.loss(Steps(), batch)
+    e = math.e
+    # 2 after 1, beside item 0 twice, three halves of an item each; 0 after 2, beside nothing
+    torch.testing.assert_close(loss, torch.tensor(-math.log(e**2 / (e**2 + 3)) / 2))
 
 
 MODELS: dict[str, tuple[Any, Loss, float]] = {

@@ -81,7 +81,9 @@ class SASRec(nn.Module):
         return states @ self.item.weight[: self.num_items].T
 
     def score_some(self, states: Tensor, items: Tensor) -> Tensor:
-        """Logits of `items` (P, C) after states (P, D) -> (P, C)."""
+        """Logits of `items`, (C,) or (P, C), after states (P, D) -> (P, C)."""
+        if items.ndim == 1:
+            return states @ self.item(items).T
         return dot_products(states, self.item(items))
 
     def states(self, recent: Tensor) -> Tensor:

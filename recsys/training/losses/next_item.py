@@ -1,9 +1,10 @@
 """Cross-entropy of each purchase after those before it.
 
 Axes: B segments of histories, M places that a model reads, L longest segment of a batch, P
-purchases to predict, N negatives of each, I items, D factors.
+purchases to predict, N negatives, I items, D factors.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -50,7 +51,7 @@ class LearnsFromSequences(Protocol):
         ...
 
     def score_some(self, states: Tensor, items: Tensor) -> Tensor:
-        """Logits of `items` (P, C) after states (P, D) -> (P, C)."""
+        """Logits of `items`, (C,) or (P, C), after states (P, D) -> (P, C)."""
         ...
 
 
@@ -59,7 +60,7 @@ class SequenceBatch(NamedTuple):
 
     Attributes:
         items: (B, L), at most M + 1 wide, padded with I on the left.
-        negatives: other items than the one bought, for each purchase to predict, row by row (P, N).
+        negatives: items that all purchases of the batch are compared with (N,).
     """
 
     items: Tensor
@@ -128,9 +129,20 @@ class NextItemObjective:
         real = read < model.num_items  # (B, L - 1)
         states, bought = model.states(read)[real], bought[real]  # (P, D), (P,)
         if self.settings.num_negatives:
-            items = torch.cat([bought.unsqueeze(1), batch.negatives], dim=1)  # (P, 1 + N)
-            return sampled_softmax(model.score_some(states, items)), len(bought)
+            return self._sampled(model, states, bought, batch.negatives), len(bought)
         return functional.cross_entropy(model.score(states), bought), len(bought)
+
+    def _sampled(
+        self, model: LearnsFromSequences, states: Tensor, bought: Tensor, negatives: Tensor
+    ) -> Tensor:
+        """Each negative stands for as many items as were left out for it, so that the denominator
+        is that of the whole catalogue on average.
+        """
+        others = model.score_some(states, negatives)  # (P, N)
+        others = others + math.log(model.num_items / len(negatives))
+        others = others.masked_fill(negatives == bought.unsqueeze(1), -torch.inf)
+        own = model.score_some(states, bought.unsqueeze(1))  # (P, 1)
+        return sampled_softmax(torch.cat([own, others], dim=1))
 
 
 class SequenceBatches:
@@ -178,11 +190,8 @@ class SequenceBatches:
             place = stop.unsqueeze(1) + torch.arange(-width, 0, device=stop.device)  # (B, L)
             inside = place >= start.unsqueeze(1)
             items = torch.where(inside, self._items[place.clamp(min=0)], self._num_items)
-            bought = items[:, 1:][inside[:, :-1]]  # (P,)
-            yield SequenceBatch(items, self._others(bought, generator))
-
-    def _others(self, bought: Tensor, generator: torch.Generator) -> Tensor:
-        """Items drawn uniformly among all but the one bought (P,), each (P, N)."""
-        size = (len(bought), self._num_negatives)
-        drawn = torch.randint(self._num_items - 1, size, generator=generator, device=bought.device)
-        return drawn + (drawn >= bought.unsqueeze(1))
+            size = (self._num_negatives,)
+            negatives = torch.randint(
+                self._num_items, size, generator=generator, device=items.device
+            )
+            yield SequenceBatch(items, negatives)
