@@ -1,4 +1,4 @@
-"""comparison.html: the tables and the pictures in one file that opens offline."""
+"""comparison.html: the tables and the charts in one file that opens offline."""
 
 import pandas as pd
 from markupsafe import Markup
@@ -185,14 +185,14 @@ def _terms(comparison: Comparison) -> Terms:
             ),
             (
                 "p",
-                "How often a difference this large arises when the two models' answers are swapped"
-                f" by a coin for every {comparison.unit}: paired randomization test, {FLIPS:,}"
+                "How often a difference this large arises when the two models' results are swapped"
+                f" at random for every {comparison.unit}: paired randomization test, {FLIPS:,}"
                 " times.",
             ),
             (
                 "Corrected",
-                "Among many comparisons some look real by luck; Holm's correction keeps the risk of"
-                " any false claim in the table at 5 %.",
+                "Among many comparisons some look significant by chance; Holm's correction keeps"
+                " the risk of any false claim in the table at 5 %.",
             ),
             (
                 "Spread of seeds",
@@ -224,8 +224,8 @@ def _slices(comparison: Comparison) -> Section | None:
         for name, part in parts.items()
     )
     lead = (
-        "A mean hides who is served well. In bold the best of each slice; * differs from"
-        f" {model_title(comparison.reference)} by more than luck, corrected for the whole table."
+        "The best of each slice in bold; * differs significantly from"
+        f" {model_title(comparison.reference)} after correction for the whole table."
         " Intervals are in slices.csv."
     )
     return Section("slices", "Slices", lead, (table, Terms("Who belongs to a slice", kinds)))

@@ -45,12 +45,12 @@ def with_ends(value: str, low: str, high: str) -> str:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Who stands first, and which rows differ from the reference by more than luck."""
+    """Which row is first, and which rows differ significantly from the reference."""
     board, metric = comparison.board, metric_title(comparison.metric)
     first = comparison.entries[0].name
     best = decimal(comparison.row(first)["value"])
     clauses = [
-        f"{model_title(first)} stands first with {best} ({metric},"
+        f"{model_title(first)} is first with {best} ({metric},"
         f" {plural(comparison.num_units, comparison.unit)})"
     ]
     others = board.drop(index=comparison.reference)
@@ -59,14 +59,17 @@ def verdict(comparison: Comparison) -> str:
         proven = others["p_holm"] < LEVEL
         reference = model_title(comparison.reference)
         parts = []
-        for words, rows in (
-            ("is better than", others.index[proven & (gain > 0)]),
-            ("is worse than", others.index[proven & (gain < 0)]),
-            ("cannot be told from", others.index[~proven]),
+        for verbs, rows in (
+            (("is better than", "are better than"), others.index[proven & (gain > 0)]),
+            (("is worse than", "are worse than"), others.index[proven & (gain < 0)]),
+            (
+                ("does not differ significantly from", "do not differ significantly from"),
+                others.index[~proven],
+            ),
         ):
             if len(rows):
                 names = listed([model_title(str(name)) for name in rows])
-                words = words if len(rows) == 1 else words.replace("is ", "are ")
+                words = verbs[len(rows) > 1]
                 parts.append(f"{names} {words} {reference}")
         clauses.append("; ".join(parts))
     return sentence_case("; ".join(clauses)) + "."
@@ -83,8 +86,8 @@ def caution(comparison: Comparison) -> str:
             else listed([model_title(name) for name in single])
         )
         sentences.append(
-            f"the intervals cover the luck of which {_plural_unit(comparison)} were drawn, not that"
-            f" of training: {names} {'has' if len(single) == 1 or names == 'every row' else 'have'}"
+            f"the intervals cover the choice of {_plural_unit(comparison)}, not the randomness of"
+            f" training: {names} {'has' if len(single) == 1 or names == 'every row' else 'have'}"
             " one seed"
         )
     if comparison.left_out:

@@ -1,4 +1,4 @@
-"""Is one model better than another, or was it luck with the customers of the test?
+"""Is one model better than another, or is the difference chance?
 
 Axes: M models, G units that were drawn independently of each other (customers, or series with all
 their windows), R resamples.

@@ -21,16 +21,14 @@ def forecast_verdict(facts: ForecastFacts) -> str:
     own = facts.scores("wape").get(facts.model, math.nan)
     if not math.isfinite(own):
         if facts.model in facts.board.index:
-            return f"{sentence_case(model)} was tested where nothing was sold: it has no WAPE."
-        return (
-            f"{sentence_case(model)} was fitted without a test: no number here says how good it is."
-        )
+            return f"{sentence_case(model)} has no WAPE, because nothing was sold in the test."
+        return f"{sentence_case(model)} was fitted without a test, so its quality is unknown."
     baselines = facts.baselines("wape")
     if not baselines:
         return (
             f"{sentence_case(model)} reaches a WAPE of {decimal(own)}: its absolute errors add up "
-            f"to {percent(own)} of what was sold. No baseline was measured beside it, so whether "
-            "that is good remains open."
+            f"to {percent(own)} of what was sold. No baseline was evaluated for "
+            "comparison."
         )
     best = min(baselines.values())
     leaders = [name for name, value in baselines.items() if _level(value, best)]
@@ -53,7 +51,7 @@ def forecast_caution(facts: ForecastFacts) -> str:
         _other_metric(facts),
         _interval_doubt(facts),
         _few_series(facts),
-        "Only one window was judged: at another time of the year it may turn out otherwise."
+        "Only one window was evaluated; results may differ at other times of the year."
         if len(facts.windows) == 1
         else "",
     ]
@@ -107,7 +105,7 @@ def _other_metric(facts: ForecastFacts) -> str:
     first, second = names if ahead else names[::-1]
     low, high = sorted((own, best))
     return (
-        f"By MASE, which counts every series alike, {first} is ahead of {second} "
+        f"By MASE, which gives every series equal weight, {first} is ahead of {second} "
         f"({decimal(low)} against {decimal(high)})."
     )
 
@@ -130,4 +128,4 @@ def _few_series(facts: ForecastFacts) -> str:
     if not 0 < facts.num_series < FEW_SERIES:
         return ""
     count = "one series was" if facts.num_series == 1 else f"{facts.num_series} series were"
-    return f"Only {count} judged: a few others could turn the order round."
+    return f"Only {count} evaluated, so the order is uncertain."

@@ -73,7 +73,7 @@ INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 
 PHASES = {
     "val": "Validation",
-    "known": "Test, its customers learned from too",
+    "known": "Test, with its customers in the training data",
     "test": "Test",
     "full_data": "Full data",
 }
@@ -187,7 +187,7 @@ def protocol(split: dict[str, object]) -> str:
         "LeaveLastOut": "tested on the last purchase of each customer",
         "Presplit": "tested on the published test part",
         "RollingOrigin": "tested on rolling windows",
-        "UnseenUsers": "tested on customers who were not learned from",
+        "UnseenUsers": "tested on customers not seen in training",
         "FullData": "fitted on everything, not tested",
     }
     return known.get(name, name)

@@ -16,16 +16,14 @@ def verdict(facts: RankingFacts) -> str:
     own = {view: facts.scores(view).get(facts.model, math.nan) for view in facts.views}
     own = {view: value for view, value in own.items() if math.isfinite(value)}
     if not own:
-        return (
-            f"{sentence_case(model)} was fitted without a test: no number here says how good it is."
-        )
+        return f"{sentence_case(model)} was fitted without a test, so its quality is unknown."
     clauses = [_clause(facts, view, value) for view, value in own.items()]
     if any(clauses):
         return sentence_case("; ".join(clause for clause in clauses if clause)) + "."
     reached = [f"{decimal(value)} on {view_words(view).inline}" for view, value in own.items()]
     return (
         f"{sentence_case(model)} reaches an NDCG@{facts.k} of {' and '.join(reached)}; "
-        "no baseline was measured beside it, so whether that is good remains open."
+        "no baseline was evaluated for comparison."
     )
 
 
@@ -45,7 +43,7 @@ def caution(facts: RankingFacts) -> str:
     return (
         f"Too close to call on {' and '.join(close)}: over {plural(size, 'customer')}, the best "
         f"baseline lies within the {INTERVAL} of {model_title(facts.model)}. "
-        "Comparing the two customer by customer would tell more."
+        "A paired comparison of the two by customer is more precise."
     )
 
 

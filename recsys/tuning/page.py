@@ -67,7 +67,7 @@ def render_sweep(
     """
     trials, ranked, best = study.trials(), study.ranked(), study.best()
     caution = (
-        "The best of many values on validation is partly luck; only the value on the test,"
+        "The best of many values on validation is partly chance; only the value on the test,"
         " looked at once, says how good the settings are."
     )
     page = Page(

@@ -55,7 +55,7 @@ def test_table_on_screen_and_folder_on_the_last_line(compare, folders):
     row = next(line for line in printed.out.splitlines() if line.strip().startswith("mf "))
     assert re.search(r"0\.4875 \[0\.\d{4}, 0\.\d{4}\] +\+0\.3675 \[\+0\.\d{4}, \+0", row)
     assert re.search(r" 2 +0\.0318, 0\.4650 to 0\.5100 +15 s +1\.5 s +1,500 MB", row)
-    assert "MF stands first" in printed.out
+    assert "MF is first" in printed.out
     assert "MF is better than popularity" in printed.out
     assert "popularity has one seed" in printed.out
     assert "new customers" in printed.out

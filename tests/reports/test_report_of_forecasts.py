@@ -160,7 +160,7 @@ def test_folder_with_nothing_but_its_task_has_a_report(tmp_path):
     run.write_json("run.json", {"task": "forecaster", "model": "lstm"})
     page = written(run)
     assert page.anchors == ["repeat"]
-    assert "no number here says how good it is" in page.text
+    assert "so its quality is unknown" in page.text
     assert "fitted on everything, not tested" in page.text
 
 
@@ -209,7 +209,7 @@ def test_run_without_baselines_compares_with_nothing(make_forecast_run, forecast
     examples = [example | {"baselines": {}} for example in contents["examples"]]
     horizon = {"lstm": contents["horizon"]["lstm"]}
     page = written(make_forecast_run(metrics=alone, examples=examples, horizon=horizon))
-    assert "no baseline was measured beside it".lower() in page.text.lower()
+    assert "no baseline was evaluated".lower() in page.text.lower()
     assert "Best baseline" not in page.text
     assert "<strong>" not in page.html
 
@@ -285,7 +285,7 @@ def test_lines_by_horizon_are_those_of_the_model_and_the_best_baselines(
 ):
     contents, _ = forecast_contents
     page = written(make_forecast_run())
-    assert "beside the model AutoETS and seasonal naive." in page.text
+    assert "baselines: AutoETS and seasonal naive." in page.text
     first = contents["horizon"]["lstm"]
     assert f"<title>LSTM, days ahead 1: {first['wape'][0]:.4f}</title>" in page.html
     assert f"<title>LSTM, days ahead 2: {100 * first['coverage_80'][1]:.4f}</title>" in page.html
@@ -372,7 +372,7 @@ def test_small_lead_is_not_rounded_to_nothing(facts_of):
 def test_without_baselines_nothing_is_claimed(facts_of):
     sentence = plain(forecast_verdict(facts_of()))
     assert "add up to 25.0 % of what was sold" in sentence
-    assert "whether that is good remains open" in sentence
+    assert "No baseline was evaluated for comparison" in sentence
 
 
 def test_baseline_without_a_wape_is_no_rival(facts_of):
@@ -402,14 +402,14 @@ def test_interval_far_from_its_promise_is_said(facts_of, coverage, words):
 def test_single_window_and_few_series_are_said(make_forecast_run):
     series = pd.DataFrame({"series_id": ["a", "b"], "window": 1})
     facts = read_forecast_facts(make_forecast_run(metrics=measured(), per_series=series))
-    assert forecast_caution(facts).startswith("Only 2 series were judged")
-    assert "Only one window was judged" in forecast_caution(facts)
+    assert forecast_caution(facts).startswith("Only 2 series were evaluated")
+    assert "Only one window was evaluated" in forecast_caution(facts)
 
 
 def test_other_winner_by_mase_is_said(facts_of):
     facts = facts_of(windows=(0.2, 0.3), auto_ets=((0.3, 0.7), ()))
     assert forecast_caution(facts) == (
-        "By MASE, which counts every series alike, AutoETS is ahead of LSTM"
+        "By MASE, which gives every series equal weight, AutoETS is ahead of LSTM"
         " (0.7000 against 0.8000)."
     )
     assert forecast_caution(facts_of(windows=(0.2, 0.3), auto_ets=((0.3, 0.9), ()))) == ""

@@ -167,7 +167,7 @@ def test_run_fitted_on_everything_says_that_it_was_not_tested(make_run, config):
     (run.path / "per_user.parquet").unlink()
     page = written(run)
     assert "fitted on everything, not tested" in page.text
-    assert "no number here says how good it is" in page.text
+    assert "so its quality is unknown" in page.text
     assert "Training rows" in page.text
     assert "Rows to predict" not in page.text
     assert page.anchors == ["data", "repeat"]

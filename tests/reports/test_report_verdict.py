@@ -51,7 +51,7 @@ def test_baseline_without_any_hit_has_no_percentage(make_run, metrics):
 def test_without_baselines_nothing_is_claimed(make_run, metrics):
     sentence = said(make_run, metrics(0.3, 0.4))
     assert "0.3000 on new items and 0.4000 on all purchases" in sentence
-    assert "no baseline was measured" in sentence
+    assert "no baseline was evaluated" in sentence
 
 
 def test_undefined_view_is_left_out(make_run, metrics):

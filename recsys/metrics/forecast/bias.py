@@ -11,7 +11,7 @@ from recsys.metrics.registry import metric
     family="forecast",
     title="Bias",
     direction=None,
-    meaning="Sum of errors over sum of sales: above 0 too much is forecast, below 0 too little.",
+    meaning="Sum of errors over sum of sales: above 0 forecasts are too high, below 0 too low.",
     order=50,
 )
 def bias(sums: Errors) -> Tensor:

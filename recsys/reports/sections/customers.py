@@ -23,7 +23,7 @@ def customers_section(facts: RankingFacts) -> Section | None:
                 figures.append(_history_figure(bars, view, facts.k))
     if not figures:
         return None
-    lead = "A mean hides who is served well: these pictures show it customer by customer."
+    lead = "A mean hides how customers differ; these charts show the distribution."
     return Section("customers", "Customer by customer", lead, (Figures(tuple(figures)),))
 
 

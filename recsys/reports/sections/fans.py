@@ -40,9 +40,9 @@ def fans_section(facts: ForecastFacts) -> Section | None:
             key = () if blocks else _key(facts, group[0][1], baseline)
             blocks.append(Figures(figures, width == NARROW, title, key))
     lead = (
-        "From the half of the series that sells most, those with the lowest, a middling and the "
-        "highest WAPE in the last window. The vertical line is where the forecast was made: what "
-        "lies right of it, the model had not seen."
+        "From the half of the series that sells most, those with the lowest, the median and the "
+        "highest WAPE in the last window. The vertical line marks the origin of the forecast; the "
+        "model has seen nothing to the right of it."
     )
     return Section("examples", "Forecast against actual", lead, tuple(blocks))
 

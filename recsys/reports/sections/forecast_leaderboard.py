@@ -17,14 +17,14 @@ def leaderboard_section(facts: ForecastFacts) -> Section | None:
     """Bars of WAPE and MASE, tables of all metrics and of WAPE by window."""
     if facts.board.empty:
         return None
-    lead = f"{_scope(facts)} Lower is better: the bias next to 0, the interval next to its promise."
+    lead = f"{_scope(facts)} Lower is better; bias is best at 0, an interval at its nominal share."
     beside = [
         f"{model_title(name)} ({BASELINES[name]})"
         for name in facts.board.index
         if name != facts.model and name in BASELINES
     ]
     if beside:
-        lead += f" Beside the model: {'; '.join(beside)}."
+        lead += f" Baselines: {'; '.join(beside)}."
     figures = [_bars_figure(facts, metric) for metric in ("wape", "mase") if facts.scores(metric)]
     blocks: list[Block] = [Figures(tuple(figures))] if figures else []
     blocks.append(_metrics_table(facts))

@@ -25,8 +25,8 @@ def horizon_section(facts: ForecastFacts) -> Section | None:
     if not figures:
         return None
     beside = [model_title(name) for name in _best_baselines(facts)]
-    lead = "How good a forecast is, the further ahead it looks"
-    lead += f"; beside the model {listed(beside)}." if beside else "."
+    lead = "Accuracy by number of steps ahead"
+    lead += f"; baselines: {listed(beside)}." if beside else "."
     return Section("horizon", "By horizon", lead, (Figures(tuple(figures)),))
 
 
@@ -65,7 +65,7 @@ def _pinball_by_step(facts: ForecastFacts) -> Figure | None:
         facts,
         "pinball",
         "Pinball loss by step",
-        "Error of all quantiles together: low where intervals are narrow and hold all the same.",
+        "Error of all quantiles; low where intervals are narrow and contain the sales.",
     )
 
 
@@ -104,7 +104,7 @@ def _bias_by_step(facts: ForecastFacts) -> Figure | None:
         y_label="% of sales",
         level=Level(0.0, "no bias"),
     )
-    caption = "Sum of errors over sum of sales: above 0 too much is forecast, below 0 too little."
+    caption = "Sum of errors over sum of sales: above 0 forecasts are too high, below 0 too low."
     return Figure("Bias by step", picture, caption)
 
 

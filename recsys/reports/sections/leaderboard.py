@@ -16,14 +16,14 @@ def leaderboard_section(facts: RankingFacts) -> Section | None:
     """Bars of NDCG and tables of all metrics, the model beside its baselines."""
     if facts.board.empty:
         return None
-    lead = f"Means over customers, for the first {facts.k} recommendations of each."
+    lead = f"Means over customers, from the first {facts.k} recommendations to each."
     beside = [
         f"{model_title(name)} ({BASELINES[name]})"
         for name in facts.board.index
         if name != facts.model and name in BASELINES
     ]
     if beside:
-        lead += f" Beside the model: {'; '.join(beside)}."
+        lead += f" Baselines: {'; '.join(beside)}."
     narrow = len(facts.views) == 3
     pictures = tuple(_leaderboard_figure(facts, view, narrow) for view in facts.views)
     tables = [_leaderboard_table(facts, view) for view in facts.views]

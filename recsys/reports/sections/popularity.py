@@ -24,7 +24,7 @@ class _Beyond(NamedTuple):
 _BEYOND = {
     "coverage": _Beyond(
         "Coverage",
-        "Share of the catalogue in at least one customer's list: more shows more of the shop.",
+        "Share of the catalogue that appears in at least one customer's list.",
         percent,
     ),
     "gini": _Beyond(
@@ -55,8 +55,8 @@ def popularity_section(facts: RankingFacts) -> Section | None:
     if not figures:
         return None
     lead = (
-        "Does the model show more than the best-sellers? "
-        f"From the first {facts.k} new items recommended to each customer."
+        "Whether the model recommends more than best-sellers, "
+        f"from the first {facts.k} new items recommended to each customer."
     )
     return Section("popularity", "Variety", lead, (Figures(tuple(figures), narrow=True),))
 

@@ -19,7 +19,7 @@ def series_section(facts: ForecastFacts) -> Section | None:
     figures = [figure for figure in (_volume_figure(facts), _spread_figure(facts)) if figure]
     if not figures:
         return None
-    lead = "A sum over all series hides the small ones: these pictures show every series alike."
+    lead = "Large series dominate a total; these charts give every series equal weight."
     return Section("series", "Series by series", lead, (Figures(tuple(figures)),))
 
 
@@ -84,7 +84,7 @@ def _spread_figure(facts: ForecastFacts) -> Figure | None:
         accent_until=1.0,
     )
     caption = (
-        f"Share of {len(values):,} series. {below} of them are below 1: forecast better than "
-        "repeating the last season was in their history."
+        f"Share of {len(values):,} series. {below} of them are below 1: forecast more accurately "
+        "than the seasonal naive method fits their history."
     )
     return Figure(title, picture, caption)

@@ -28,7 +28,7 @@ def slices_section(facts: ForecastFacts) -> Section | None:
         for name in found
         if _slice_words(name).meaning
     ]
-    lead = "Where the error comes from; a series may be of several kinds."
+    lead = "Error by kind of series; a series can be of several kinds."
     if meanings:
         lead += f" {sentence_case('; '.join(meanings))}."
     blocks: tuple[Block, ...] = (Figures(tuple(figures)), _slices_table(facts, names))

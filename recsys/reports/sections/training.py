@@ -67,7 +67,7 @@ def _loss_figure(facts: RunFacts) -> Figure | None:
     if not lines:
         return None
     picture = line_chart(lines, x_label="epoch", y_label="loss")
-    return Figure("Training loss", picture, "Lower is better, on the data learned from.")
+    return Figure("Training loss", picture, "On the training data; lower is better.")
 
 
 def _series(
