@@ -61,3 +61,22 @@ def test_what_does_not_exist_is_one_sentence(orders):
         recsys.train(orders, user_id="customer", item_id="product", model="gmff")
     with pytest.raises(ConfigError, match="takes one table"):
         recsys.train(orders, orders)
+
+
+def test_what_a_model_decided_itself_is_said_and_can_be_set(orders, tmp_path, capsys):
+    columns = {"user_id": "customer", "item_id": "product", "timestamp": "ordered_at"}
+
+    def train(name: str, *settings: str) -> recsys.api.Run:
+        return recsys.train(
+            orders, *QUIET, *settings, model="ials", folder=tmp_path / name, **columns
+        )
+
+    run = train("chosen")
+    found = run.metrics["train/chosen/regularization"]
+    weight = run.metrics["train/chosen/unobserved_weight"]
+    said = f"model.regularization={found:.4g} model.unobserved_weight={weight:.4g}"
+    assert f"test: chosen by the model: {said}" in " ".join(capsys.readouterr().err.split())
+    assert "Chosen by the model: regularization" in run.report.read_text(encoding="utf-8")
+    again = train("given", "model.regularization=0.02")
+    assert "train/chosen/regularization" not in again.metrics
+    assert "train/chosen/unobserved_weight" in again.metrics

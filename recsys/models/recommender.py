@@ -12,6 +12,7 @@ from recsys.data.interactions import Interactions
 from recsys.models.inputs import ModelInput, Query, reads_age, reads_history
 
 __all__ = [
+    "ChoosesSettings",
     "ExemptsFromWeightDecay",
     "FitsInteractions",
     "HasSquaredNorms",
@@ -66,6 +67,15 @@ class FitsInteractions(Protocol):
 
     def fit(self, interactions: Interactions) -> None:
         """Fits on all interactions."""
+        ...
+
+
+@runtime_checkable
+class ChoosesSettings(Protocol):
+    """A model that decides when it is fitted what was not given."""
+
+    def chosen(self) -> Mapping[str, float]:
+        """Arguments that were not given and what they became."""
         ...
 
 

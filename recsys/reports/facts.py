@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from recsys.evaluation.examples import CustomerExample
     from recsys.evaluation.forecast_examples import SeriesExample
 
+# metrics of what a model decided itself: the argument follows
+CHOSEN = "train/chosen/"
+
 
 @dataclass(frozen=True)
 class RunFacts:

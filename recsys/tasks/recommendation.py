@@ -26,12 +26,14 @@ from recsys.evaluation.settings import RankingEvaluation
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
+    ChoosesSettings,
     FitsInteractions,
     LoadsPretrained,
     ObservesInteractions,
     Recommender,
 )
-from recsys.reports.console import print_data_report, print_leaderboard
+from recsys.reports.console import print_data_report, print_leaderboard, say
+from recsys.reports.facts import CHOSEN
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
@@ -179,6 +181,8 @@ class PreparedRecommendation:
         if isinstance(model, FitsInteractions):
             model.fit(data.interactions)
             _add_seconds(self._metrics, "train/seconds", start)
+            if isinstance(model, ChoosesSettings):
+                _note_chosen(self._metrics, phase, model.chosen())
             return model, None
         if isinstance(model, ObservesInteractions):
             model.observe(data.interactions)
@@ -294,6 +298,16 @@ class PreparedRecommendation:
             found = self._evaluate(model, data).metrics
             metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
         return metrics
+
+
+def _note_chosen(
+    metrics: MutableMapping[str, float], phase: str, chosen: Mapping[str, float]
+) -> None:
+    """Says what the model decided itself, so that it can be set where it should stay."""
+    metrics.update({CHOSEN + name: value for name, value in chosen.items()})
+    if chosen:
+        settings = " ".join(f"model.{name}={chosen[name]:.4g}" for name in sorted(chosen))
+        say(f"{phase}: chosen by the model: {settings}")
 
 
 def _baseline(name: str) -> Target:

@@ -1,5 +1,7 @@
 """EASE. Axes: B users, C candidates, I items, L length of a history."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -61,6 +63,7 @@ class EASE(nn.Module):
             )
         self.num_users, self.num_items = num_users, num_items
         self.regularization = regularization
+        self._chosen: dict[str, float] = {}
         self.register_buffer("weight", torch.zeros(num_items, num_items))
 
     def fit(self, interactions: Interactions) -> None:
@@ -68,10 +71,17 @@ class EASE(nn.Module):
         bought = interactions.matrix()
         # operations: items³, or 2 users · items² and less
         few_users = 2 * bought.shape[0] < bought.shape[1]
-        regularization = self.regularization or _PER_BUYER * bought.nnz / self.num_items
+        regularization = self.regularization
+        if regularization is None:
+            regularization = _PER_BUYER * bought.nnz / self.num_items
+            self._chosen["regularization"] = regularization
         inverse = (_inverse_by_users if few_users else _inverse_by_items)(bought, regularization)
         inverse /= -inverse.diagonal()  # each column by its own
         self.weight.copy_(inverse.fill_diagonal_(0))
+
+    def chosen(self) -> Mapping[str, float]:
+        """λ, where it was not given."""
+        return self._chosen
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""

@@ -3,7 +3,7 @@ P distinct purchases, R rows of the side that is solved, S rows of the other sid
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -89,6 +89,7 @@ class IALS(nn.Module):
         self.regularization = regularization
         self.unobserved_weight = unobserved_weight
         self.frequency_exponent = frequency_exponent
+        self._chosen: dict[str, float] = {}
         self.user = nn.Embedding(num_users, embedding_dim)
         self.item = nn.Embedding(num_items, embedding_dim)
         for table in (self.user, self.item):
@@ -106,12 +107,17 @@ class IALS(nn.Module):
         regularization = self.regularization
         if regularization is None:
             regularization = self._choose_regularization(interactions)
+            self._chosen["regularization"] = regularization
         else:
             self._begin(purchases)
         sides = purchases, _transposed(purchases, self.num_items)
         for epoch in range(1, self.epochs + 1):
             self._epoch(sides, regularization)
             yield epoch
+
+    def chosen(self) -> Mapping[str, float]:
+        """λ and α₀, where they were not given."""
+        return self._chosen
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
@@ -167,6 +173,7 @@ class IALS(nn.Module):
         weight = self.unobserved_weight
         if weight is None:
             weight = UNOBSERVED_RATIO * len(rows.values) / (len(solved) * len(fixed))
+            self._chosen["unobserved_weight"] = weight
         values, vectors = torch.linalg.eigh((fixed.T @ fixed).double())
         turn = vectors.to(fixed.dtype)
         for side in (fixed, solved):

@@ -4,7 +4,7 @@ import yaml
 
 from recsys.privacy import without_credentials
 from recsys.reports.blocks import Block, Code, Section, Table, Tables, rows_of_text
-from recsys.reports.facts import RunFacts
+from recsys.reports.facts import CHOSEN, RunFacts
 from recsys.reports.formats import MISSING, moment, whole
 from recsys.runs.record import RunRecord
 
@@ -15,7 +15,12 @@ def repeat_section(facts: RunFacts) -> Section | None:
     blocks: list[Block] = []
     if record.command:
         blocks.append(Code("Command", without_credentials(record.command.strip())))
-    tables = [Table("Record", (), rows_of_text(_record_rows(record)))]
+    chosen = [
+        (f"Chosen by the model: {key.removeprefix(CHOSEN)}", f"{value:.4g}")
+        for key, value in facts.metrics.items()
+        if key.startswith(CHOSEN)
+    ]
+    tables = [Table("Record", (), rows_of_text(_record_rows(record) + chosen))]
     if record.versions:
         tables.append(Table("Versions", (), rows_of_text(list(record.versions.items()))))
     blocks.append(Tables(tuple(tables)))
