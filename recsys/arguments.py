@@ -12,6 +12,7 @@ arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
 
 import difflib
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
@@ -91,19 +92,26 @@ def usage(declaration: type[Any], command: str) -> str:
 
 def reports_errors(command: Callable[P, int]) -> Callable[P, int]:
     """Decorates a command: a `UserError` becomes one sentence on stderr and the exit code 2, an
-    interrupt (Ctrl-C) the exit code 130.
+    interrupt (Ctrl-C) the exit code 130; where whoever reads its output stops (`| head`), it ends
+    with the exit code 1.
     """
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
-            return command(*args, **kwargs)
+            code = command(*args, **kwargs)
+            sys.stdout.flush()
+            return code
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("error: interrupted", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            # what Python still writes at its end has nobody to read it either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
     return wrapped
 

@@ -4,6 +4,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from recsys.arguments import reports_errors
+
 # command to the module and function that run it, and what it does
 COMMANDS = {
     "train": ("recsys.cli.train", "train_command", "train, judge and report a model"),
@@ -27,6 +29,7 @@ COMMANDS = {
 _TRAINING = ("torch", "hydra", "omegaconf", "pandas", "yaml", "rich", "pyarrow", "optuna")
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     name, *others = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]

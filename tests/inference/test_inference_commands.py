@@ -29,6 +29,21 @@ def test_inference_loads_nothing_but_numpy_and_onnxruntime() -> None:
     assert run("-c", code).stdout == "[] 1\n"
 
 
+def test_a_command_whose_reader_has_gone_ends_without_a_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "recsys", "--help"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_script_recommends_and_says_what_it_did(bundles: Path, tmp_path: Path) -> None:
     users, output = tmp_path / "users.csv", tmp_path / "output.csv"
     users.write_text("user_id\n007\nnobody\n")
