@@ -20,6 +20,8 @@ UNREADABLE_TIME = "a timestamp that cannot be read"
 _YEAR = 366 * 86_400  # seconds
 # rows fewer than which none lies far from all others
 _ENOUGH = 20
+# share of rows that cannot be read beyond which it is more than a slip here and there
+_MANY = 0.01
 
 
 @dataclass
@@ -116,9 +118,11 @@ def data_row(row: int) -> str:
     return f"data row {row + 1:,}"
 
 
-def _remedy(reason: str) -> str:
-    """What to set where cells of a whole column cannot be read."""
+def _remedy(reason: str, report: DataReport | PanelReport, count: int) -> str:
+    """What to set where so many cells of a column cannot be read."""
     if reason == UNREADABLE_TIME:
+        if count < report.rows_in and report.timestamp_form:
+            return f"; the others are read as {report.timestamp_form}, and a column has one form"
         return TimeSettings().advice
     return POINT.advice if reason.endswith("that is not a number") else ""
 
@@ -162,8 +166,9 @@ class RowFilter:
         if self._on_bad_rows == "error":
             have = "row has" if count == 1 else "rows have"
             raise DataError(
-                f"{self.report.source}: {count:,} {have} {reason} ({first}){_remedy(reason)}; mend"
-                " the table, or set data.on_bad_rows=drop to leave them out and count them"
+                f"{self.report.source}: {count:,} {have} {reason} ({first})"
+                f"{_remedy(reason, self.report, count)}; mend the table, or set"
+                " data.on_bad_rows=drop to leave them out and count them"
             )
         if cells is not None:
             self._firsts.setdefault(reason, first)
@@ -177,17 +182,30 @@ class RowFilter:
             self.keep &= ~rows
 
     def require_any(self) -> None:
-        """Raises DataError where no row is left."""
+        """Raises DataError where no row is left, and warns where many could not be read."""
         if not self.keep.any():
             report = self.report
             reasons = ", ".join(
                 f"{count:,} had {why}"
-                + (f", {self._firsts[why]}{_remedy(why)}" if why in self._firsts else "")
+                + (
+                    f", {self._firsts[why]}{_remedy(why, report, count)}"
+                    if why in self._firsts
+                    else ""
+                )
                 for why, count in report.dropped.items()
             )
             raise DataError(
                 f"{report.source}: none of the {report.rows_in:,} rows can be used ({reasons})"
             )
+        for why, first in self._firsts.items():
+            count = self.report.dropped[why]
+            remedy = _remedy(why, self.report, count)
+            if remedy and count > _MANY * self.report.rows_in:
+                warnings.warn(
+                    f"{self.report.source}: {count:,} of {self.report.rows_in:,} rows are left out,"
+                    f" because they have {why} ({first}){remedy}",
+                    stacklevel=2,
+                )
 
 
 def tomorrow() -> pd.Timestamp:

@@ -17,6 +17,7 @@ from recsys.errors import ConfigError
 # cells of text that stand for a missing number or date
 BLANKS = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_LARGEST = float(np.finfo(np.float32).max)
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -172,7 +173,9 @@ POINT = Numerals()
 def to_numbers(
     column: pa.Array | pa.ChunkedArray, numerals: Numerals = POINT
 ) -> NDArray[np.float64]:
-    """Numbers of a column (N,), NaN where a cell is empty or not a number; true is 1, false 0."""
+    """Numbers of a column (N,), NaN where a cell is empty, not a number, or one that models, which
+    compute in single precision, take for infinite; true is 1, false 0.
+    """
     if not is_text(column.type):
         values = decoded(column)
         if pa.types.is_boolean(values.type):
@@ -181,10 +184,16 @@ def to_numbers(
             values = values.cast(pa.string())  # which rounds to the nearest float
         elif not is_numeric(values.type):
             return np.full(len(values), np.nan)
-        return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        numbers = np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        return _without_infinite(numbers)
     cells = Distinct.of(column)
     numbers = numerals.plain(cells).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return cells.spread(numbers, np.nan)
+    return cells.spread(_without_infinite(numbers.copy()), np.nan)
+
+
+def _without_infinite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    numbers[np.abs(numbers) > _LARGEST] = np.nan
+    return numbers
 
 
 class NumberColumn:

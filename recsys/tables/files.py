@@ -235,7 +235,8 @@ def readable(text: TextFile) -> Iterator[None]:
         if isinstance(error, UnicodeError) or "invalid UTF8" in reason:
             raise DataError(text.encoding_error()) from error
         if "Empty CSV file" in reason:
-            raise DataError(f"{text.where} is empty: it needs a header") from error
+            what = "has a header but no rows" if text.header() else "is empty: it needs a header"
+            raise DataError(f"{text.where} {what}") from error
         raise DataError(f"{text.where} cannot be read as a table: {reason}") from error
 
 

@@ -21,6 +21,17 @@ _SEPARATORS = {"\\t": "\t", "tab": "\t"}
 _NO_SEPARATORS = ('"', "\n", "\r")
 # Bytes read at once.
 _BLOCK = 2**24
+# first bytes of files that are called text by mistake, and what to do with them
+_BEGINNING = 2**12
+_NO_TEXT = {
+    b"\x1f\x8b": "compressed by gzip: let its name end with .gz",
+    b"\x28\xb5\x2f\xfd": "compressed by Zstandard: let its name end with .zst",
+    b"BZh9": "compressed by bzip2: let its name end with .bz2",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook: unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook: save it as CSV",
+    b"PAR1": "a Parquet file: let its name end with .parquet",
+    b"SQLite format 3": "an SQLite database: name it as sqlite:///FILE",
+}
 
 
 def is_parquet(path: Path) -> bool:
@@ -154,15 +165,25 @@ class TextFile:
             return reader.line_num
 
     def require_encoding(self) -> None:
-        """Raises DataError where the file is UTF-16, which nobody said."""
+        """Raises DataError where the file is UTF-16, which nobody said, or no text at all."""
+        with self.binary() as file:
+            start = file.read(_BEGINNING)
+        for begins, what in _NO_TEXT.items():
+            if start.startswith(begins):
+                raise DataError(f"{self.where} is {what}")
         if self.format.encoding is not None:
             return
-        with self.binary() as file:
-            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                raise DataError(
-                    f"{self.where} is UTF-16: set {self.format.section}encoding=utf-16, or save it"
-                    " as UTF-8"
-                )
+        section = self.format.section
+        if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(
+                f"{self.where} is UTF-16: set {section}encoding=utf-16, or save it as UTF-8"
+            )
+        if (at := start.find(b"\0")) >= 0:
+            likely = "utf-16-le" if at % 2 else "utf-16-be"
+            raise DataError(
+                f"{self.where} holds zero bytes, which no UTF-8 text has: set"
+                f" {section}encoding={likely} if it is UTF-16, or save it as UTF-8"
+            )
 
     def encoding_error(self) -> str:
         """What is wrong with the bytes of the file, and where."""
@@ -240,6 +261,12 @@ class TextFile:
         lines, at_end, last = 0, True, b""
         for block in self._blocks():
             character = np.frombuffer(block, np.uint8)
+            if not character.all():
+                line = lines + int((character[: character.argmin()] == 10).sum())
+                raise DataError(
+                    f"{self.where} holds a zero byte near line {max(1, line):,}, which no text has:"
+                    " export the table again, or take it out"
+                )
             is_end = (character == 10) | (character == 13)
             lines += int((~is_end[1:] & is_end[:-1]).sum()) + int(at_end and not is_end[0])
             at_end = bool(is_end[-1])

@@ -328,3 +328,66 @@ def test_cells_that_another_sign_separates_are_said_with_the_setting_that_reads_
         transactions(str(file), {"price": "price"})
     read = transactions(str(file), {"price": "price"}, separator=";", decimal=",")
     assert read.user_ids.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("huge", ["inf", "-Infinity", "1e400", "5e38", float("inf"), 1e300])
+@pytest.mark.parametrize("column", ["quantity", "price"])
+def test_numbers_that_a_model_would_take_for_infinite_are_none(huge: object, column: str) -> None:
+    ids = [f"n{row}" for row in range(4)]
+    numbers = [2.0, 3.0, huge, 4.0] if isinstance(huge, float) else ["2", "3", huge, "4"]
+    table = pa.table({"user_id": ids, "item_id": ids, "timestamp": DATES, column: numbers})
+    with pytest.warns(UserWarning, match=f"1 of 4 rows are left out.* a {column} that"):
+        read = dataset(table, column)
+    assert read.report.dropped == {f"a {column} that is not a number": 1}
+    series = pa.table({"series_id": ["a"] * 4, "timestamp": DATES, "y": numbers})
+    with pytest.raises(DataError, match="1 row has a y that is not a number"):
+        sales(series, step="day", gaps="zero")
+
+
+def test_many_times_of_another_form_are_said_and_few_are_counted() -> None:
+    times = [f"2024-01-{day:02d}" for day in range(1, 29)] * 10
+    few = dataset_without_warnings([*times[:-2], "17.1.2024", "18.1.2024"])
+    assert few.report.dropped == {"a timestamp that cannot be read": 2}
+    said = "140 of 280 rows are left out.*'17.1.2024'.*the others are read as ISO 8601, and a"
+    with pytest.warns(UserWarning, match=said):
+        with_times([*times[:140], *["17.1.2024"] * 140])
+
+
+def dataset_without_warnings(times: list[Any]) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return with_times(times)
+
+
+ROWS = "user_id,item_id,timestamp\n" + "".join(
+    f"u{day},i{day},2024-01-0{day}\n" for day in (1, 2, 3)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (gzip.compress(ROWS.encode()), "is compressed by gzip: let its name end with .gz"),
+        (
+            b"PK\x03\x04" + ROWS.encode(),
+            "is a ZIP archive or an Excel workbook: unpack it",
+        ),
+        (b"PAR1" + ROWS.encode(), "is a Parquet file: let its name end with .parquet"),
+        (ROWS.encode("utf-16-le"), "holds zero bytes.*: set data.encoding=utf-16-le"),
+        (ROWS.encode("utf-16-be"), "holds zero bytes.*: set data.encoding=utf-16-be"),
+        (ROWS.encode() * 300 + b"u\0,i1,2024-01-01\n", "holds a zero byte near line 1,200"),
+        (ROWS.splitlines()[0].encode(), "has a header but no rows"),
+        (b"", "is empty: it needs a header"),
+    ],
+)
+def test_what_is_no_table_of_text_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        dataset(path)
+    if content.startswith(b"u\0"):
+        assert days(dataset(path, encoding="utf-16-le")) == [
+            "2024-01-01",
+            "2024-01-02",
+            "2024-01-03",
+        ]

@@ -282,7 +282,10 @@ def test_line_numbers_count_blank_lines_and_line_breaks(plain: Forecaster, tmp_p
             HEAD + "7,2024-01-01,1\n8,2024-01-01,1\n7,2024-01-02,1\n",
             "line 4: the series '7' continues",
         ),
-        (HEAD + "7,2024-01-01,1\n7,2024-01-01T01,inf\n", "line 3: y is infinite"),
+        (
+            HEAD + "7,2024-01-01,1\n7,2024-01-01T01,inf\n",
+            "line 3: y is 'inf', which is not a number",
+        ),
     ],
 )
 def test_tables_that_cannot_be_used_are_named_and_leave_nothing(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
-from recsys.inference.batch.histories import TIME_COLUMN, VALUE_COLUMN, HistoryRows
+from recsys.inference.batch.histories import TIME_COLUMN, HistoryRows
 
 # Windows of a block are as wide as its longest history.
 _BLOCK_SERIES = 2**12
@@ -92,8 +92,8 @@ def window_blocks(
         counts: incremented while blocks are taken.
 
     Raises:
-        DataError: the rows of a series are not consecutive, a timestamp is repeated or off the
-            grid, or a value is infinite.
+        DataError: the rows of a series are not consecutive, or a timestamp is repeated or off
+            the grid.
     """
     finished: set[str] = set()
     held: list[HistoryRows] = []
@@ -148,12 +148,6 @@ def _block(
     _check_apart(place, rows, finished)
     counts.series += len(rows.series)
     run = np.repeat(np.arange(len(rows.series)), np.diff(rows.offsets))  # (N,)
-    for name, values in (
-        (VALUE_COLUMN, rows.y),
-        *zip(grid.covariate_names, rows.covariates.T, strict=True),
-    ):
-        if (odd := np.flatnonzero(np.isinf(values))).size:
-            raise DataError(f"{place(rows.row[odd[0]])}: {name} is infinite")
     if (np.diff(run * 2**40 + rows.time) <= 0).any():
         order = np.lexsort([rows.time, run])
         rows = HistoryRows(rows.series, rows.offsets, *(column[order] for column in rows[2:]))  # type: ignore[arg-type]
