@@ -272,7 +272,7 @@ def test_bad_rows_do_not_say_where_the_table_ends() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"step": "month"}, "data.step='month': choose hour, day or week"),
+        ({"step": "quarter"}, "data.step='quarter': choose hour, day, week or month"),
         ({"measure": "weight"}, "data.measure='weight': choose quantity, value or lines"),
         ({"returns": "keep"}, "data.returns='keep': choose drop or net"),
         ({"retire_after": 0}, "data.retire_after=0"),

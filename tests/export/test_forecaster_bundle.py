@@ -161,7 +161,7 @@ class Simple(nn.Module):
 
     num_series, num_covariates, horizon, history_length = 5, 0, 3, 4
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
-    step_seconds = 3600
+    step = "hour"
 
     def forward(self, window: Window) -> Tensor:
         y = nn.functional.pad(window.history, (4, 0), value=torch.nan)[:, -4:]

@@ -18,8 +18,8 @@ HORIZON = 9
 def make(**options) -> LSTMForecaster:
     torch.manual_seed(0)
     settings = {"hidden_size": 8, "context_length": 14, "calendar": ("weekday",)}
-    model = LSTMForecaster(3, options.pop("num_covariates", 0), HORIZON, DAY, **settings | options)
-    return model.eval()
+    num_covariates, step = options.pop("num_covariates", 0), options.pop("step", "day")
+    return LSTMForecaster(3, num_covariates, HORIZON, step, **settings | options).eval()
 
 
 def window_of(history: torch.Tensor, series=None, covariates=None, start=0) -> Window:
@@ -137,7 +137,7 @@ def test_the_calendar_follows_from_start_and_step():
 
 
 def test_weekdays_hours_and_years_are_right():
-    model = LSTMForecaster(1, 0, 2, 3_600, calendar=("hour", "weekday", "month", "year"))
+    model = LSTMForecaster(1, 0, 2, "hour", calendar=("hour", "weekday", "month", "year"))
     noon = 1_483_358_400  # 2017-01-02 12:00, a Monday
     features = model._calendar(torch.tensor([[noon, noon + 6 * DAY, noon + 3_600]]))[0]
     hour, weekday = features[:, :4], features[:, 4:11]
@@ -184,7 +184,12 @@ def test_scaling_inverts_itself():
         ({"quantiles": (0.0, 0.5)}, "between 0 and 1"),
         ({"distribution": "student_t", "quantiles": (0.5,)}, "has a width"),
         ({"lags": (7, 14), "seasons_averaged": (1,)}, "give one for each lag"),
-        ({"lags": (60_000,), "seasons_averaged": (60_000,)}, "reach 3,600,000,0.. steps back"),
+        (
+            {"lags": (60_000,), "season": 60_000, "seasons_averaged": (60_000,)},
+            "reach 3,600,000,0.. steps back",
+        ),
+        ({"lags": (1, 14)}, r"lags=\[1, 14\] leaves out the season of 7 days.*data.seasonality"),
+        ({"step": "month", "calendar": ("year", "weekday")}, "weekday says nothing of a step"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(options, sentence):

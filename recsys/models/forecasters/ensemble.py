@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
+from recsys.steps import Step
 
 
 class ForecasterEnsemble(nn.Module):
@@ -22,7 +23,7 @@ class ForecasterEnsemble(nn.Module):
     batch has B / M windows.
 
     Args:
-        num_series, num_covariates, horizon, step_seconds, quantiles: of each member.
+        num_series, num_covariates, horizon, step, quantiles, season: of each member.
         member: builds one from these and its settings.
         members: settings of each member beside those that all have; M of them.
 
@@ -36,10 +37,11 @@ class ForecasterEnsemble(nn.Module):
         num_series: int,
         num_covariates: int,
         horizon: int,
-        step_seconds: int,
+        step: Step,
         quantiles: tuple[float, ...],
         member: Callable[..., Any],
         members: Sequence[Mapping[str, object]] = ({}, {}, {}),
+        season: int | None = None,
     ) -> None:
         super().__init__()
         if len(members) < 2:
@@ -50,10 +52,12 @@ class ForecasterEnsemble(nn.Module):
                 f"model.members: {strange[0]} is no setting of a member; choose from"
                 f" {', '.join(known)}"
             )
-        sizes = (num_series, num_covariates, horizon, step_seconds)
-        self.members = nn.ModuleList(member(*sizes, quantiles, **own) for own in members)
+        sizes = (num_series, num_covariates, horizon, step)
+        self.members = nn.ModuleList(
+            member(*sizes, quantiles, season=season, **own) for own in members
+        )
         self.num_series, self.num_covariates, self.horizon = num_series, num_covariates, horizon
-        self.step_seconds, self.quantiles = step_seconds, tuple(quantiles)
+        self.step, self.quantiles = step, tuple(quantiles)
         self.history_length = max(int(m.history_length) for m in cast(list[Any], self.members))
 
     @property
