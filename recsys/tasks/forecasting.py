@@ -22,7 +22,7 @@ from recsys.errors import ConfigError, closest
 from recsys.evaluation.settings import BacktestEvaluation
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
-from recsys.reports.console import print_forecast_leaderboard, print_panel_report
+from recsys.reports.console import print_forecast_leaderboard, print_panel_report, say
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
@@ -108,9 +108,9 @@ class Forecasting:
                 f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
                 " and has no weights to load or export; export a run of model=lstm"
             )
-        evaluation: BacktestEvaluation = Target.from_plain(
-            "evaluation", config.get("evaluation")
-        ).build()
+        plain = dict(config.get("evaluation") or {})
+        plain.pop("seasonality", None)  # of runs from before data.seasonality
+        evaluation: BacktestEvaluation = Target.from_plain("evaluation", plain).build()
         target = with_settings(target, data.get("model_settings", {}))
         num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
         model = _build(
@@ -161,12 +161,12 @@ class PreparedForecasting:
         self._quantiles = tuple(self._evaluation.quantiles)
         phases: list[ForecastPhase] = self._evaluation.split(data, settings.seed)
         self._phases = {phase.name: phase for phase in phases}
-        fitted = fit_seasons(settings.model, data, settings.choices.overrides)
-        self._model, self._model_settings = (
-            with_settings(settings.model, fitted.settings),
-            fitted.settings,
-        )
-        data.report.decisions |= fitted.notes
+        seasons = fit_seasons(settings.model, data, settings.choices.overrides)
+        self._model_settings = seasons.settings
+        self._model = with_settings(settings.model, seasons.settings)
+        for warning in seasons.warnings:
+            say(f"warning: {warning}")
+        data.report.decisions |= seasons.decisions
         for phase in phases:
             data.report.phases[phase.name] = dict(phase.counts)
             data.report.decisions |= phase.left_out

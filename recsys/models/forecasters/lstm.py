@@ -295,7 +295,8 @@ class LSTMForecaster(nn.Module):
             )
         if len(self.seasons_averaged) != len(self.lags):
             raise ConfigError(
-                f"model.seasons_averaged has {len(self.seasons_averaged)} values and model.lags"
+                f"model.seasons_averaged={list(self.seasons_averaged)} has"
+                f" {len(self.seasons_averaged)} values and model.lags={list(self.lags)}"
                 f" {len(self.lags)}: give one for each lag, or a single number"
             )
 
