@@ -109,7 +109,7 @@ def _fit_lags(
         None,
         len(usual),
         f"model.{path}lags={list(lags)} leaves out the season of {panel.season} {panel.step}s",
-        f"{_listed(usual)} is read instead",
+        f"the usual lags ({_listed(usual)}) are read",
     )
     return None
 

@@ -239,6 +239,19 @@ def test_series_of_weeks_is_short_under_a_year() -> None:
     assert slices_of(panel, phase_of([52, 51])) == ["short"]
 
 
+def test_series_of_months_is_short_under_a_year() -> None:
+    panel = panel_of(np.ones(30), np.ones(30), step="month")
+    assert slices_of(panel, phase_of([12, 12])) == []
+    assert slices_of(panel, phase_of([12, 11])) == ["short"]
+
+
+def test_table_of_months_names_their_first_days() -> None:
+    panel, phase = panel_of(np.ones(40), step="month"), phase_of([13], horizon=3)
+    table = forecast_table(panel, [phase], [repeated(phase, [1])], POINT)
+    found = table["timestamp"].to_numpy().astype("datetime64[D]").astype(str)
+    assert found.tolist() == ["1971-02-01", "1971-03-01", "1971-04-01"]
+
+
 def test_series_that_was_hardly_fitted_is_new() -> None:
     panel = panel_of(np.ones(70), np.ones(70))
     for fit_until, expected in (([20, 2], []), ([20, 1], ["new"]), ([20, 0], ["new"])):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -174,6 +175,36 @@ def test_scaling_inverts_itself():
     scaling = Scaling(torch.tensor([[2.0]]), torch.tensor([[1.0]]), torch.tensor([[0.5]]))
     y = torch.tensor([[-3.0, 0.0, 0.1, 50.0, 1e6]])
     assert torch.allclose(scaling.invert(scaling.apply(y).unsqueeze(2)).squeeze(2), y, rtol=1e-4)
+
+
+def test_lags_follow_the_season_where_nothing_is_said() -> None:
+    for step, season, lags in (
+        ("hour", None, (24, 168)),
+        ("hour", 168, (168,)),
+        ("day", None, (7,)),
+        ("day", 30, (30,)),
+        ("week", None, (52,)),
+        ("month", None, (12,)),
+    ):
+        assert make(step=step, season=season, calendar=None).lags == lags
+
+
+def test_months_of_a_forecast_follow_those_of_its_history() -> None:
+    model = make(step="month", calendar=None, seasons_averaged=1)
+    assert (model.calendar, model.history_length) == (("year",), 14 + 12)
+
+    def moments(*dates: str) -> torch.Tensor:
+        return torch.from_numpy(np.array(dates, dtype="datetime64[s]").astype(np.int64))
+
+    history = torch.rand(1, 5).expand(2, 5)
+    window = window_of(history, start=0)._replace(start=moments("2023-10-31", "2023-10-01"))
+    known, ahead = model._known(window)
+    # five months of history, the last 14 + 9 of which end with November 2024
+    begins = model._calendar(moments("2024-03-01", "2024-11-01").unsqueeze(0))[0]
+    assert torch.equal(ahead[0, [0, 8]], begins)
+    assert torch.equal(ahead[0], ahead[1])
+    assert torch.equal(known[0, -1], model._calendar(moments("2024-02-01").unsqueeze(0))[0, 0])
+    assert torch.equal(model(window)[0], model(window)[1])
 
 
 @pytest.mark.parametrize(

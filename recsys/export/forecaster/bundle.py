@@ -113,7 +113,7 @@ def _check_model(
     name = type(model).__name__
     require_step(step)
     if model.step != step:
-        raise ExportError(f"{name} has steps of a {model.step}, not of a {step}")
+        raise ExportError(f"{name} was built for step={model.step!r}, and step={step!r} is given")
     if len(covariate_names) != model.num_covariates:
         raise ExportError(
             f"{name} reads {model.num_covariates} covariates and {len(covariate_names)} names are "
