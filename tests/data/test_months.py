@@ -39,6 +39,7 @@ def summed(rows: list[tuple[str, str, float]], **settings: Any) -> SalesPanel:
 
 
 def dates(seconds: np.ndarray) -> list[str]:
+    assert not (seconds % 86_400).any()
     return seconds.astype("datetime64[s]").astype("datetime64[D]").astype(str).tolist()
 
 
