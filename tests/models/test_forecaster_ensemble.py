@@ -94,3 +94,5 @@ def test_a_misspelt_setting_of_a_member_is_named() -> None:
     member = partial(LSTMForecaster, hidden_size=4)
     with pytest.raises(ConfigError, match=r"model\.members: hiden_size is no setting of a member"):
         ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, [{"hiden_size": 3}, {}])
+    with pytest.raises(ConfigError, match=r"model\.members: season is no setting of a member"):
+        ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, [{"season": 3}, {}])

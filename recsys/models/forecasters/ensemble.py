@@ -14,6 +14,9 @@ from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.steps import Step
 
+# what members cannot differ in
+OF_ALL = {"num_series", "num_covariates", "horizon", "step", "quantiles", "season"}
+
 
 class ForecasterEnsemble(nn.Module):
     """The median of members that differ in their first weights, in the windows they learn from, and
@@ -46,7 +49,7 @@ class ForecasterEnsemble(nn.Module):
         super().__init__()
         if len(members) < 2:
             raise ConfigError(f"model.members has {len(members)}: an ensemble has two at least")
-        known = inspect.signature(member).parameters
+        known = [name for name in inspect.signature(member).parameters if name not in OF_ALL]
         if strange := sorted({name for own in members for name in own} - set(known)):
             raise ConfigError(
                 f"model.members: {strange[0]} is no setting of a member; choose from"
