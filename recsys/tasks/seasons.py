@@ -1,9 +1,9 @@
 """What an experiment says of seasons, on other data than its own.
 
-`lags` and `seasons_averaged` of an LSTM are chosen for one table. On another one they may name
-another season, or more seasons than any series has. Where a file says so, what can act takes its
-place, and that is said on screen and in the report; where it was typed for these data, it is an
-error.
+`lags`, `seasons_averaged` and `calendar` of an LSTM are chosen for one table. On another one they
+may name another season, more seasons than any series has, or the weekday of a month. Where a file
+says so, what can act takes its place, and that is said on screen and in the report; where it was
+typed for these data, it is an error.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -58,6 +58,8 @@ def fit_seasons(model: Target, panel: SalesPanel, overrides: Sequence[str] = ())
             lags = _fit_lags(path, settings["lags"], panel, typed, fitted)
         if "seasons_averaged" in settings:
             _fit_averages(path, settings["seasons_averaged"], lags, panel, typed, fitted)
+        if settings.get("calendar"):
+            _fit_calendar(path, settings["calendar"], panel, typed, fitted)
         if path == "member.":
             of_all = lags  # of the members that have none of their own
     return fitted
@@ -157,6 +159,26 @@ def _fit_averages(
     fitted.put(key, value, max(fits), why, f"{value} are averaged")
 
 
+def _fit_calendar(
+    path: str,
+    calendar: Sequence[str],
+    panel: SalesPanel,
+    typed: Collection[str],
+    fitted: FittedSeasons,
+) -> None:
+    within = [part for part in calendar if part != "year"]
+    if panel.step != "month" or not within or _is_typed(path, "calendar", typed):
+        return
+    fitted.put(
+        f"{path}calendar",
+        ["year"],
+        1,
+        f"model.{path}calendar={list(calendar)} reads {_listed(within)}, by which whole months do"
+        " not differ",
+        "the year is read",
+    )
+
+
 def _is_typed(path: str, name: str, typed: Collection[str]) -> bool:
     """Whether a setting, or the list that holds it, was typed."""
     return f"model.{path}{name}" in typed or (
@@ -164,5 +186,5 @@ def _is_typed(path: str, name: str, typed: Collection[str]) -> bool:
     )
 
 
-def _listed(lags: Sequence[int]) -> str:
-    return " and ".join(map(str, lags))
+def _listed(values: Sequence[object]) -> str:
+    return " and ".join(map(str, values))

@@ -110,6 +110,16 @@ def test_members_of_an_ensemble_give_way_one_by_one() -> None:
     assert ensemble.arguments["members"][1] == {"seasons_averaged": 20}
 
 
+def test_a_calendar_of_days_gives_way_to_the_year_where_steps_are_months() -> None:
+    model = lstm(calendar=["weekday", "month"])
+    assert fit_seasons(model, panel_of()).settings == {}
+    fitted = fit_seasons(model, panel_of(step="month"))
+    assert fitted.settings == {"calendar": ["year"]}
+    assert "reads weekday and month, by which whole months do not differ" in fitted.warnings[0]
+    for settings, typed in ((["year"], []), ([], []), (["hour"], ["model.calendar=[hour]"])):
+        assert not fit_seasons(lstm(calendar=settings), panel_of(step="month"), typed).settings
+
+
 def test_what_was_typed_is_refused_and_not_replaced() -> None:
     typed = ["model.seasons_averaged=20"]
     with pytest.raises(ConfigError, match=r"averaged=20 reaches 140 days.*set .*averaged=14$"):
