@@ -18,7 +18,7 @@ from recsys.data.panel import SalesPanel, complete_panel
 from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times, tomorrow
 from recsys.data.timestamps import SECONDS_A_DAY, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count, require_declared
+from recsys.ranges import Count, Season, require_declared
 from recsys.steps import STEP_SECONDS, Step, month_number, month_start
 from recsys.tables.cells import POINT, Numerals, to_numbers
 from recsys.tables.times import TimeSettings, TimeUnit
@@ -65,7 +65,7 @@ class Resampling:
     on_bad_rows: OnBadRows = "drop"
     timestamp_format: str | None = None
     numerals: Numerals = POINT
-    seasonality: Count | None = None
+    seasonality: Season | None = None
 
     def __post_init__(self) -> None:
         require_declared(self, "data")

@@ -17,7 +17,7 @@ from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past
 from recsys.data.resampling import clock_changes
 from recsys.data.timestamps import require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count, require_declared
+from recsys.ranges import Season, require_declared
 from recsys.steps import STEP_SECONDS, Step, month_number, month_start, steps_between
 from recsys.tables.cells import POINT, NumberColumn, Numerals
 from recsys.tables.times import TimeSettings, TimeUnit
@@ -52,7 +52,7 @@ class SalesTable:
     on_bad_rows: OnBadRows = "error"
     timestamp_format: str | None = None
     numerals: Numerals = POINT
-    seasonality: Count | None = None
+    seasonality: Season | None = None
 
     def __post_init__(self) -> None:
         require_declared(self, "data")

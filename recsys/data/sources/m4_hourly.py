@@ -14,13 +14,13 @@ from recsys.data.sales_tables import SalesTable, panel_from_sales
 from recsys.data.sources.files import data_folder
 from recsys.data.tables import read_table
 from recsys.errors import DataError
-from recsys.ranges import Count
+from recsys.ranges import Season
 
 M4_START = np.datetime64("2015-07-01T00:00:00", "s")
 M4 = "Hourly-train.csv and Hourly-test.csv from github.com/Mcompetitions/M4-methods (Dataset)"
 
 
-def m4_hourly(path: str | None = None, seasonality: Count | None = None) -> SalesPanel:
+def m4_hourly(path: str | None = None, seasonality: Season | None = None) -> SalesPanel:
     """The 414 hourly series of the M4 competition: the last 48 hours of each are its test.
 
     Args:

@@ -23,7 +23,7 @@ from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import parse_timestamps
 from recsys.errors import DataError
-from recsys.ranges import Count, NonNegative
+from recsys.ranges import Count, NonNegative, Season
 from recsys.steps import Step
 
 
@@ -74,7 +74,7 @@ def online_retail_sales(
     retire_after: Count | None = None,
     keep_partial: bool = False,
     on_bad_rows: OnBadRows = "drop",
-    seasonality: Count | None = None,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """Sales of a UK gift retailer (UCI Online Retail II, CC BY 4.0), those without a customer too.
 

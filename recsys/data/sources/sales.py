@@ -6,7 +6,7 @@ from recsys.data.panel import SalesPanel
 from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
 from recsys.data.tables import Location, TableSource, read_table
-from recsys.ranges import Count
+from recsys.ranges import Season
 from recsys.steps import Step
 from recsys.tables.cells import Numerals
 from recsys.tables.written_times import TimeUnit
@@ -29,7 +29,7 @@ def sales(
     decimal: str = ".",
     thousands: str | None = None,
     multiline: bool = False,
-    seasonality: Count | None = None,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """A table of your own that is series already: CSV, Parquet or any SQLAlchemy URL.
 

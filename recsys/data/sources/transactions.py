@@ -12,7 +12,7 @@ from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
 from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
-from recsys.ranges import Count
+from recsys.ranges import Count, Season
 from recsys.steps import Step
 from recsys.tables.cells import Numerals
 from recsys.tables.written_times import TimeUnit
@@ -109,7 +109,7 @@ def transactions_sales(
     decimal: str = ".",
     thousands: str | None = None,
     multiline: bool = False,
-    seasonality: Count | None = None,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """A table of transactions of your own, summed to series: CSV, Parquet or any SQLAlchemy URL.
 
