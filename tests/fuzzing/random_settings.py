@@ -74,18 +74,7 @@ OTHERS = [
     *["[ten]", "[[1]]", "[1,1]", "[5,3]", "[0.5]", "[0.1,0.5]", "{}", "{a:1}", "{a:{b:2}}"],
     *["[{a:1}]", "'ü 漢'", "'a/b'", "'a\\\\b'", "'%s {} *'", "'${nowhere}'", "'${oc.env:NOWHERE}'"],
     *["???", "\\t", "tab", "';'", "'|'", "user_id", "[user_id]", "[quantity]", "{quantity:text}"],
-    *[
-        "{quantity:number}",
-        "day",
-        "hour",
-        "week",
-        "month",
-        "drop",
-        "error",
-        "UTC",
-        "Europe/Paris",
-        "utf-8",
-    ],
+    *["{quantity:number}", "day", "hour", "week", "drop", "error", "UTC", "Europe/Paris", "utf-8"],
     *["utf-16", "latin-1", "shop.csv", "series.csv", "attributes.csv", "nowhere.csv", "'.'"],
     *[
         "sqlite:///nowhere.db",
@@ -94,6 +83,7 @@ OTHERS = [
     ],
     *["val/all/recall@3", "val/wape", "val/new/ndcg", "val/nowhere@1", "[popularity]", "[ease]"],
     *["[seasonal_naive]", "[all]", "[new,all]", "[candidates]", "cpu", "auto", "quantity"],
+    "month",
 ]
 
 
