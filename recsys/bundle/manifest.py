@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from recsys.errors import BundleError
+from recsys.steps import STEP_SECONDS, STEPS
 
 FORMAT = "recsys-bundle"
 FORMAT_VERSION = 1
@@ -33,7 +34,6 @@ _TASK_KEYS: dict[str, dict[str, type]] = {
         "quantiles": list,
         "history_length": int,
         "step": str,
-        "step_seconds": int,
         "timezone": str,
         "covariate_names": list,
     },
@@ -83,7 +83,7 @@ class Manifest(TypedDict):
     quantiles: NotRequired[list[float]]
     history_length: NotRequired[int]
     step: NotRequired[str]
-    step_seconds: NotRequired[int]
+    step_seconds: NotRequired[int]  # of months, which differ in length, none
     step_offset: NotRequired[int | None]
     covariate_names: NotRequired[list[str]]
     # both
@@ -168,7 +168,26 @@ def read_manifest(folder: Path) -> Manifest:
             raise BundleError(
                 f"{folder / MANIFEST} lacks {key!r}, or it is not of type {kind.__name__}"
             )
+    if task == "forecaster":
+        _check_step(folder, manifest)
     return cast(Manifest, manifest)
+
+
+def _check_step(folder: Path, manifest: Mapping[str, Any]) -> None:
+    step = manifest["step"]
+    if step not in STEPS:
+        raise BundleError(
+            f"{folder} forecasts steps of a {step!r}, which is not known here (known:"
+            f" {', '.join(STEPS)}): install a newer recsys"
+        )
+    length = STEP_SECONDS.get(step)
+    if length is not None and not isinstance(manifest.get("step_seconds"), int):
+        raise BundleError(f"{folder / MANIFEST} lacks 'step_seconds', or it is not of type int")
+    if manifest.get("step_seconds") != length:
+        raise BundleError(
+            f"{folder / MANIFEST} has step={step!r} and step_seconds={manifest['step_seconds']!r}:"
+            " they contradict each other, copy it again"
+        )
 
 
 def _load(folder: Path) -> Any:

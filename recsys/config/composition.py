@@ -52,6 +52,12 @@ CONF = next(
 # groups of files, of which one is chosen by its name
 _GROUPS = tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
 
+ONE_SEASON = (
+    "set data.seasonality, the one season of models, baselines, losses and the scales of metrics"
+)
+# keys that are looked for, though another one decides
+MOVED = {"evaluation.seasonality": ONE_SEASON, "model.season_length": ONE_SEASON}
+
 
 class Multirun(Callback):
     """Remembers, in the process that was called, the folder of a multirun; its runs may be in other
@@ -313,6 +319,8 @@ def explain(error: Exception) -> str:
                 "loss.… has nothing to act on: no loss is chosen, and the model names none; choose"
                 " loss=NAME, or leave loss.… out where the model is not trained"
             )
+        if key in MOVED:
+            return f"{key} is not a setting; {MOVED[key]}"
         section, _, name = key.rpartition(".")
         known = getattr(cause, "parent_node", None)
         further = f"; to rename a further column write +{key}=…" if ".columns." in key else ""

@@ -6,25 +6,13 @@ Axes: S series, N steps of all series together, F covariates.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from recsys.data.fingerprint import fingerprint
 from recsys.data.report import PanelReport
-from recsys.errors import ConfigError, DataError
-
-Step = Literal["hour", "day", "week"]
-STEP_SECONDS: dict[str, int] = {"hour": 3_600, "day": 86_400, "week": 604_800}
-# steps after which sales repeat, unless `evaluation.seasonality` says otherwise
-SEASONALITY = {"hour": 24, "day": 7, "week": 52}
-
-
-def step_seconds(step: str) -> int:
-    """Length of a step; ConfigError where it is none of ours."""
-    if step not in STEP_SECONDS:
-        raise ConfigError(f"data.step={step!r}: choose {', '.join(STEP_SECONDS)}")
-    return STEP_SECONDS[step]
+from recsys.errors import DataError
+from recsys.steps import SEASONALITY, Step, later
 
 
 @dataclass(frozen=True)
@@ -32,7 +20,8 @@ class SalesPanel:
     """Series of sales on a regular grid of local wall-clock steps, one after the other in flat
     arrays.
 
-    Series s has the steps `indptr[s]:indptr[s + 1]`; its step i begins at `start[s] + i x step`.
+    Series s has the steps `indptr[s]:indptr[s + 1]`; its step i begins i steps after `start[s]`
+    (`recsys.steps.later`).
     Steps after the last known sale, where a source has any, carry covariates and y = NaN.
 
     Attributes:
@@ -42,10 +31,11 @@ class SalesPanel:
         y: units sold a step (or value, or lines), float32 (N,), NaN where missing.
         covariates: known ahead, float32 (N, F), NaN where unknown; F may be 0.
         covariate_names: (F,).
-        step: hour, day or week.
+        step: hour, day, week or month.
         timezone: IANA zone of the wall clock.
         retire_after: zero steps kept after a last sale before the series ends; None: series end
             where their table does.
+        seasonality: steps of a season; None: as usual for the step. Read `season`.
         series_names: series id to a name for people, where the source has one.
         keys: column that series were grouped by to its value for every series, object of str (S,);
             empty where the table came as series.
@@ -62,6 +52,7 @@ class SalesPanel:
     timezone: str
     report: PanelReport
     retire_after: int | None = None
+    seasonality: int | None = None
     series_names: dict[str, str] = field(default_factory=dict)
     keys: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -74,9 +65,11 @@ class SalesPanel:
         return np.diff(self.indptr)
 
     @property
-    def step_seconds(self) -> int:
-        """Length of a step."""
-        return step_seconds(self.step)
+    def season(self) -> int:
+        """Steps after which sales repeat: the one season of models, baselines, losses and scales of
+        metrics.
+        """
+        return self.seasonality or SEASONALITY[self.step]
 
     @cached_property
     def step_numbers(self) -> np.ndarray:
@@ -86,7 +79,7 @@ class SalesPanel:
     @property
     def seconds(self) -> np.ndarray:
         """Local wall-clock seconds at which every step begins, int64 (N,)."""
-        return np.repeat(self.start, self.lengths) + self.step_numbers * self.step_seconds
+        return later(np.repeat(self.start, self.lengths), self.step_numbers, self.step)
 
     def before(self, step: np.ndarray) -> np.ndarray:
         """Steps that lie before `step` (S,) of their series, bool (N,)."""
@@ -114,11 +107,11 @@ def complete_panel(panel: SalesPanel) -> SalesPanel:
 
     y, first = panel.y, panel.indptr[:-1]
     low, high = np.fmin.reduceat(y, first), np.fmax.reduceat(y, first)
-    season = SEASONALITY[panel.step]
+    season = report.season = panel.season
     report.decide("constant series", int((low == high).sum()))
     report.decide(f"series shorter than {season + 1} steps", int((panel.known <= season).sum()))
     report.series, report.steps = len(panel), len(y)
-    last = (panel.start + (panel.known - 1) * panel.step_seconds).max()
+    last = later(panel.start, panel.known - 1, panel.step).max()
     report.first, report.last = (_iso(edge) for edge in (panel.start.min(), last))
     return _with_fingerprint(panel)
 

@@ -78,6 +78,7 @@ class PanelReport:
         source, rows_in, dropped, phases: as in `DataReport`.
         rows: rows that went into the series.
         series, steps: series, and steps of all of them together.
+        season: steps of a season.
         timezone: zone of the wall clock.
         first, last: beginning of the first step and of the last one with a known y, ISO 8601 on the
             wall clock.
@@ -94,6 +95,7 @@ class PanelReport:
     series: int = 0
     steps: int = 0
     step: str = "day"
+    season: int | None = None
     timezone: str = "UTC"
     first: str | None = None
     last: str | None = None

@@ -14,18 +14,19 @@ import pyarrow as pa
 from recsys.data.attributes import AttributeTable, attribute_names, join_attributes
 from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
-from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds
+from recsys.data.panel import SalesPanel, complete_panel
 from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times, tomorrow
 from recsys.data.timestamps import SECONDS_A_DAY, require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count, require_declared
+from recsys.ranges import Count, Season, require_declared
+from recsys.steps import STEP_SECONDS, Step, month_number, month_start
 from recsys.tables.cells import POINT, Numerals, to_numbers
 from recsys.tables.times import TimeSettings, TimeUnit
 
 Measure = Literal["quantity", "value", "lines"]
 Returns = Literal["drop", "net"]
 # zero steps after which a series has left the shop, unless `data.retire_after` says otherwise
-RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26}
+RETIRE_AFTER = {"hour": 672, "day": 84, "week": 26, "month": 12}
 # 1970-01-01 was a Thursday: weeks begin three days before it
 MONDAY = -3 * SECONDS_A_DAY
 
@@ -38,16 +39,18 @@ class Resampling:
         series: columns whose values together name a series.
         measure: what is summed: quantity, value (quantity x price, or price alone where there is no
             quantity) or lines.
-        step: hour, day or week (from Monday), on the shop's clock.
+        step: hour, day, week (from Monday) or month, on the shop's clock.
         timezone: IANA zone of the shop's clock.
         naive_timezone: zone that times without an offset were read from; None: `timezone`.
         timestamp_unit, timestamp_format, numerals: as in `recsys.data.cleaning.Cleaning`.
-        retire_after: zero steps kept after a last sale; None: 672 hours, 84 days, 26 weeks.
+        retire_after: zero steps kept after a last sale; None: 672 hours, 84 days, 26 weeks, 12
+            months.
         keep_partial: keep the first and the last step of the table though the table may begin or
             end inside them.
         returns: "drop" leaves out rows of a negative quantity, "net" subtracts them where they were
             booked; both count them.
         on_bad_rows: "drop" counts and leaves out, "error" stops.
+        seasonality: steps after which sales repeat; None: 24 hours, 7 days, 52 weeks, 12 months.
     """
 
     series: tuple[str, ...]
@@ -62,6 +65,7 @@ class Resampling:
     on_bad_rows: OnBadRows = "drop"
     timestamp_format: str | None = None
     numerals: Numerals = POINT
+    seasonality: Season | None = None
 
     def __post_init__(self) -> None:
         require_declared(self, "data")
@@ -239,12 +243,15 @@ def _amounts(
 
 
 def _step_number(seconds: np.ndarray, step: str) -> np.ndarray:
-    origin = MONDAY if step == "week" else 0
-    return (seconds - origin) // step_seconds(step)
+    if step == "month":
+        return month_number(seconds)
+    return (seconds - (MONDAY if step == "week" else 0)) // STEP_SECONDS[step]
 
 
 def _step_start(number: np.ndarray | int, step: str) -> np.ndarray:
-    return np.asarray(number) * step_seconds(step) + (MONDAY if step == "week" else 0)
+    if step == "month":
+        return month_start(np.asarray(number))
+    return np.asarray(number) * STEP_SECONDS[step] + (MONDAY if step == "week" else 0)
 
 
 def _whole_steps(seconds: np.ndarray, settings: Resampling) -> tuple[int, int]:
@@ -252,14 +259,14 @@ def _whole_steps(seconds: np.ndarray, settings: Resampling) -> tuple[int, int]:
 
     A table says where it begins and ends only by its rows: a step at its edge is whole where the
     rows reach the step's edge as exactly as times are written (dates, hours, minutes or seconds;
-    weeks are judged by their days).
+    weeks and months are judged by their days).
     """
     begin, end = int(seconds.min()), int(seconds.max())
     first, last = (int(_step_number(np.array(edge), settings.step)) for edge in (begin, end))
     if settings.keep_partial:
         return first, last
     resolution = next(r for r in (SECONDS_A_DAY, 3600, 60, 1) if not (seconds % r).any())
-    if settings.step == "week":
+    if settings.step in ("week", "month"):
         resolution = SECONDS_A_DAY
     if begin // resolution * resolution > _step_start(first, settings.step):
         first += 1
@@ -337,6 +344,7 @@ def _sum(
         timezone=settings.timezone,
         report=report,
         retire_after=settings.life,
+        seasonality=settings.seasonality,
         keys=keys,
     )
     return complete_panel(panel)

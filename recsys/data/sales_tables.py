@@ -12,12 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.ids import encode_ids
-from recsys.data.panel import SalesPanel, Step, complete_panel, step_seconds, with_covariates
+from recsys.data.panel import SalesPanel, complete_panel, with_covariates
 from recsys.data.report import OnBadRows, PanelReport, RowFilter, data_row, past_times
 from recsys.data.resampling import clock_changes
 from recsys.data.timestamps import require_timezone, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import require_declared
+from recsys.ranges import Season, require_declared
+from recsys.steps import STEP_SECONDS, Step, month_number, month_start, steps_between
 from recsys.tables.cells import POINT, NumberColumn, Numerals
 from recsys.tables.times import TimeSettings, TimeUnit
 
@@ -30,7 +31,8 @@ class SalesTable:
     """How a sales table is read, as the configuration states it.
 
     Attributes:
-        step: hour, day or week; a week begins where the rows of its series say.
+        step: hour, day, week or month; a week begins where the rows of its series say, and any day
+            of a month stands for it.
         covariates: columns that are known ahead; rows behind the last y carry their future.
         timezone: IANA zone of the wall clock. Times without an offset are that clock's and stay as
             they are, times with one are converted.
@@ -38,6 +40,7 @@ class SalesTable:
         gaps: a step without a row is "missing" (NaN) or "zero".
         negative: a y below 0 is kept ("keep") or stops the reading ("error").
         on_bad_rows: "drop" counts and leaves out, "error" stops.
+        seasonality: as in `recsys.data.resampling.Resampling`.
     """
 
     step: Step
@@ -49,6 +52,7 @@ class SalesTable:
     on_bad_rows: OnBadRows = "error"
     timestamp_format: str | None = None
     numerals: Numerals = POINT
+    seasonality: Season | None = None
 
     def __post_init__(self) -> None:
         require_declared(self, "data")
@@ -90,13 +94,14 @@ def panel_from_sales(
     negative = rows.keep & (y < 0)
     if settings.negative == "error":
         _refuse_negative(negative, report.source)
-    repeated = np.zeros(table.num_rows, dtype=bool)
-    pairs = pd.DataFrame({"code": code, "instant": instant})[rows.keep]
-    repeated[rows.keep] = pairs.duplicated().to_numpy()
-    rows.bad(repeated, "the series_id and timestamp of an earlier row")
+    rows.bad(_repeats(code, instant, rows.keep), "the series_id and timestamp of an earlier row")
     _require_step(code[rows.keep], seconds[rows.keep], report.source, settings)
-    off_grid = _off_grid(code, seconds, rows.keep, step_seconds(settings.step))
-    rows.bad(off_grid, f"a timestamp between the steps (of a {settings.step}) of its series")
+    if settings.step == "month":
+        seconds = month_start(month_number(seconds))
+        rows.bad(_repeats(code, seconds, rows.keep), "the series_id and month of an earlier row")
+    else:
+        off_grid = _off_grid(code, seconds, rows.keep, STEP_SECONDS[settings.step])
+        rows.bad(off_grid, f"a timestamp between the steps (of a {settings.step}) of its series")
     rows.require_any()
     report.decide("steps below zero", int((negative & rows.keep).sum()))
 
@@ -134,24 +139,38 @@ def _refuse_negative(negative: np.ndarray, source: str) -> None:
         )
 
 
+def _repeats(code: np.ndarray, moment: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Kept rows (N,) of the series and moment of an earlier one."""
+    repeated = np.zeros(len(keep), dtype=bool)
+    pairs = pd.DataFrame({"code": code, "moment": moment})[keep]
+    repeated[keep] = pairs.duplicated().to_numpy()
+    return repeated
+
+
 def _require_step(code: np.ndarray, seconds: np.ndarray, source: str, settings: SalesTable) -> None:
     """Raises DataError where most rows do not follow each other by one step."""
     order = np.lexsort((seconds, code))
-    apart = np.diff(seconds[order])[np.diff(code[order]) == 0]
-    apart = apart[apart > 0]
-    if len(apart) == 0:
+    before, after = (seconds[order[part]] for part in (slice(None, -1), slice(1, None)))
+    follows = (np.diff(code[order]) == 0) & (after > before)
+    if not follows.any():
         return
-    step = step_seconds(settings.step)
-    common = int(np.sort(apart)[len(apart) // 2])
-    if common == step or (settings.gaps == "zero" and common % step == 0):
+    before, after = before[follows], after[follows]
+    common = int(np.sort(after - before)[follows.sum() // 2])
+    if settings.step == "month":
+        months = int(np.sort(steps_between(before, after, "month"))[follows.sum() // 2])
+        step, whole, one = "a calendar month", months > 0, months == 1
+    else:
+        length = STEP_SECONDS[settings.step]
+        step, whole, one = _duration(length), common % length == 0, common == length
+    if one or (settings.gaps == "zero" and whole):
         return
     raise DataError(
         f"{source}: the rows of a series are mostly {_duration(common)} apart, but data.step="
-        f"{settings.step} is {_duration(step)}; set data.step to the step of the table (hour, day"
-        " or week)"
+        f"{settings.step} is {step}; set data.step to the step of the table (hour, day, week or"
+        " month)"
         + (
             ", or data.gaps=zero if steps without sales have no row"
-            if common % step == 0
+            if whole
             else ", or sum the table to such a step first"
         )
     )
@@ -188,7 +207,6 @@ def _lay(
     settings: SalesTable,
 ) -> SalesPanel:
     """Rows (N,) with y and covariates (N, 1 + F) to series; a series begins with its first y."""
-    step = step_seconds(settings.step)
     has_y = ~np.isnan(values[:, 0])
     never = np.iinfo(np.int64).max
     begin, end = np.full(len(ids), never), np.full(len(ids), -never)
@@ -202,9 +220,10 @@ def _lay(
     if not kept.any():
         raise DataError(f"{report.source}: y is empty in all of the {report.rows_in:,} rows")
     series, code = np.unique(code[kept], return_inverse=True)
-    begin, length = begin[series], (end[series] - begin[series]) // step + 1
+    begin = begin[series]
+    length = steps_between(begin, end[series], settings.step) + 1
     indptr = np.concatenate([[0], np.cumsum(length)])
-    place = indptr[code] + (seconds[kept] - begin[code]) // step
+    place = indptr[code] + steps_between(begin[code], seconds[kept], settings.step)
     covariates = np.full((indptr[-1], len(settings.covariates)), np.nan)
     covariates[place] = values[kept, 1:]
     report.rows = len(place)
@@ -218,6 +237,7 @@ def _lay(
         step=settings.step,
         timezone=settings.timezone,
         report=report,
+        seasonality=settings.seasonality,
     )
     panel = complete_panel(panel)
     return with_covariates(panel, settings.covariates, panel.covariates)
@@ -244,7 +264,7 @@ def _fill(
     future = step > np.repeat(last, length)
     absent = (rows == 0) & ~future
     if settings.step == "hour":
-        hour = np.repeat(begin // step_seconds("hour") - indptr[:-1], length) + step
+        hour = np.repeat(begin // STEP_SECONDS["hour"] - indptr[:-1], length) + step
         skipped = clock_changes(hour, settings.timezone)[0] & absent
         report.decide("hours that the clock skips, missing", int(skipped.sum()))
         absent &= ~skipped

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.panel import SalesPanel
+from recsys.steps import later
 
 
 class Window(NamedTuple):
@@ -59,7 +60,7 @@ class PanelTensors:
         if known is not None:
             index = np.where(known, index, len(panel))
         self._index = torch.as_tensor(index).to(device)
-        self._step = panel.step_seconds
+        self._step = panel.step
         self.device = torch.device(device)
 
     def window(
@@ -76,6 +77,6 @@ class PanelTensors:
         future = (offset >= 0) & (step >= self._until[series].unsqueeze(1))
         y = y.masked_fill(future, torch.nan)
         covariates = torch.where(inside.unsqueeze(2), self._covariates[place], torch.nan)
-        start = self._start[series] + (origin - history_length) * self._step
+        start = later(self._start[series], origin - history_length, self._step)
         window = Window(self._index[series], y[:, :history_length], start, covariates)
         return window, y[:, history_length:]

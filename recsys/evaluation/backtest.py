@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import TrainingError
@@ -28,6 +28,7 @@ from recsys.metrics.forecast import (
 )
 from recsys.metrics.forecast_accumulator import ForecastMetrics
 from recsys.models.forecaster import Forecaster, ForecastsPanel
+from recsys.steps import later, mean_seconds
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SLICES = ("intermittent", "short", "new")
@@ -123,7 +124,6 @@ def judge(
     phases: Sequence[ForecastPhase],
     forecasts: Sequence[np.ndarray],
     quantiles: tuple[float, ...] = QUANTILES,
-    seasonality: int | None = None,
 ) -> BacktestResult:
     """Judges the forecasts of one or more phases together.
 
@@ -133,22 +133,20 @@ def judge(
     out.
 
     Args:
-        panel: the truth.
+        panel: the truth; its season scales MASE and RMSSE.
         phases: in order of time; their windows are counted through, from 1.
         forecasts: of each phase, (W, S, H, Q).
         quantiles: levels of the forecasts.
-        seasonality: steps of a season, which MASE and RMSSE are scaled by; None: as usual for the
-            panel's step.
 
     Returns:
         See `BacktestResult`. Counts: `series` are distinct ones; `forecasts`,
         `series_without_sales` and `series_without_scale` count a series once a window.
     """
     evaluated = _evaluated(panel, phases, forecasts)
-    season, horizon = seasonality or SEASONALITY[panel.step], phases[0].horizon
-    scale = seasonal_scale(panel.y, panel.indptr, evaluated.series, evaluated.origin, season)
+    horizon = phases[0].horizon
+    scale = seasonal_scale(panel.y, panel.indptr, evaluated.series, evaluated.origin, panel.season)
     weight = recent_sales(panel.y, panel.indptr, evaluated.series, evaluated.origin, horizon)
-    slices = _slices(panel, evaluated, season, horizon)
+    slices = _slices(panel, evaluated, horizon)
     parts = {"": np.ones(len(evaluated.series), dtype=bool)} | {
         f"slices/{name}/": inside for name, inside in slices.items()
     }
@@ -208,9 +206,8 @@ def forecast_table(
     """
     evaluated = _evaluated(panel, phases, forecasts)
     horizon = phases[0].horizon
-    seconds = panel.start[evaluated.series, None] + panel.step_seconds * (
-        evaluated.origin[:, None] + np.arange(horizon)
-    )  # (M, H)
+    steps = evaluated.origin[:, None] + np.arange(horizon)  # (M, H)
+    seconds = later(panel.start[evaluated.series, None], steps, panel.step)
     values = evaluated.forecast.reshape(-1, len(quantiles)).numpy()
     return pd.DataFrame(
         {
@@ -279,18 +276,16 @@ def _evaluated(
     )
 
 
-def _slices(
-    panel: SalesPanel, evaluated: _Evaluated, seasonality: int, horizon: int
-) -> dict[str, np.ndarray]:
+def _slices(panel: SalesPanel, evaluated: _Evaluated, horizon: int) -> dict[str, np.ndarray]:
     """Slice to its forecasts, bool (M,)."""
     begin = panel.indptr[evaluated.series]
     end = begin + evaluated.origin
     known = segment_sums(~np.isnan(panel.y), begin, end)
     sales = segment_sums(panel.y > 0, begin, end)
-    seasons = 1 if seasonality * panel.step_seconds >= YEAR_SECONDS else 2
+    seasons = 1 if panel.season * mean_seconds(panel.step) >= YEAR_SECONDS else 2
     masks = (
         known > INTERMITTENT_INTERVAL * sales,
-        evaluated.origin < max(seasons * seasonality, 2 * horizon),
+        evaluated.origin < max(seasons * panel.season, 2 * horizon),
         evaluated.fit_steps < horizon,
     )
     return dict(zip(SLICES, masks, strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.panel import SalesPanel
 from recsys.data.shards import Shard
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
@@ -41,7 +41,6 @@ class BacktestEvaluator:
     Args:
         panel, phase: what is forecast.
         quantiles: of the model.
-        seasonality: as for `recsys.evaluation.backtest.judge`.
         device: where the model runs.
         block: queries at once.
 
@@ -54,7 +53,6 @@ class BacktestEvaluator:
         panel: SalesPanel,
         phase: ForecastPhase,
         quantiles: tuple[float, ...],
-        seasonality: int | None,
         device: torch.device,
         block: int = 1024,
     ) -> None:
@@ -65,8 +63,7 @@ class BacktestEvaluator:
                 " before its origins; hold out fewer steps (evaluation.split) or keep more series"
             )
         origin = phase.origin[window, series]
-        season = seasonality or SEASONALITY[panel.step]
-        scale = seasonal_scale(panel.y, panel.indptr, series, origin, season)
+        scale = seasonal_scale(panel.y, panel.indptr, series, origin, panel.season)
         weight = recent_sales(panel.y, panel.indptr, series, origin, phase.horizon)
         self._scale = Scale(scale.absolute.to(device), scale.squared.to(device))
         self._weight = torch.from_numpy(weight).to(device)

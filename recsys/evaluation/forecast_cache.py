@@ -54,7 +54,14 @@ def _key(
     quantiles: tuple[float, ...],
 ) -> str:
     """Hash of everything that a forecast depends on."""
-    settings = (CACHE_FORMAT, model.cache_key, panel.step, phase.horizon, tuple(quantiles))
+    settings = (
+        CACHE_FORMAT,
+        model.cache_key,
+        panel.step,
+        panel.season,
+        phase.horizon,
+        tuple(quantiles),
+    )
     digest = sha256(repr(settings).encode())
     origins = phase.origin[phase.origin >= 0].astype(np.int64)
     for array in (panel.y.astype(np.float32), panel.indptr[series].astype(np.int64), origins):

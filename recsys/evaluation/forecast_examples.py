@@ -7,6 +7,7 @@ import numpy as np
 from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.evaluation.backtest import QUANTILES, judge
+from recsys.steps import later
 
 KINDS = ("best", "median", "worst")
 
@@ -26,7 +27,7 @@ class SeriesExample(TypedDict, total=False):
     kind: str
     wape: float
     window: int
-    step_seconds: int
+    step: str
     history: Steps
     actual: list[float | None]
     forecast: dict[str, list[float | None]]
@@ -78,9 +79,9 @@ def example_series(
             "kind": kind,
             "wape": float(rows["wape"].iloc[row]),
             "window": number,
-            "step_seconds": panel.step_seconds,
+            "step": panel.step,
             "history": {
-                "start": int(panel.start[series]) + first * panel.step_seconds,
+                "start": int(later(panel.start[series], first, panel.step)),
                 "y": _plain(y[first:origin]),
             },
             "actual": _plain(actual),

@@ -45,13 +45,11 @@ class BacktestEvaluation:
     Attributes:
         split: a panel to phases with forecast origins; one of `recsys.data.splits`.
         quantiles: levels that are forecast, ascending, 0.5 among them.
-        seasonality: steps of a season, by which MASE is scaled; None: 24 hours, 7 days, 52 weeks.
         monitor: metric that decides which epoch is best.
         baselines: statistical methods to show beside.
     """
 
     split: Any
     quantiles: Sequence[OpenShare] = (0.1, 0.25, 0.5, 0.75, 0.9)
-    seasonality: Count | None = None
     monitor: str = "val/wape"
     baselines: Sequence[str] = ()

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from recsys.bundle.list_columns import left_padded
 from recsys.inference.bundle import open_bundle
 from recsys.inference.inputs import as_list, as_strings, local_moment
+from recsys.steps import later
 
 # Steps of all series of a block, history and horizon: the activations of a network of 64 units then
 # fit into the cache of a core.
@@ -27,8 +28,8 @@ class Forecaster:
         horizon: steps that are forecast, H.
         quantiles: levels of the forecast, ascending; 0.5 is the point forecast.
         history_length: steps of history that the model reads.
-        step: hour, day or week.
-        step_seconds: length of a step.
+        step: hour, day, week or month.
+        step_seconds: length of a step; None of months, whose lengths differ.
         timezone: IANA zone of the wall clock that `start` counts.
         covariate_names: inputs known ahead, in the order of the last axis, F of them.
     """
@@ -50,7 +51,7 @@ class Forecaster:
         self.quantiles: tuple[float, ...] = tuple(self.manifest["quantiles"])
         self.history_length: int = self.manifest["history_length"]
         self.step: str = self.manifest["step"]
-        self.step_seconds: int = self.manifest["step_seconds"]
+        self.step_seconds: int | None = self.manifest.get("step_seconds")
         self.timezone: str = self.manifest["timezone"]
         self.covariate_names: tuple[str, ...] = tuple(self.manifest["covariate_names"])
         self._opened = Path(path), threads
@@ -75,9 +76,9 @@ class Forecaster:
             series: ids, B of them; None or "" for a series without one.
             history: y so far, latest last, NaN where missing: (B, T), or B arrays of any lengths,
                 each with its own start.
-            start: of the first step of each history, by the clock of `timezone` (B,): datetime64,
-                datetime (with an offset it is converted), or whole seconds counted as if that clock
-                showed UTC.
+            start: of the first step of each history, by the clock of `timezone` (B,), of a month
+                any moment in it: datetime64, datetime (with an offset it is converted), or whole
+                seconds counted as if that clock showed UTC.
             covariates: (B, T + H, F), or B arrays (T + H, F), NaN where unknown; only where the
                 bundle was trained with some.
 
@@ -98,7 +99,7 @@ class Forecaster:
             raise ValueError(
                 f"start has the shape {seconds.shape} for {len(names)} series: give one for each"
             )
-        seconds = seconds - (rows.shape[1] - lengths) * self.step_seconds
+        seconds = later(seconds, lengths - rows.shape[1], self.step)
         ahead = self._covariates(covariates, names, lengths, rows.shape[1])
         return self._run(names, rows, seconds, ahead)
 
@@ -112,10 +113,8 @@ class Forecaster:
         Returns:
             datetime64[s] (B, H).
         """
-        first = (
-            _seconds(start, self.timezone) + np.asarray(length, dtype=np.int64) * self.step_seconds
-        )  # (B,)
-        seconds = first[:, None] + np.arange(self.horizon) * self.step_seconds
+        ahead = np.asarray(length, dtype=np.int64)[..., None] + np.arange(self.horizon)
+        seconds = later(_seconds(start, self.timezone)[:, None], ahead, self.step)
         return seconds.astype("datetime64[s]")
 
     def _covariates(
@@ -178,11 +177,11 @@ class Forecaster:
             missing = [(0, 0), (1, 0)]
             return (
                 np.pad(history, missing, constant_values=np.nan),
-                start - self.step_seconds,
+                later(start, -1, self.step),
                 np.pad(covariates, [*missing, (0, 0)], constant_values=np.nan),
             )
         older = max(0, width - self.history_length)
-        return history[:, older:], start + older * self.step_seconds, covariates[:, older:]
+        return history[:, older:], later(start, older, self.step), covariates[:, older:]
 
 
 def _padded(

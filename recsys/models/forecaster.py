@@ -12,6 +12,7 @@ from torch import Tensor
 from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import Window
+from recsys.steps import Step
 
 __all__ = ["Forecaster", "ForecastsPanel", "Window"]
 
@@ -25,7 +26,7 @@ class Forecaster(Protocol):
         quantiles: levels of the outputs, ascending, 0.5 among them, which is the point forecast.
         history_length: steps of history that make a difference; longer ones are cut, shorter ones
             count as missing before their start.
-        step_seconds: length of a step.
+        step: hour, day, week or month.
     """
 
     if TYPE_CHECKING:  # issubclass takes protocols of methods alone
@@ -34,7 +35,7 @@ class Forecaster(Protocol):
         horizon: int
         quantiles: tuple[float, ...]
         history_length: int
-        step_seconds: int
+        step: Step
 
     def scale_covariates(self, scale: Tensor) -> None:
         """Takes how much each covariate usually moves, (F,), before training."""

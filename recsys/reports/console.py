@@ -10,7 +10,7 @@ from rich.text import Text
 
 from recsys.data.report import DataReport, PanelReport
 from recsys.reports.blocks import Cell
-from recsys.reports.formats import decimal, show_metric
+from recsys.reports.formats import decimal, plural, show_metric
 from recsys.reports.leaderboard import best_of, forecast_leaderboard, leaderboard
 
 # a log file has no width of its own; eighty columns would cut numbers off
@@ -85,6 +85,8 @@ def print_panel_report(report: PanelReport) -> None:
         (f"series x {report.step}s", f"{report.series:,} x {report.steps:,} in all"),
         *((f"  {decision}", f"{count:,}") for decision, count in report.decisions.items()),
     ]
+    if report.season:
+        rows.append(("season", plural(report.season, report.step)))
     if report.covariates:
         rows.append(("known ahead", ", ".join(report.covariates)))
     if report.first:

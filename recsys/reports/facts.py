@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from recsys.reports.intervals import mean_interval
-from recsys.reports.labels import METRICS, STEPS, per_step
+from recsys.reports.labels import METRICS, per_step
 from recsys.reports.leaderboard import (
     cutoff,
     forecast_leaderboard,
@@ -153,9 +153,9 @@ class ForecastFacts(RunFacts):
 
     @property
     def step(self) -> str:
-        """hour, day or week; "step" where nothing says so."""
-        seconds = next((example.get("step_seconds") for example in self.examples), None)
-        return str(self.data.get("step") or STEPS.get(int(seconds or 0), "step"))
+        """hour, day, week or month; "step" where nothing says so."""
+        shown = next((example.get("step") for example in self.examples), None)
+        return str(self.data.get("step") or shown or "step")
 
     @property
     def horizon(self) -> int:

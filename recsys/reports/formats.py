@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime
 
 MISSING = "–"
-HOUR, DAY = 3_600, 86_400
+DAY = 86_400
 
 
 def decimal(value: float | None, places: int = 4) -> str:
@@ -97,14 +97,21 @@ def day_name(seconds: float) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
-def moment_name(seconds: float, step_seconds: int) -> str:
-    """12 Mar 2017, with the time of day where steps are shorter than a day."""
-    clock = f", {datetime.fromtimestamp(seconds, UTC):%H:%M}" if step_seconds < DAY else ""
+def moment_name(seconds: float, step: str) -> str:
+    """12 Mar 2017, with the time of day where steps are hours; Mar 2017 where they are months."""
+    if step == "month":
+        return f"{datetime.fromtimestamp(seconds, UTC):%b %Y}"
+    clock = f", {datetime.fromtimestamp(seconds, UTC):%H:%M}" if step == "hour" else ""
     return day_name(seconds) + clock
 
 
-def date_range(first: float, last: float) -> str:
-    """12 Mar 2017; 12 to 19 Mar 2017; 12 Mar to 2 Apr 2017; 12 Dec 2016 to 2 Jan 2017."""
+def date_range(first: float, last: float, step: str = "day") -> str:
+    """12 Mar 2017; 12 to 19 Mar 2017; 12 Mar to 2 Apr 2017; 12 Dec 2016 to 2 Jan 2017; of months
+    Dec 2016 to Jan 2017.
+    """
+    if step == "month":
+        edges = dict.fromkeys(moment_name(edge, step) for edge in (first, last))
+        return " to ".join(edges)
     begin, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
     if begin.date() == end.date():
         return day_name(last)

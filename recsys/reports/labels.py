@@ -63,6 +63,7 @@ BASELINES = {
     "seasonal_naive": "what was sold one season before",
     "moving_average": "the mean of the last steps",
     "weekday_mean": "the mean of the last weeks, weekday by weekday",
+    "seasonal_mean": "the mean of the last seasons, step by step",
     "auto_ets": "exponential smoothing, its form chosen for each series",
     "auto_theta": "a trend line and exponential smoothing, combined",
     "auto_arima": "autoregression, its order chosen for each series",
@@ -117,9 +118,7 @@ SLICES = {
 
 MEASURES = {"quantity": "units sold", "lines": "lines sold", "value": "value sold"}
 
-STEPS = {3_600: "hour", 86_400: "day", 604_800: "week"}
-
-PER_STEP = {"hour": "an hour", "day": "a day", "week": "a week"}
+PER_STEP = {"hour": "an hour", "day": "a day", "week": "a week", "month": "a month"}
 
 
 class MetricWords(NamedTuple):

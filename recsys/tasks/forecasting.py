@@ -22,7 +22,7 @@ from recsys.errors import ConfigError, closest
 from recsys.evaluation.settings import BacktestEvaluation
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
-from recsys.reports.console import print_forecast_leaderboard, print_panel_report
+from recsys.reports.console import print_forecast_leaderboard, print_panel_report, say
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
@@ -35,6 +35,7 @@ from recsys.tasks.fitting import (
     seed_everything,
 )
 from recsys.tasks.provenance import provenance
+from recsys.tasks.seasons import fit_seasons, with_settings
 from recsys.tasks.task import Direction
 from recsys.tasks.units import FORECAST_UNITS
 from recsys.training.forecaster_data import FittedPanel, covariate_scale
@@ -107,11 +108,14 @@ class Forecasting:
                 f"{run.path}: model={config['choices']['model']} is fitted anew for every forecast"
                 " and has no weights to load or export; export a run of model=lstm"
             )
-        evaluation: BacktestEvaluation = Target.from_plain(
-            "evaluation", config.get("evaluation")
-        ).build()
+        plain = dict(config.get("evaluation") or {})
+        plain.pop("seasonality", None)  # of runs from before data.seasonality
+        evaluation: BacktestEvaluation = Target.from_plain("evaluation", plain).build()
+        target = with_settings(target, data.get("model_settings", {}))
         num_series, num_covariates = len(run.read_json("series.json")), len(data["covariates"])
-        model = _build(target, evaluation, num_series, num_covariates, data["step_seconds"])
+        model = _build(
+            target, evaluation, num_series, num_covariates, data["step"], data.get("season")
+        )
         with readable(run.path / "checkpoints"):
             model.load_state_dict(run.read_weights())
         return model.eval()
@@ -157,6 +161,12 @@ class PreparedForecasting:
         self._quantiles = tuple(self._evaluation.quantiles)
         phases: list[ForecastPhase] = self._evaluation.split(data, settings.seed)
         self._phases = {phase.name: phase for phase in phases}
+        seasons = fit_seasons(settings.model, data, settings.choices.overrides)
+        self._model_settings = seasons.settings
+        self._model = with_settings(settings.model, seasons.settings)
+        for warning in seasons.warnings:
+            say(f"warning: {warning}")
+        data.report.decisions |= seasons.decisions
         for phase in phases:
             data.report.phases[phase.name] = dict(phase.counts)
             data.report.decisions |= phase.left_out
@@ -177,11 +187,12 @@ class PreparedForecasting:
         settings, panel = self._settings, self._panel
         seed_everything(settings.seed)
         model = _build(
-            settings.model,
+            self._model,
             self._evaluation,
             len(panel),
             len(panel.covariate_names),
-            panel.step_seconds,
+            panel.step,
+            panel.season,
         )
         if isinstance(model, ForecastsPanel):
             return model, None
@@ -196,7 +207,7 @@ class PreparedForecasting:
     ) -> "FitResult":
         settings, cut = self._settings, self._phases[phase]
         model.scale_covariates(torch.from_numpy(covariate_scale(self._panel, cut)))
-        data = FittedPanel(self._panel, cut, self._evaluation.seasonality)
+        data = FittedPanel(self._panel, cut)
         return fit_network(
             model,
             settings,
@@ -216,7 +227,7 @@ class PreparedForecasting:
         # torchmetrics takes as long to load as torch
         from recsys.evaluation.backtest_evaluator import BacktestEvaluator
 
-        return BacktestEvaluator(self._panel, cut, quantiles, self._evaluation.seasonality, device)
+        return BacktestEvaluator(self._panel, cut, quantiles, device)
 
     def judge(self, phase: str, model: Any) -> dict[str, float]:
         """Validation at once; tests are judged together, in `finish`."""
@@ -250,7 +261,8 @@ class PreparedForecasting:
         )
 
     def _data_report(self) -> dict[str, object]:
-        return self._panel.report.to_json() | {"step_seconds": self._panel.step_seconds}
+        used = {"model_settings": self._model_settings} if self._model_settings else {}
+        return self._panel.report.to_json() | used
 
     def _forecast(self, model: Any, phase: ForecastPhase) -> np.ndarray:
         from recsys.evaluation.backtest import forecast_phase
@@ -263,7 +275,7 @@ class PreparedForecasting:
     ) -> "BacktestResult":
         from recsys.evaluation.backtest import judge
 
-        return judge(self._panel, phases, forecasts, self._quantiles, self._evaluation.seasonality)
+        return judge(self._panel, phases, forecasts, self._quantiles)
 
     def _judge_tests(self) -> dict[str, float]:
         """The model and its baselines in the same windows; writes the tables of the test."""
@@ -319,7 +331,8 @@ def _build(
     evaluation: BacktestEvaluation,
     num_series: int,
     num_covariates: int,
-    step_seconds: int,
+    step: str,
+    season: int | None,
 ) -> Any:
     """A network of these sizes, or a statistical method, which needs none."""
     if is_statistical(model.resolve()):
@@ -328,8 +341,9 @@ def _build(
         num_series=num_series,
         num_covariates=num_covariates,
         horizon=evaluation.split.horizon,
-        step_seconds=step_seconds,
+        step=step,
         quantiles=tuple(evaluation.quantiles),
+        season=season,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 
 # of a covariate that never changes
@@ -18,17 +18,10 @@ class FittedPanel:
     Attributes:
         panel: all series.
         phase: which steps of it are fitted.
-        seasonality: steps of a season; None: the usual one of the panel's step.
     """
 
     panel: SalesPanel
     phase: ForecastPhase
-    seasonality: int | None = None
-
-    @property
-    def season(self) -> int:
-        """Steps of a season."""
-        return self.seasonality or SEASONALITY[self.panel.step]
 
     def typical_level(self) -> float:
         """Mean of |y| over all fitted steps; 1 where that is 0 or nothing is known."""

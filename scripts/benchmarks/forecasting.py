@@ -24,8 +24,6 @@ from recsys.training.forecaster_data import FittedPanel, covariate_scale
 from recsys.training.losses.quantile import Quantile, quantile_loss
 from recsys.training.settings import FitSettings
 
-DAY = 86_400
-
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastingArguments:
@@ -58,7 +56,7 @@ def forecasting(arguments: ForecastingArguments) -> None:
             len(panel),
             1,
             arguments.horizon,
-            DAY,
+            "day",
             context_length=arguments.context,
             lags=(7,),
             hidden_size=arguments.hidden_size,

@@ -1,6 +1,7 @@
 """What is planned ahead of sales: shares of a category in mailers, on display and with coupons."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,23 @@ def test_days_after_the_calendar_are_unknown(planned: Callable[..., None]) -> No
     planned([(1, 7, "0", "A", 2)])
     values = covariates_ahead(panel_of({"product_category": ["TEA"]}), ["mailer"], LINES, PRODUCTS)
     np.testing.assert_allclose(by_week(values), [[0.75, 0.0, np.nan]], rtol=1e-6)
+
+
+def test_a_month_has_the_mean_of_its_days(planned: Callable[..., None]) -> None:
+    planned([(1, 7, "0", "A", 2)], [(1, "Type B", "2017-01-31", "2017-02-07", [1])])
+    of_days = panel_of({"product_category": ["TEA"]})
+    january = int(np.datetime64("2017-01-01", "s").astype(int))
+    panel = replace(
+        of_days,
+        start=np.array([january]),
+        indptr=np.array([0, 2]),
+        y=np.ones(2, dtype=np.float32),
+        step="month",
+    )
+    mailer, coupon = covariates_ahead(panel, ["mailer", "coupon"], LINES, PRODUCTS).T
+    # the calendar knows two weeks of January, in the first of which product 1 is in the mailer
+    np.testing.assert_allclose(mailer, [0.75 * 7 / 14, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(coupon, [0.75 * 1 / 31, 0.75 * 7 / 28], rtol=1e-6)
 
 
 def test_later_sales_change_no_weight(planned: Callable[..., None]) -> None:

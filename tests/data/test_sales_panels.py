@@ -272,10 +272,11 @@ def test_bad_rows_do_not_say_where_the_table_ends() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"step": "month"}, "data.step='month': choose hour, day or week"),
+        ({"step": "quarter"}, "data.step='quarter': choose hour, day, week or month"),
         ({"measure": "weight"}, "data.measure='weight': choose quantity, value or lines"),
         ({"returns": "keep"}, "data.returns='keep': choose drop or net"),
         ({"retire_after": 0}, "data.retire_after=0"),
+        ({"seasonality": 10**9}, "data.seasonality=1000000000"),
         ({"series": ()}, "data.series is empty"),
         ({"series": ("shop",)}, r"data.series names 'shop'.*\(it has item\)"),
         ({"measure": "value"}, "needs the column price of shop.csv: set data.columns.price"),

@@ -259,7 +259,7 @@ DIALECTS: dict[str, tuple[list[str], Text | Typed]] = {
 class Model:
     """A forecaster and a recommender that remember what they are asked."""
 
-    quantiles, step_seconds, history_length, horizon = (0.5,), 86_400, 100, 1
+    quantiles, step, history_length, horizon = (0.5,), "day", 100, 1
     covariate_names, timezone, num_items, reads_history, holds_seen = (
         ("promo",),
         "UTC",

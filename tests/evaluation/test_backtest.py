@@ -26,7 +26,7 @@ DAY = 86_400
 class LastValue(nn.Module):
     """Forecasts the last value, and the index and start of the series as its other quantiles."""
 
-    num_covariates, history_length, step_seconds = 0, 4, DAY
+    num_covariates, history_length, step = 0, 4, "day"
     quantiles = THREE
 
     def __init__(self, num_series: int, horizon: int) -> None:
@@ -43,13 +43,16 @@ class LastValue(nn.Module):
         return torch.stack(told, dim=1).unsqueeze(1).expand(-1, self.horizon, -1)
 
 
-def panel_of(*series: list[float] | np.ndarray, step: str = "day") -> SalesPanel:
+def panel_of(
+    *series: list[float] | np.ndarray, step: str = "day", season: int | None = None
+) -> SalesPanel:
     y = np.concatenate(series).astype(np.float32)
     indptr = np.cumsum([0, *map(len, series)])
     names = np.array([f"s{place}" for place in range(len(series))], dtype=object)
     start = DAY * np.arange(len(series), dtype=np.int64)
     nothing = np.zeros((len(y), 0), dtype=np.float32)
-    return SalesPanel(names, start, indptr, y, nothing, (), step, "UTC", PanelReport("test"))
+    report = PanelReport("test")
+    return SalesPanel(names, start, indptr, y, nothing, (), step, "UTC", report, seasonality=season)
 
 
 def phase_of(
@@ -67,7 +70,7 @@ def repeated(phase: ForecastPhase, *values: list[float]) -> np.ndarray:
 
 
 # two series, two windows each of two steps
-PANEL = panel_of([1, 3, 1, 3, 2, 4, 6, 2], [5, 5, 6, 5, 5, 0, 0, 9])
+PANEL = panel_of([1, 3, 1, 3, 2, 4, 6, 2], [5, 5, 6, 5, 5, 0, 0, 9], season=2)
 PHASE = phase_of([4, 4], [6, 6])
 FORECAST = repeated(PHASE, [3, 4], [5, 10])
 
@@ -108,7 +111,7 @@ def test_phase_that_asks_nothing_has_no_forecast() -> None:
 
 
 def test_metrics_are_means_over_windows() -> None:
-    metrics = judge(PANEL, [PHASE], [FORECAST], POINT, seasonality=2).metrics
+    metrics = judge(PANEL, [PHASE], [FORECAST], POINT).metrics
     # truths 2 4 | 5 0, then 6 2 | 0 9
     first = (1 + 1 + 1 + 4) / (2 + 4 + 5 + 0)
     second = (1 + 3 + 10 + 1) / (6 + 2 + 0 + 9)
@@ -133,15 +136,15 @@ def test_metrics_are_means_over_windows() -> None:
 
 def test_phases_are_judged_as_their_windows_together() -> None:
     phases = [phase_of([4, 4]), phase_of([6, 6])]
-    apart = judge(PANEL, phases, [FORECAST[:1], FORECAST[1:]], POINT, 2)
-    together = judge(PANEL, [PHASE], [FORECAST], POINT, 2)
+    apart = judge(PANEL, phases, [FORECAST[:1], FORECAST[1:]], POINT)
+    together = judge(PANEL, [PHASE], [FORECAST], POINT)
     assert apart.metrics == pytest.approx(together.metrics)
     assert apart.by_horizon == together.by_horizon
     pd.testing.assert_frame_equal(apart.per_series, together.per_series)
 
 
 def test_rows_of_series_say_what_was_judged() -> None:
-    rows = judge(PANEL, [PHASE], [FORECAST], POINT, 2).per_series
+    rows = judge(PANEL, [PHASE], [FORECAST], POINT).per_series
     assert rows["series_id"].tolist() == ["s0", "s1"] * 2
     assert rows["window"].tolist() == [1, 1, 2, 2]
     assert rows["num_steps"].tolist() == [2] * 4
@@ -155,7 +158,7 @@ def test_rows_of_series_say_what_was_judged() -> None:
 
 
 def test_steps_of_the_horizon_are_means_over_windows() -> None:
-    by_horizon = judge(PANEL, [PHASE], [FORECAST], POINT, 2).by_horizon
+    by_horizon = judge(PANEL, [PHASE], [FORECAST], POINT).by_horizon
     # |e| of both series / y of both, step by step, of two windows
     assert by_horizon["wape"] == pytest.approx([(2 / 7 + 11 / 6) / 2, (5 / 4 + 4 / 11) / 2])
     assert by_horizon["bias"] == pytest.approx([(0 / 7 + 9 / 6) / 2, (3 / 4 + 4 / 11) / 2])
@@ -164,7 +167,7 @@ def test_steps_of_the_horizon_are_means_over_windows() -> None:
 def test_truth_beyond_the_end_of_a_series_is_not_judged() -> None:
     phase = phase_of([7, -1], [8, 7])
     forecast = repeated(phase, [4, 0], [1, 10])
-    result = judge(PANEL, [phase], [forecast], POINT, 2)
+    result = judge(PANEL, [phase], [forecast], POINT)
     assert result.per_series["series_id"].tolist() == ["s0", "s1"]
     assert result.per_series["num_steps"].tolist() == [1, 1]
     assert result.metrics["wape"] == pytest.approx((2 / 2 + 1 / 9) / 2)
@@ -175,7 +178,7 @@ def test_truth_beyond_the_end_of_a_series_is_not_judged() -> None:
 
 def test_window_without_truth_leaves_the_mean() -> None:
     phase = phase_of([6, 6], [8, 8])
-    metrics = judge(PANEL, [phase], [repeated(phase, [5, 10], [1, 1])], POINT, 2).metrics
+    metrics = judge(PANEL, [phase], [repeated(phase, [5, 10], [1, 1])], POINT).metrics
     assert metrics["wape"] == metrics["windows/1/wape"]
     assert "windows/2/wape" not in metrics
     assert metrics["windows/2/forecasts"] == 0
@@ -184,7 +187,7 @@ def test_window_without_truth_leaves_the_mean() -> None:
 def test_undefined_metrics_are_left_out() -> None:
     forecast = np.full((2, 2, 2, 3), np.nan, dtype=np.float32)
     forecast[..., 1:2] = FORECAST
-    result = judge(PANEL, [PHASE], [forecast], THREE, seasonality=2)
+    result = judge(PANEL, [PHASE], [forecast], THREE)
     assert not {"coverage_80", "pinball", "pinball_scaled"} & set(result.metrics)
     assert not {"coverage_80", "pinball"} & set(result.by_horizon)
     assert result.metrics["wape"] > 0
@@ -192,17 +195,17 @@ def test_undefined_metrics_are_left_out() -> None:
 
 
 def test_series_without_sales_are_counted() -> None:
-    panel = panel_of([1, 2, 3, 0, 0], [1, 2, 3, 0, 1])
+    panel = panel_of([1, 2, 3, 0, 0], [1, 2, 3, 0, 1], season=1)
     phase = phase_of([3, 3])
-    metrics = judge(panel, [phase], [repeated(phase, [1, 1])], POINT, 1).metrics
+    metrics = judge(panel, [phase], [repeated(phase, [1, 1])], POINT).metrics
     assert metrics["series_without_sales"] == 1
     assert metrics["wape"] == pytest.approx((1 + 1 + 1 + 0) / 1)
 
 
-def slices_of(panel: SalesPanel, phase: ForecastPhase, seasonality: int | None = None) -> list[str]:
+def slices_of(panel: SalesPanel, phase: ForecastPhase) -> list[str]:
     """Slices of the last series, which stands beside one of every kind's opposite."""
     forecast = repeated(phase, *np.ones(phase.origin.shape))
-    rows = judge(panel, [phase], [forecast], POINT, seasonality).per_series.set_index("series_id")
+    rows = judge(panel, [phase], [forecast], POINT).per_series.set_index("series_id")
     flags = rows[["intermittent", "short", "new"]]
     assert not flags.loc["s0"].any()
     return flags.columns[flags.loc[panel.series_ids[-1]]].tolist()
@@ -236,6 +239,19 @@ def test_series_of_weeks_is_short_under_a_year() -> None:
     assert slices_of(panel, phase_of([52, 51])) == ["short"]
 
 
+def test_series_of_months_is_short_under_a_year() -> None:
+    panel = panel_of(np.ones(30), np.ones(30), step="month")
+    assert slices_of(panel, phase_of([12, 12])) == []
+    assert slices_of(panel, phase_of([12, 11])) == ["short"]
+
+
+def test_table_of_months_names_their_first_days() -> None:
+    panel, phase = panel_of(np.ones(40), step="month"), phase_of([13], horizon=3)
+    table = forecast_table(panel, [phase], [repeated(phase, [1])], POINT)
+    found = table["timestamp"].to_numpy().astype("datetime64[D]").astype(str)
+    assert found.tolist() == ["1971-02-01", "1971-03-01", "1971-04-01"]
+
+
 def test_series_that_was_hardly_fitted_is_new() -> None:
     panel = panel_of(np.ones(70), np.ones(70))
     for fit_until, expected in (([20, 2], []), ([20, 1], ["new"]), ([20, 0], ["new"])):
@@ -245,7 +261,7 @@ def test_series_that_was_hardly_fitted_is_new() -> None:
 def test_slices_have_metrics_of_their_own() -> None:
     panel = panel_of(np.ones(40), np.tile([0.0, 2.0], 20), np.tile([0.0, 2.0], 20))
     phase = phase_of([20, 20, -1], [30, 30, 30])
-    metrics = judge(panel, [phase], [repeated(phase, [1, 2, 0], [1, 2, 2])], POINT, 7).metrics
+    metrics = judge(panel, [phase], [repeated(phase, [1, 2, 0], [1, 2, 2])], POINT).metrics
     assert metrics["slices/intermittent/wape"] == pytest.approx(1)
     assert metrics["wape"] == pytest.approx((2 / 4 + 4 / 6) / 2)
     assert metrics["slices/intermittent/forecasts"] == 3

@@ -105,7 +105,7 @@ def test_example_holds_what_a_picture_needs() -> None:
         "kind": "best",
         "wape": 0.5,
         "window": 3,
-        "step_seconds": DAY,
+        "step": "day",
         # three horizons of four steps
         "history": {"start": (3 + 2) * DAY, "y": [100.0, None] + [100.0] * 10},
         "actual": [100.0, None, None, None],

@@ -127,7 +127,7 @@ class Recurrent(nn.Module):
     calendar, an embedding of the series, ordered quantiles.
     """
 
-    horizon, history_length, step_seconds = 6, 24, 3600
+    horizon, history_length, step = 6, 24, "hour"
     quantiles = (0.1, 0.25, 0.5, 0.75, 0.9)
 
     def __init__(self, num_covariates: int) -> None:

@@ -161,7 +161,7 @@ class Simple(nn.Module):
 
     num_series, num_covariates, horizon, history_length = 5, 0, 3, 4
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
-    step_seconds = 3600
+    step = "hour"
 
     def forward(self, window: Window) -> Tensor:
         y = nn.functional.pad(window.history, (4, 0), value=torch.nan)[:, -4:]
@@ -239,7 +239,7 @@ def test_models_that_break_a_promise_do_not_leave(
         ({"series_ids": np.array(["a"])}, "knows 5 series and 1 series ids"),
         ({"series_ids": np.array(["a"] * 5)}, "two series have the same id"),
         ({"series_ids": np.array([*"abcd", ""])}, "series id '' cannot be in a graph"),
-        ({"step": "day"}, "steps of 3600 s and step='day' has 86400"),
+        ({"step": "day"}, "was built for step='hour', and step='day' is given"),
         ({"timezone": "Berlin"}, "timezone='Berlin' is no IANA zone"),
         ({"covariate_names": ["price"]}, "reads 0 covariates and 1 names"),
         ({"provenance": {"horizon": 1}}, "provenance must not hold 'horizon'"),

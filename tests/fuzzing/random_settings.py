@@ -83,6 +83,7 @@ OTHERS = [
     ],
     *["val/all/recall@3", "val/wape", "val/new/ndcg", "val/nowhere@1", "[popularity]", "[ease]"],
     *["[seasonal_naive]", "[all]", "[new,all]", "[candidates]", "cpu", "auto", "quantity"],
+    "month",
 ]
 
 

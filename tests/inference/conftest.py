@@ -124,7 +124,7 @@ class Means(nn.Module):
     history_length = 4
     horizon = 3
     quantiles = (0.1, 0.5, 0.9)
-    step_seconds = 3600
+    step = "hour"
 
     def __init__(self, num_covariates: int) -> None:
         super().__init__()

@@ -134,8 +134,10 @@ def test_seasonal_scale_reads_the_history_alone() -> None:
     assert scale.squared.tolist() == pytest.approx(expected, nan_ok=True)
 
 
-def test_seasonal_scale_of_a_season_longer_than_all_series_is_nan() -> None:
-    scale = seasonal_scale(np.ones(3), np.array([0, 3]), np.array([0]), np.array([3]), 7)
+@pytest.mark.parametrize("steps", [3, 5, 7])
+def test_seasonal_scale_of_a_season_longer_than_all_series_is_nan(steps: int) -> None:
+    end = np.array([steps])
+    scale = seasonal_scale(np.ones(steps), np.array([0, steps]), np.array([0]), end, 7)
     assert isnan(scale.absolute)
 
 

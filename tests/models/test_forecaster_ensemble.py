@@ -11,13 +11,13 @@ from recsys.models.forecaster import Forecaster
 from recsys.models.forecasters.ensemble import ForecasterEnsemble
 from recsys.models.forecasters.lstm import LSTMForecaster
 
-DAY, HORIZON, QUANTILES = 86_400, 9, (0.1, 0.5, 0.9)
+HORIZON, QUANTILES = 9, (0.1, 0.5, 0.9)
 
 
 def make(num_members: int, **options) -> ForecasterEnsemble:
     torch.manual_seed(0)
     member = partial(LSTMForecaster, hidden_size=4, context_length=14, **options)
-    model = ForecasterEnsemble(3, 1, HORIZON, DAY, QUANTILES, member, [{}] * num_members)
+    model = ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, [{}] * num_members)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -37,7 +37,7 @@ def window_of(size: int) -> Window:
 def test_members_have_settings_of_their_own_and_the_ensemble_reads_as_far_back_as_any() -> None:
     member = partial(LSTMForecaster, hidden_size=4, context_length=14)
     settings = [{"seasons_averaged": 1}, {"seasons_averaged": 5, "hidden_size": 8}]
-    model = ForecasterEnsemble(3, 1, HORIZON, DAY, QUANTILES, member, settings).eval()
+    model = ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, settings).eval()
     assert isinstance(model, Forecaster)
     assert [one.history_length for one in model.members] == [21, 49]
     assert [one.head.in_features for one in model.members] == [4, 8]
@@ -93,4 +93,6 @@ def test_one_member_is_no_ensemble() -> None:
 def test_a_misspelt_setting_of_a_member_is_named() -> None:
     member = partial(LSTMForecaster, hidden_size=4)
     with pytest.raises(ConfigError, match=r"model\.members: hiden_size is no setting of a member"):
-        ForecasterEnsemble(3, 1, HORIZON, DAY, QUANTILES, member, [{"hiden_size": 3}, {}])
+        ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, [{"hiden_size": 3}, {}])
+    with pytest.raises(ConfigError, match=r"model\.members: season is no setting of a member"):
+        ForecasterEnsemble(3, 1, HORIZON, "day", QUANTILES, member, [{"season": 3}, {}])

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -18,8 +19,8 @@ HORIZON = 9
 def make(**options) -> LSTMForecaster:
     torch.manual_seed(0)
     settings = {"hidden_size": 8, "context_length": 14, "calendar": ("weekday",)}
-    model = LSTMForecaster(3, options.pop("num_covariates", 0), HORIZON, DAY, **settings | options)
-    return model.eval()
+    num_covariates, step = options.pop("num_covariates", 0), options.pop("step", "day")
+    return LSTMForecaster(3, num_covariates, HORIZON, step, **settings | options).eval()
 
 
 def window_of(history: torch.Tensor, series=None, covariates=None, start=0) -> Window:
@@ -137,7 +138,7 @@ def test_the_calendar_follows_from_start_and_step():
 
 
 def test_weekdays_hours_and_years_are_right():
-    model = LSTMForecaster(1, 0, 2, 3_600, calendar=("hour", "weekday", "month", "year"))
+    model = LSTMForecaster(1, 0, 2, "hour", calendar=("hour", "weekday", "month", "year"))
     noon = 1_483_358_400  # 2017-01-02 12:00, a Monday
     features = model._calendar(torch.tensor([[noon, noon + 6 * DAY, noon + 3_600]]))[0]
     hour, weekday = features[:, :4], features[:, 4:11]
@@ -176,6 +177,36 @@ def test_scaling_inverts_itself():
     assert torch.allclose(scaling.invert(scaling.apply(y).unsqueeze(2)).squeeze(2), y, rtol=1e-4)
 
 
+def test_lags_follow_the_season_where_nothing_is_said() -> None:
+    for step, season, lags in (
+        ("hour", None, (24, 168)),
+        ("hour", 168, (168,)),
+        ("day", None, (7,)),
+        ("day", 30, (30,)),
+        ("week", None, (52,)),
+        ("month", None, (12,)),
+    ):
+        assert make(step=step, season=season, calendar=None).lags == lags
+
+
+def test_months_of_a_forecast_follow_those_of_its_history() -> None:
+    model = make(step="month", calendar=None, seasons_averaged=1)
+    assert (model.calendar, model.history_length) == (("year",), 14 + 12)
+
+    def moments(*dates: str) -> torch.Tensor:
+        return torch.from_numpy(np.array(dates, dtype="datetime64[s]").astype(np.int64))
+
+    history = torch.rand(1, 5).expand(2, 5)
+    window = window_of(history, start=0)._replace(start=moments("2023-10-31", "2023-10-01"))
+    known, ahead = model._known(window)
+    # five months of history, the last 14 + 9 of which end with November 2024
+    begins = model._calendar(moments("2024-03-01", "2024-11-01").unsqueeze(0))[0]
+    assert torch.equal(ahead[0, [0, 8]], begins)
+    assert torch.equal(ahead[0], ahead[1])
+    assert torch.equal(known[0, -1], model._calendar(moments("2024-02-01").unsqueeze(0))[0, 0])
+    assert torch.allclose(*model(window))
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -184,7 +215,12 @@ def test_scaling_inverts_itself():
         ({"quantiles": (0.0, 0.5)}, "between 0 and 1"),
         ({"distribution": "student_t", "quantiles": (0.5,)}, "has a width"),
         ({"lags": (7, 14), "seasons_averaged": (1,)}, "give one for each lag"),
-        ({"lags": (60_000,), "seasons_averaged": (60_000,)}, "reach 3,600,000,0.. steps back"),
+        (
+            {"lags": (60_000,), "season": 60_000, "seasons_averaged": (60_000,)},
+            "reach 3,600,000,0.. steps back",
+        ),
+        ({"lags": (1, 14)}, r"lags=\[1, 14\] leaves out the season of 7 days.*data.seasonality"),
+        ({"step": "month", "calendar": ("year", "weekday")}, "weekday says nothing of a step"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(options, sentence):

@@ -18,13 +18,16 @@ OTHERS = [name for name, method in METHODS.items() if not method.intervals]
 NAN = float("nan")
 
 
-def panel_of(*series: list[float] | np.ndarray, step: str = "day") -> SalesPanel:
+def panel_of(
+    *series: list[float] | np.ndarray, step: str = "day", season: int | None = None
+) -> SalesPanel:
     y = np.concatenate(series).astype(np.float32)
     indptr = np.cumsum([0, *map(len, series)])
     names = np.array([f"s{place}" for place in range(len(series))], dtype=object)
     start = np.zeros(len(series), dtype=np.int64)
     nothing = np.zeros((len(y), 0), dtype=np.float32)
-    return SalesPanel(names, start, indptr, y, nothing, (), step, "UTC", PanelReport("test"))
+    report = PanelReport("test")
+    return SalesPanel(names, start, indptr, y, nothing, (), step, "UTC", report, seasonality=season)
 
 
 def phase_of(*origin: list[int], horizon: int = 3) -> ForecastPhase:
@@ -56,16 +59,16 @@ def test_seasonal_naive_repeats_the_last_season_before_each_origin() -> None:
 
 def test_weekday_mean_is_the_mean_of_the_same_weekday() -> None:
     y = np.concatenate([np.full(7, 1000.0), np.arange(7.0), np.arange(7.0) + 10])
-    model = StatsForecastModel("SeasonalWindowAverage", season_length=7, window_size=2)
+    model = StatsForecastModel("SeasonalWindowAverage", window_size=2)
     forecast = model.forecast(panel_of(y), phase_of([21]), QUANTILES)
     assert forecast[0, 0, :, POINT].tolist() == [5, 6, 7]
     assert model.counts["shorter_window"] == 0
 
 
 def test_window_longer_than_the_history_takes_what_there_is() -> None:
-    model = StatsForecastModel("SeasonalWindowAverage", season_length=2, window_size=8)
+    model = StatsForecastModel("SeasonalWindowAverage", window_size=8)
     forecast = model.forecast(
-        panel_of([1.0, 2.0, 3.0, 4.0, 5.0], [1.0]), phase_of([5, 1], horizon=2), QUANTILES
+        panel_of([1.0, 2.0, 3.0, 4.0, 5.0], [1.0], season=2), phase_of([5, 1], horizon=2), QUANTILES
     )
     # two whole seasons of the last four steps; one step is no season
     assert forecast[0, 0, :, POINT].tolist() == [(2 + 4) / 2, (3 + 5) / 2]
@@ -118,9 +121,9 @@ def test_short_and_constant_series_get_a_number(method: str) -> None:
 
 
 def test_series_too_short_for_the_method_falls_back_and_is_counted() -> None:
-    model = StatsForecastModel("AutoETS", season_length=2)
+    model = StatsForecastModel("AutoETS")
     forecast = model.forecast(
-        panel_of(weekly(8), [1, 2, 5, 4], [7], []), phase_of([56, 4, 1, 0]), QUANTILES
+        panel_of(weekly(8), [1, 2, 5, 4], [7], [], season=2), phase_of([56, 4, 1, 0]), QUANTILES
     )
     # the last season again, of less the last value, of nothing 0
     assert forecast[0, 1, :, POINT].tolist() == [5, 4, 5]

@@ -81,19 +81,19 @@ def test_dots_above_the_ceiling_keep_their_value_in_the_title():
     assert "nothing to show" in scatter_chart(["a"], none, none, **empty)
 
 
-@pytest.mark.parametrize("step_seconds", [3_600, 86_400, 604_800])
+@pytest.mark.parametrize("step", ["hour", "day", "week", "month"])
 @pytest.mark.parametrize("horizon", [1, 5])
-def test_fan_says_each_step_under_the_pointer(step_seconds, horizon):
+def test_fan_says_each_step_under_the_pointer(step, horizon):
     ones = np.ones(horizon)
     quantiles = {0.1: 0 * ones, 0.5: ones, 0.9: 2 * ones}
     sold = np.r_[3.0, math.nan, 4.0, 2 * ones]
     chart = fan_chart(
-        Fan(1_483_228_800, step_seconds, sold, quantiles, ones), y_label="units", description="d"
+        Fan(1_483_228_800, step, sold, quantiles, ones), y_label="units", description="d"
     )
     titles = [title.replace("\N{NO-BREAK SPACE}", " ") for title in shown(chart, "title")]
     assert len(titles) == horizon
     assert titles[0].endswith("sold 2, forecast 1, 80 % interval 0 to 2")
-    unknown = Fan(0, 86_400, np.full(3, math.nan), {})
+    unknown = Fan(0, "day", np.full(3, math.nan), {})
     assert "nothing to show" in fan_chart(unknown, y_label="units", description="d")
 
 

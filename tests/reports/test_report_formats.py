@@ -3,10 +3,12 @@ import math
 import pytest
 
 from recsys.reports.formats import (
+    date_range,
     decimal,
     duration,
     listed,
     moment,
+    moment_name,
     percent,
     plural,
     quantity,
@@ -55,6 +57,21 @@ def test_duration_in_two_units(seconds, words):
 )
 def test_moment_keeps_its_offset(timestamp, words):
     assert moment(timestamp) == words
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "words"),
+    [
+        ("hour", "1 Feb 2024, 00:00", "31 Dec 2023 to 1 Feb 2024"),
+        ("week", "1 Feb 2024", "31 Dec 2023 to 1 Feb 2024"),
+        ("month", "Feb 2024", "Dec 2023 to Feb 2024"),
+    ],
+)
+def test_steps_are_named_as_exactly_as_they_begin(step, name, words):
+    december, february = 1_703_980_800, 1_706_745_600
+    assert moment_name(february, step) == name
+    assert date_range(december, february, step) == words
+    assert date_range(february, february, "month") == "Feb 2024"
 
 
 def test_one_is_singular():

@@ -179,7 +179,7 @@ def test_example_with_gaps_and_a_short_truth_is_drawn(make_forecast_run):
 def test_long_history_is_cut_at_its_beginning(make_forecast_run):
     example = {
         "series_id": "P-1",
-        "step_seconds": 86_400,
+        "step": "day",
         "history": {"start": 1_483_228_800, "y": list(range(100))},  # from 2017-01-01
         "actual": [100.0, 101.0],
         "forecast": {"0.5": [100.0, 100.0]},

@@ -37,4 +37,4 @@ def loss_of(model: str) -> list[str]:
 
 
 def statistical_methods() -> list[str]:
-    return _models("season_length")
+    return _models("max_history")

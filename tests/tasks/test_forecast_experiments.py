@@ -153,7 +153,7 @@ def test_every_statistical_method_is_judged_and_refuses_to_export(tiny_shops, mo
     small = [each for each in SMALL if not each.startswith("loss.")]
     overrides = ["experiment=m4_hourly", f"model={model}", *small]
     if model == "auto_arima":
-        overrides += ["model.max_history=60", "model.season_length=1"]
+        overrides += ["model.max_history=60", "data.seasonality=1"]
     folder = run_training(compose(overrides), tiny_shops / "run")
     assert metrics_of(folder)["test/smape"] >= 0
     assert (folder / "report.html").is_file()

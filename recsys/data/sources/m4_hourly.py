@@ -14,18 +14,20 @@ from recsys.data.sales_tables import SalesTable, panel_from_sales
 from recsys.data.sources.files import data_folder
 from recsys.data.tables import read_table
 from recsys.errors import DataError
+from recsys.ranges import Season
 
 M4_START = np.datetime64("2015-07-01T00:00:00", "s")
 M4 = "Hourly-train.csv and Hourly-test.csv from github.com/Mcompetitions/M4-methods (Dataset)"
 
 
-def m4_hourly(path: str | None = None) -> SalesPanel:
+def m4_hourly(path: str | None = None, seasonality: Season | None = None) -> SalesPanel:
     """The 414 hourly series of the M4 competition: the last 48 hours of each are its test.
 
     Args:
         path: folder with train.parquet and test.parquet (series_id, timestamp, y), or with the
             published Hourly-train.csv and Hourly-test.csv; None: m4_hourly in the folder
             RECSYS_DATA.
+        seasonality: steps after which sales repeat; None: 24.
     """
     folder = Path(path or data_folder() / "m4_hourly")
     if (folder / "Hourly-train.csv").exists() and (folder / "Hourly-test.csv").exists():
@@ -42,7 +44,9 @@ def m4_hourly(path: str | None = None) -> SalesPanel:
         table = pa.concat_tables(
             read_table(folder / name, columns) for name in ("train.parquet", "test.parquet")
         )
-    return panel_from_sales(table, PanelReport(folder.name), SalesTable("hour"))
+    return panel_from_sales(
+        table, PanelReport(folder.name), SalesTable("hour", seasonality=seasonality)
+    )
 
 
 def _published_m4(folder: Path) -> pa.Table:

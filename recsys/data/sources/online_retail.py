@@ -15,7 +15,7 @@ from recsys.data.cleaning import Cleaning, Duplicates, clean_transactions
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
 from recsys.data.ids import encode_ids, names_of_items
-from recsys.data.panel import SalesPanel, Step
+from recsys.data.panel import SalesPanel
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_transactions
 from recsys.data.schema import Columns, Field
@@ -23,7 +23,8 @@ from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import parse_timestamps
 from recsys.errors import DataError
-from recsys.ranges import Count, NonNegative
+from recsys.ranges import Count, NonNegative, Season
+from recsys.steps import Step
 
 
 def online_retail(
@@ -73,6 +74,7 @@ def online_retail_sales(
     retire_after: Count | None = None,
     keep_partial: bool = False,
     on_bad_rows: OnBadRows = "drop",
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """Sales of a UK gift retailer (UCI Online Retail II, CC BY 4.0), those without a customer too.
 
@@ -83,12 +85,13 @@ def online_retail_sales(
         path: as for `online_retail`.
         series: columns that make a series: item_id, user_id, country.
         measure: quantity, value (pounds) or lines.
-        step: hour, day or week.
+        step: hour, day, week or month.
         returns: cancelled invoices: "drop" leaves them out, "net" subtracts them where they were
             booked.
         cancelled_within: hours; an order line that its customer cancels as a whole so soon is no
             sale, and neither is its cancellation a return. 0: all orders count.
-        retire_after, keep_partial, on_bad_rows: as in `recsys.data.resampling.Resampling`.
+        retire_after, keep_partial, on_bad_rows, seasonality: as in
+            `recsys.data.resampling.Resampling`.
     """
     settings = Resampling(
         tuple(series),
@@ -99,6 +102,7 @@ def online_retail_sales(
         keep_partial=keep_partial,
         returns=returns,
         on_bad_rows=on_bad_rows,
+        seasonality=seasonality,
     )
     events, table, masks, names = _read(path)
     price = table.column("price").to_pandas().astype("float64").to_numpy()

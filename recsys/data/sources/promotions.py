@@ -19,6 +19,7 @@ from recsys.data.panel import SalesPanel
 from recsys.data.resampling import MONDAY
 from recsys.data.timestamps import SECONDS_A_DAY
 from recsys.errors import ConfigError
+from recsys.steps import later
 
 # covariate to the column of the promotions and its codes (84.51°, The Complete Journey guide)
 PLACES = {
@@ -103,9 +104,12 @@ def covariates_ahead(
         share = _place_shares(
             places, targets, product_id, weight, store_id, store_weight, num_weeks
         )
-        week = _week_of_steps(panel, lines)
-        for name, of_target in zip(places, share, strict=True):
-            columns[name] = np.where(week >= 0, of_target[target, week], np.nan)
+        if panel.step == "month":
+            columns = dict(zip(places, _month_means(panel, lines, share, target), strict=True))
+        else:
+            week = _week_of(panel.seconds, lines)
+            for name, of_target in zip(places, share, strict=True):
+                columns[name] = np.where(week >= 0, of_target[target, week], np.nan)
     if "coupon" in names:
         columns["coupon"] = _coupon_share(panel, targets, product_id, weight)
     return np.stack([columns[name] for name in names], axis=1).astype(np.float32)
@@ -218,12 +222,31 @@ def _in_place(column: pa.DictionaryArray, codes: str) -> np.ndarray:
     return inside[column.indices.to_numpy()]
 
 
-def _week_of_steps(panel: SalesPanel, lines: pd.DataFrame) -> np.ndarray:
-    """Promotion week of every step, int64 (N,), as the transactions number theirs; -1 outside."""
+def _week_of(seconds: np.ndarray, lines: pd.DataFrame) -> np.ndarray:
+    """Promotion week at every moment, int64 (N,), as the transactions number theirs; -1 outside."""
     monday, first = np.unique(lines["monday"].to_numpy(), return_index=True)
     week = lines["week"].to_numpy()[first]
-    place = _positions(monday, (panel.seconds - MONDAY) // (7 * SECONDS_A_DAY))
+    place = _positions(monday, (seconds - MONDAY) // (7 * SECONDS_A_DAY))
     return np.where(place >= 0, week[place], -1)
+
+
+def _month_means(
+    panel: SalesPanel, lines: pd.DataFrame, share: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Mean over the days of each month, float64 (F, N), of shares by week (F, G, W); NaN where the
+    calendar knows no day of it.
+    """
+    first_day = int(panel.start.min()) // SECONDS_A_DAY
+    begin = panel.seconds // SECONDS_A_DAY - first_day
+    end = later(panel.seconds, 1, panel.step) // SECONDS_A_DAY - first_day
+    week = _week_of((first_day + np.arange(end.max())) * SECONDS_A_DAY, lines)  # (D,)
+    by_day = np.where(week >= 0, share[:, :, week], np.nan)  # (F, G, D)
+    known = np.cumsum(~np.isnan(by_day), axis=2)
+    total = np.nancumsum(by_day, axis=2)
+    known, total = (np.pad(each, ((0, 0), (0, 0), (1, 0))) for each in (known, total))
+    days = known[:, target, end] - known[:, target, begin]
+    sums = total[:, target, end] - total[:, target, begin]
+    return np.where(days > 0, sums / np.maximum(days, 1), np.nan)
 
 
 def _coupon_share(
@@ -237,7 +260,7 @@ def _coupon_share(
     campaigns = campaigns[campaigns["campaign_type"].isin(COUPON_CAMPAIGNS)]
     coupons = data["coupons"].merge(campaigns, on="campaign_id")
     first_day = int(panel.start.min()) // SECONDS_A_DAY
-    ends = panel.start + panel.lengths * panel.step_seconds
+    ends = later(panel.start, panel.lengths, panel.step)
     num_days = -(-int(ends.max()) // SECONDS_A_DAY) - first_day
     begin, end = (
         (coupons[name].to_numpy(dtype="datetime64[D]").astype(np.int64) - first_day)
@@ -260,7 +283,8 @@ def _coupon_share(
     ).reshape(-1, num_days)
     # a step of several days has their mean
     until = np.concatenate([np.zeros((len(share), 1)), share.cumsum(axis=1)], axis=1)
-    days = max(panel.step_seconds // SECONDS_A_DAY, 1)
     at = panel.seconds // SECONDS_A_DAY - first_day
+    next_at = later(panel.seconds, 1, panel.step) // SECONDS_A_DAY - first_day
+    next_at = np.maximum(next_at, at + 1)
     of_step = np.repeat(targets.group[targets.of_series], panel.lengths)
-    return (until[of_step, at + days] - until[of_step, at]) / days
+    return (until[of_step, next_at] - until[of_step, at]) / (next_at - at)

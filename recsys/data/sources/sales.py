@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from recsys.data.panel import SalesPanel, Step
+from recsys.data.panel import SalesPanel
 from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
 from recsys.data.tables import Location, TableSource, read_table
+from recsys.ranges import Season
+from recsys.steps import Step
 from recsys.tables.cells import Numerals
 from recsys.tables.written_times import TimeUnit
 
@@ -27,6 +29,7 @@ def sales(
     decimal: str = ".",
     thousands: str | None = None,
     multiline: bool = False,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """A table of your own that is series already: CSV, Parquet or any SQLAlchemy URL.
 
@@ -37,8 +40,8 @@ def sales(
             their future.
         separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
         decimal, thousands: as in `recsys.tables.cells.Numerals`.
-        step, timezone, timestamp_unit, timestamp_format, gaps, negative, on_bad_rows: as in
-            `recsys.data.sales_tables.SalesTable`.
+        step, timezone, timestamp_unit, timestamp_format, gaps, negative, on_bad_rows,
+            seasonality: as in `recsys.data.sales_tables.SalesTable`.
     """
     settings = SalesTable(
         step,
@@ -50,6 +53,7 @@ def sales(
         on_bad_rows,
         timestamp_format,
         Numerals(decimal, thousands),
+        seasonality,
     )
     names = dict(columns or {})
     needed = ("series_id", "timestamp", "y", *covariates)

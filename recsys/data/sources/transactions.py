@@ -7,12 +7,13 @@ from recsys.data.cleaning import Cleaning, Duplicates, clean_transactions
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
 from recsys.data.ids import names_of_items
-from recsys.data.panel import SalesPanel, Step
+from recsys.data.panel import SalesPanel
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
 from recsys.data.schema import Kind
 from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
-from recsys.ranges import Count
+from recsys.ranges import Count, Season
+from recsys.steps import Step
 from recsys.tables.cells import Numerals
 from recsys.tables.written_times import TimeUnit
 
@@ -108,6 +109,7 @@ def transactions_sales(
     decimal: str = ".",
     thousands: str | None = None,
     multiline: bool = False,
+    seasonality: Season | None = None,
 ) -> SalesPanel:
     """A table of transactions of your own, summed to series: CSV, Parquet or any SQLAlchemy URL.
 
@@ -117,7 +119,7 @@ def transactions_sales(
             the table's name; None: no such column.
         series: columns of the events, users or items whose values together name a series.
         measure, step, timezone, timestamp_unit, timestamp_format, retire_after, keep_partial,
-            returns, on_bad_rows: as in `recsys.data.resampling.Resampling`.
+            returns, on_bad_rows, seasonality: as in `recsys.data.resampling.Resampling`.
         separator, table, encoding, multiline: as in `recsys.data.tables.TableSource`.
         decimal, thousands: as in `recsys.tables.cells.Numerals`.
         users, items: tables of attributes; `columns` has to map their id.
@@ -135,6 +137,7 @@ def transactions_sales(
         on_bad_rows,
         timestamp_format,
         Numerals(decimal, thousands),
+        seasonality,
     )
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     events = EventTable(source, columns)

@@ -12,6 +12,7 @@ import numpy as np
 from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError, DataError
 from recsys.ranges import BelowOne, Count, Whole, require_declared
+from recsys.steps import later, steps_between
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class RollingOrigin:
         else:
             # rounded down where the grid of a series lies between those of others: the step that
             # holds the instant is forecast, not read
-            end = (_end(panel) - panel.start) // panel.step_seconds
+            end = steps_between(panel.start, _end(panel), panel.step)
         return end - test_back[:, None], end - val_back[:, None]
 
     def _choose(
@@ -171,7 +172,7 @@ class RollingOrigin:
         sold = _sum_before(panel, panel.y > 0, before)
         steps = before
         if self.align == "calendar":
-            steps = before + (panel.start - panel.start.min()) // panel.step_seconds
+            steps = before + steps_between(panel.start.min(), panel.start, panel.step)
         return sold > self.min_selling_share * steps
 
     def _phase(
@@ -254,12 +255,12 @@ class FitAll:
 
 def _end(panel: SalesPanel) -> int:
     """Local seconds at which the last known step of the panel is over."""
-    return int((panel.start + panel.known * panel.step_seconds).max())
+    return int(later(panel.start, panel.known, panel.step).max())
 
 
 def _span(panel: SalesPanel) -> int:
     """Steps from the first of the panel to its last known one."""
-    return int((_end(panel) - panel.start.min()) // panel.step_seconds)
+    return int(steps_between(panel.start.min(), _end(panel), panel.step))
 
 
 def _sum_before(panel: SalesPanel, values: np.ndarray, until: np.ndarray) -> np.ndarray:

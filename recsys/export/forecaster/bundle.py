@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from recsys.bundle.manifest import GRAPH, write_manifest
-from recsys.data.panel import step_seconds
 from recsys.errors import ExportError
 from recsys.export.content import checked_ids, manifest_content
 from recsys.export.folder import appearing, check_replaceable, write_json
@@ -26,6 +25,7 @@ from recsys.export.forecaster.samples import forecaster_samples
 from recsys.inference.bundle import open_session
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.forecaster import Forecaster
+from recsys.steps import STEP_SECONDS, require_step
 
 
 def write_forecaster_bundle(
@@ -48,7 +48,7 @@ def write_forecaster_bundle(
         folder: of the bundle; its name is the name of the bundle.
         model: an nn.Module that forecasts; on any device, in any mode.
         series_ids: ids by series index, str (S,).
-        step: hour, day or week.
+        step: hour, day, week or month.
         timezone: IANA zone of the wall clock.
         covariate_names: what is known ahead, by its place in the last axis (F,).
         histories: windows of the kind that the model forecasts, to compare torch and graph on;
@@ -83,8 +83,7 @@ def write_forecaster_bundle(
             "quantiles": list(model.quantiles),
             "history_length": model.history_length,
             "step": step,
-            "step_seconds": model.step_seconds,
-            "step_offset": _step_offset(windows.start, model.step_seconds),
+            **_clock(windows.start, step),
             "timezone": timezone,
             "covariate_names": list(covariate_names),
             "unit": unit,
@@ -112,10 +111,9 @@ def _check_model(
 ) -> None:
     """What the manifest says must be what the model does."""
     name = type(model).__name__
-    if model.step_seconds != step_seconds(step):
-        raise ExportError(
-            f"{name} has steps of {model.step_seconds} s and step={step!r} has {step_seconds(step)}"
-        )
+    require_step(step)
+    if model.step != step:
+        raise ExportError(f"{name} was built for step={model.step!r}, and step={step!r} is given")
     if len(covariate_names) != model.num_covariates:
         raise ExportError(
             f"{name} reads {model.num_covariates} covariates and {len(covariate_names)} names are "
@@ -158,10 +156,19 @@ def _checked_windows(model: Forecaster, histories: Sequence[Any]) -> SampleWindo
     return windows
 
 
-def _step_offset(start: NDArray[np.int64], seconds: int) -> int | None:
-    """Where steps begin on the clock, as seconds after a multiple of a step since 1970.
+def _clock(start: NDArray[np.int64], step: str) -> dict[str, int | None]:
+    """Length of a step, and where steps begin on the clock, as seconds after a multiple of it since
+    1970; nothing of months, which begin on their first day, and which a reader that knows only
+    lengths must not take for steps of one.
 
-    Weeks of Monday to Sunday have one other than 0; None where series begin at different places.
+    Weeks of Monday to Sunday have an offset other than 0; None where series begin at different
+    places.
     """
+    if step == "month":
+        return {}
+    seconds = STEP_SECONDS[step]
     offsets = np.unique(start % seconds)
-    return int(offsets[0]) if len(offsets) == 1 else None
+    return {
+        "step_seconds": seconds,
+        "step_offset": int(offsets[0]) if len(offsets) == 1 else None,
+    }

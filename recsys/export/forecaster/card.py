@@ -112,12 +112,17 @@ def _reading(manifest: Mapping[str, Any]) -> str:
         if covariates
         else ""
     )
+    day = (
+        ", begins on its first day, and any moment in it stands for it"
+        if manifest["step"] == "month"
+        else ""
+    )
     return (
         f"y and forecast are {_unit(manifest)}; a step is one {manifest['step']} by the clock of "
-        f"{manifest['timezone']}. The last {manifest['history_length']} steps of a history make a "
-        "difference; a shorter one, down to a single value, is served. A series that training did "
-        "not see is forecast from its history alone; a step without sales is 0, a step that nobody "
-        f"recorded is NaN.{known} The quantile 0.5 is the point forecast."
+        f"{manifest['timezone']}{day}. The last {manifest['history_length']} steps of a history "
+        "make a difference; a shorter one, down to a single value, is served. A series that "
+        "training did not see is forecast from its history alone; a step without sales is 0, a "
+        f"step that nobody recorded is NaN.{known} The quantile 0.5 is the point forecast."
     )
 
 

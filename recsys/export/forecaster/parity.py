@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recsys.bundle.agreement import check_same_forecast
 from recsys.errors import ExportError
 from recsys.models.forecaster import Forecaster, Window
+from recsys.steps import later, mean_seconds
 
 _BATCH_SIZES = (1, 2, 17)
 _LONGER = 37  # steps beyond those that make a difference
@@ -104,7 +105,7 @@ def _of_length(windows: SampleWindows, time: int, model: Forecaster) -> SampleWi
     return SampleWindows(
         windows.series,
         windows.history[:, known[:time]],
-        windows.start + (width - time) * model.step_seconds,
+        later(windows.start, width - time, model.step),
         windows.covariates[:, known],
     )
 
@@ -146,7 +147,8 @@ def _alter(
         case "another time":
             # From before 1970 to after 2038, on the grid of the series.
             hours = int(generator.integers(-500_000, 500_000))
-            group.start[row] += hours * 3_600 // model.step_seconds * model.step_seconds
+            steps = hours * 3_600 // mean_seconds(model.step)
+            group.start[row] = later(group.start[row], steps, model.step)
         case "unknown covariates":
             covariates = group.covariates[row]
             covariates[generator.random(covariates.shape) < 0.5] = np.nan
@@ -197,7 +199,7 @@ def _filled(group: SampleWindows, model: Forecaster) -> SampleWindows:
     return SampleWindows(
         group.series,
         np.pad(group.history[:, older:], ((0, 0), pad), constant_values=np.nan),
-        group.start - missing * model.step_seconds,
+        later(group.start, -missing, model.step),
         np.pad(group.covariates[:, older:], ((0, 0), pad, (0, 0)), constant_values=np.nan),
     )
 

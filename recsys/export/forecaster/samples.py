@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.export.recommender.parity import unknown_id
 from recsys.models.forecaster import Forecaster
+from recsys.steps import later
 
 # Longer histories would make the file hard to read.
 _LONGEST = 400
@@ -28,7 +29,7 @@ def forecaster_samples(
     generator = np.random.default_rng(0)
     names = np.resize(generator.permutation(series_ids), 3).tolist()
     length = min(model.history_length, _LONGEST)
-    start = [_START + 3 * row * model.step_seconds for row in range(3)]
+    start = [later(_START, 3 * row, model.step) for row in range(3)]
     sold = _made_up_sales(length, generator)
     gaps = sold.copy()
     gaps[generator.random(gaps.shape) < 0.2] = np.nan

@@ -55,7 +55,8 @@ def forecast_file(
         forecaster: an opened bundle.
         history: CSV or Parquet file, folder of Parquet files or SQL URL, with the columns
             series_id, timestamp, y (empty where missing) and those of the covariates. Rows of a
-            series are consecutive; a step without a row is missing, not zero. A timestamp without
+            series are consecutive; a step without a row is missing, not zero; any day of a month
+            stands for it. A timestamp without
             an offset is local time of the bundle's zone, others are converted to it. Rows after the
             last y hold the covariates of the horizon.
         output: CSV or Parquet file; it appears when it is complete.
@@ -76,7 +77,7 @@ def forecast_file(
         ]
     )
     grid = Grid(
-        forecaster.step_seconds,
+        forecaster.step,
         forecaster.manifest.get("step_offset"),
         forecaster.history_length,
         forecaster.horizon,

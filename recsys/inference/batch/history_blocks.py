@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import DataError
 from recsys.inference.batch.histories import TIME_COLUMN, HistoryRows
+from recsys.steps import STEP_SECONDS, later, month_number, month_start, steps_between
 
 # Windows of a block are as wide as its longest history.
 _BLOCK_SERIES = 2**12
@@ -23,15 +24,15 @@ class Grid:
     """The steps of a forecaster.
 
     Attributes:
-        seconds: length of a step.
+        step: hour, day, week or month.
         offset: where steps begin, in seconds after a multiple of a step since 1970; None where
-            each series defines its own.
+            each series defines its own, and of months.
         length: steps of history that the model reads.
         horizon: steps that are forecast, H.
         covariate_names: F names.
     """
 
-    seconds: int
+    step: str
     offset: int | None
     length: int
     horizon: int
@@ -99,6 +100,8 @@ def window_blocks(
     held: list[HistoryRows] = []
     for chunk in filter(lambda rows: len(rows.time), chunks):
         counts.rows += len(chunk.time)
+        if grid.step == "month":
+            chunk = _of_months(chunk)
         if held and chunk.series[0] == held[0].series[0]:
             if len(chunk.series) == 1:
                 held.append(chunk)
@@ -151,7 +154,7 @@ def _block(
     if (np.diff(run * 2**40 + rows.time) <= 0).any():
         order = np.lexsort([rows.time, run])
         rows = HistoryRows(rows.series, rows.offsets, *(column[order] for column in rows[2:]))  # type: ignore[arg-type]
-        rows, run = _added_up(place, rows, run, counts)
+        rows, run = _added_up(place, rows, run, grid.step, counts)
     _check_grid(place, rows, run, grid)
     never = np.iinfo(np.int64).min
     ends = np.maximum.reduceat(np.where(np.isnan(rows.y), never, rows.time), rows.offsets[:-1])
@@ -170,7 +173,8 @@ def _windows(
     counts: Counts,
 ) -> WindowBlock:
     """Windows of the series in the block, aligned at the last y of each."""
-    step = np.where(served[run], (rows.time - ends[run]) // grid.seconds, np.iinfo(np.int64).max)
+    step = steps_between(ends[run], rows.time, grid.step)
+    step = np.where(served[run], step, np.iinfo(np.int64).max)
     past, ahead = step <= 0, (step > 0) & (step <= grid.horizon)
     counts.beyond += int((served[run] & ~past & ~ahead).sum())
     oldest = np.minimum.reduceat(step, rows.offsets[:-1])  # (B,), 0 or below where served
@@ -188,7 +192,7 @@ def _windows(
     read |= ahead
     covariates[window[run[read]], step[read] + width - 1] = rows.covariates[read]
     counts.unknown_covariates += int(np.isnan(covariates[:, width:]).sum())
-    start = ends[served] - (width - 1) * grid.seconds
+    start = later(ends[served], 1 - width, grid.step)
     return WindowBlock(names.tolist(), history, start, covariates)
 
 
@@ -208,7 +212,11 @@ def _check_apart(place: Callable[[int], str], rows: HistoryRows, finished: set[s
 
 
 def _added_up(
-    place: Callable[[int], str], rows: HistoryRows, run: NDArray[np.int64], counts: Counts
+    place: Callable[[int], str],
+    rows: HistoryRows,
+    run: NDArray[np.int64],
+    step: str,
+    counts: Counts,
 ) -> tuple[HistoryRows, NDArray[np.int64]]:
     """Adds up hours that the clock showed twice when it was set back; refuses other repeats."""
     again = np.append(False, (np.diff(rows.time) == 0) & (np.diff(run) == 0))  # (N,)
@@ -219,7 +227,7 @@ def _added_up(
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"{place(max(rows.row[row - 1 : row + 1]))}: the series "
-            f"{rows.series[run[row]]!r} has {_shown(rows.time[row])} twice: add its rows up"
+            f"{rows.series[run[row]]!r} has {_shown(rows.time[row], step)} twice: add its rows up"
         )
     counts.added_up += int(again.sum())
     first = np.flatnonzero(~again)
@@ -233,17 +241,28 @@ def _added_up(
 def _check_grid(
     place: Callable[[int], str], rows: HistoryRows, run: NDArray[np.int64], grid: Grid
 ) -> None:
+    if grid.step == "month":
+        return  # they are where months begin
+    length = STEP_SECONDS[grid.step]
     offset = grid.offset if grid.offset is not None else rows.time[rows.offsets[:-1]][run]
-    off = (rows.time - offset) % grid.seconds != 0
+    off = (rows.time - offset) % length != 0
     if off.any():
         row = int(np.flatnonzero(off)[0])
-        before = rows.time[row] - int((rows.time - offset)[row] % grid.seconds)
+        before = rows.time[row] - int((rows.time - offset)[row] % length)
         raise DataError(
             f"{place(rows.row[row])}: the {TIME_COLUMN} {_shown(rows.time[row])} of the "
             f"series {rows.series[run[row]]!r} is off the grid: a step begins at {_shown(before)} "
-            f"and the next {grid.seconds} s later"
+            f"and the next {length} s later"
         )
 
 
-def _shown(seconds: int) -> str:
+def _of_months(rows: HistoryRows) -> HistoryRows:
+    """The rows with the beginnings of their months, so that two of one month are a repetition."""
+    begin = month_start(month_number(rows.time))
+    return rows._replace(time=begin, instant=begin)
+
+
+def _shown(seconds: int, step: str = "") -> str:
+    if step == "month":
+        return f"the month {datetime.fromtimestamp(int(seconds), UTC):%Y-%m}"
     return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None).isoformat(" ")

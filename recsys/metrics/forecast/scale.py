@@ -33,7 +33,9 @@ def seasonal_scale(
         float64 (B,), NaN where no difference is known.
     """
     difference = np.full(len(y), np.nan)
-    difference[seasonality:] = y[seasonality:].astype(np.float64) - y[: len(y) - seasonality]
+    difference[seasonality:] = (
+        y[seasonality:].astype(np.float64) - y[: max(len(y) - seasonality, 0)]
+    )
     known = ~np.isnan(difference)
     difference[~known] = 0.0
     end = indptr[series] + origin

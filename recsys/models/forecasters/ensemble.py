@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
+from recsys.steps import Step
+
+# what members cannot differ in
+OF_ALL = {"num_series", "num_covariates", "horizon", "step", "quantiles", "season"}
 
 
 class ForecasterEnsemble(nn.Module):
@@ -22,7 +26,7 @@ class ForecasterEnsemble(nn.Module):
     batch has B / M windows.
 
     Args:
-        num_series, num_covariates, horizon, step_seconds, quantiles: of each member.
+        num_series, num_covariates, horizon, step, quantiles, season: of each member.
         member: builds one from these and its settings.
         members: settings of each member beside those that all have; M of them.
 
@@ -36,24 +40,27 @@ class ForecasterEnsemble(nn.Module):
         num_series: int,
         num_covariates: int,
         horizon: int,
-        step_seconds: int,
+        step: Step,
         quantiles: tuple[float, ...],
         member: Callable[..., Any],
         members: Sequence[Mapping[str, object]] = ({}, {}, {}),
+        season: int | None = None,
     ) -> None:
         super().__init__()
         if len(members) < 2:
             raise ConfigError(f"model.members has {len(members)}: an ensemble has two at least")
-        known = inspect.signature(member).parameters
+        known = [name for name in inspect.signature(member).parameters if name not in OF_ALL]
         if strange := sorted({name for own in members for name in own} - set(known)):
             raise ConfigError(
                 f"model.members: {strange[0]} is no setting of a member; choose from"
                 f" {', '.join(known)}"
             )
-        sizes = (num_series, num_covariates, horizon, step_seconds)
-        self.members = nn.ModuleList(member(*sizes, quantiles, **own) for own in members)
+        sizes = (num_series, num_covariates, horizon, step)
+        self.members = nn.ModuleList(
+            member(*sizes, quantiles, season=season, **own) for own in members
+        )
         self.num_series, self.num_covariates, self.horizon = num_series, num_covariates, horizon
-        self.step_seconds, self.quantiles = step_seconds, tuple(quantiles)
+        self.step, self.quantiles = step, tuple(quantiles)
         self.history_length = max(int(m.history_length) for m in cast(list[Any], self.members))
 
     @property

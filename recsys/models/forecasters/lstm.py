@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
 from recsys.ranges import BelowOne, Depth, Positive, Width, Widths
+from recsys.steps import DAY_SECONDS, SEASONALITY, Step, later
 
 CalendarPart = Literal["hour", "weekday", "month", "year"]
-DAY_SECONDS = 86_400
 # ten thousand years
 DAYS_10000_YEARS = 3_652_425
-# steps after which sales repeat, by the length of a step
-SEASONS = {3_600: (24, 168), 86_400: (7,), 604_800: (52,)}
-CONTEXT = {3_600: 168, 86_400: 56, 604_800: 26}
+# of each lag, or as many as there are
+SEASONS_AVERAGED = 2
+WEEK_HOURS = 168
+CONTEXT = {"hour": 168, "day": 56, "week": 26, "month": 12}
 # steps that a forecast may read
 LONGEST = 1_000_000
 # width of the calendar features
@@ -64,19 +65,21 @@ class LSTMForecaster(nn.Module):
 
     Args:
         num_series, num_covariates, horizon: S, F, H.
-        step_seconds: 3,600, 86,400 or 604,800.
+        step: hour, day, week or month.
         quantiles: levels, ascending, 0.5 among them.
-        context_length: C; None: 168 hours, 56 days or 26 weeks.
-        lags: seasons, in steps; None: 24 and 168 hours, 7 days, 52 weeks.
-        seasons_averaged: earlier seasons whose mean is read beside the last one; of each lag, or
-            the same of all.
+        season: steps after which sales repeat; None: as usual for the step.
+        context_length: C; None: 168 hours, 56 days, 26 weeks or 12 months.
+        lags: steps after which a series is read again, the season among them; None: `lags_of`.
+        seasons_averaged: how many earlier values, a lag apart, are read as their mean beside the
+            last one; of each lag, or the same of all.
         hidden_size, num_layers: of each LSTM.
         embedding_dim: of a series.
         dropout: of what the last layer reads.
         linear_below: share of a window's mean size below which y counts as it is, above which as
             its logarithm.
         calendar: of "hour", "weekday", "month" (where in it) and "year" (where in it; learn this
-            from two years or more).
+            from two years or more), which alone tells months apart; None: the weekday, of months
+            the year.
         distribution: "quantiles" (each learned) or "student_t" (location and scale learned, four
             degrees of freedom).
 
@@ -93,28 +96,32 @@ class LSTMForecaster(nn.Module):
         num_series: int,
         num_covariates: int,
         horizon: int,
-        step_seconds: int,
+        step: Step,
         quantiles: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9),
+        season: int | None = None,
         context_length: Width | None = None,
         lags: Widths | None = None,
-        seasons_averaged: Width | Widths = 2,
+        seasons_averaged: Width | Widths = SEASONS_AVERAGED,
         hidden_size: Width = 64,
         num_layers: Depth = 1,
         embedding_dim: Width = 8,
         dropout: BelowOne = 0.0,
         linear_below: Positive = 0.1,
-        calendar: Sequence[CalendarPart] = (),
+        calendar: Sequence[CalendarPart] | None = (),
         distribution: Literal["quantiles", "student_t"] = "quantiles",
     ) -> None:
         super().__init__()
         self.num_series, self.num_covariates, self.horizon = num_series, num_covariates, horizon
-        self.step_seconds, self.quantiles = step_seconds, tuple(quantiles)
-        self.lags = SEASONS[step_seconds] if lags is None else tuple(lags)
+        self.step, self.quantiles = step, tuple(quantiles)
+        self.season = season or SEASONALITY[step]
+        self.lags = lags_of(step, self.season) if lags is None else tuple(lags)
         if isinstance(seasons_averaged, int):
             seasons_averaged = (seasons_averaged,) * len(self.lags)
         self.seasons_averaged = tuple(seasons_averaged)
-        self.context_length = CONTEXT[step_seconds] if context_length is None else context_length
-        self.linear_below, self.calendar = linear_below, tuple(calendar)
+        self.context_length = CONTEXT[step] if context_length is None else context_length
+        self.linear_below = linear_below
+        usual: tuple[CalendarPart, ...] = ("year",) if step == "month" else ("weekday",)
+        self.calendar = usual if calendar is None else tuple(calendar)
         self._check(distribution)
         reach = (n * lag for n, lag in zip(self.seasons_averaged, self.lags, strict=True))
         self.history_length = self.context_length + max(reach)
@@ -213,7 +220,7 @@ class LSTMForecaster(nn.Module):
         """Calendar and covariates of the context and of the horizon."""
         length = window.history.shape[1] + self.horizon
         steps = torch.arange(-self.context_length - self.horizon, 0, device=window.start.device)
-        time = window.start.unsqueeze(1) + (steps + length) * self.step_seconds  # (B, C + H)
+        time = later(window.start.unsqueeze(1), steps + length, self.step)  # (B, C + H)
         parts = [self._calendar(time)]
         if self.num_covariates:
             covariates = self._last_steps(window.covariates, self.context_length + self.horizon)
@@ -276,11 +283,28 @@ class LSTMForecaster(nn.Module):
                 "evaluation.quantiles=[0.5]: model.distribution=student_t has a width, so ask for"
                 " quantiles beside the median too"
             )
+        if self.step == "month" and (within := sorted(set(self.calendar) - {"year"})):
+            raise ConfigError(
+                f"model.calendar={list(self.calendar)}: {within[0]} says nothing of a step that is"
+                " a whole month; set model.calendar=[year], or []"
+            )
+        if self.season not in self.lags:
+            raise ConfigError(
+                f"model.lags={list(self.lags)} leaves out the season of {self.season} {self.step}s,"
+                " by which baselines and metrics measure: add it, or set data.seasonality"
+            )
         if len(self.seasons_averaged) != len(self.lags):
             raise ConfigError(
-                f"model.seasons_averaged has {len(self.seasons_averaged)} values and model.lags"
+                f"model.seasons_averaged={list(self.seasons_averaged)} has"
+                f" {len(self.seasons_averaged)} values and model.lags={list(self.lags)}"
                 f" {len(self.lags)}: give one for each lag, or a single number"
             )
+
+
+def lags_of(step: str, season: int) -> tuple[int, ...]:
+    """Where nothing is said: the season; of hours that repeat after a day the week too."""
+    repeats_daily = step == "hour" and season == SEASONALITY["hour"]
+    return (season, WEEK_HOURS) if repeats_daily else (season,)
 
 
 def student_t_quantiles(quantiles: Tensor) -> Tensor:

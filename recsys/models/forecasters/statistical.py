@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from recsys.data.panel import SEASONALITY, SalesPanel
+from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.errors import ConfigError
 from recsys.ranges import Count
@@ -95,7 +95,8 @@ class Block(NamedTuple):
 
 
 class StatsForecastModel:
-    """A method of statsforecast, fitted anew on the history of every series before every origin.
+    """A method of statsforecast, fitted anew on the history of every series before every origin,
+    with the season of the panel.
 
     Missing steps are filled: those before the first known one are cut off, those between two get
     the line between them, those at the end the last known value. A moving average whose window is
@@ -105,7 +106,6 @@ class StatsForecastModel:
 
     Args:
         method: any of `METHODS`.
-        season_length: steps of a season; None: as usual for the panel's step.
         window_size: steps (WindowAverage) or seasons (SeasonalWindowAverage) that are averaged.
         max_history: steps before an origin that are read; None: all.
         jobs: processes; None: one a core.
@@ -123,7 +123,6 @@ class StatsForecastModel:
     def __init__(
         self,
         method: MethodName,
-        season_length: Count | None = None,
         window_size: Count | None = None,
         max_history: Count | None = None,
         jobs: Count | None = None,
@@ -133,7 +132,7 @@ class StatsForecastModel:
                 f"model.window_size={window_size}: {method} "
                 + ("needs one" if METHODS[method].windowed else "has none")
             )
-        self.method, self.season_length = method, season_length
+        self.method = method
         self.window_size, self.max_history = window_size, max_history
         self.jobs = jobs
         self.counts = dict.fromkeys(COUNTS, 0)
@@ -142,7 +141,7 @@ class StatsForecastModel:
     @property
     def cache_key(self) -> str:
         """Settings that decide the numbers, and the version of statsforecast."""
-        settings = (self.method, self.season_length, self.window_size, self.max_history)
+        settings = (self.method, self.window_size, self.max_history)
         return repr((*settings, _statsforecast().__version__))
 
     def forecast(
@@ -151,8 +150,7 @@ class StatsForecastModel:
         """float32 (W, S, H, Q), in units of y; NaN where not evaluated, and for every quantile but
         0.5 where the method has no intervals.
         """
-        season_length = self.season_length or SEASONALITY[panel.step]
-        plan = Plan(self.method, season_length, self.window_size, phase.horizon, tuple(quantiles))
+        plan = Plan(self.method, panel.season, self.window_size, phase.horizon, tuple(quantiles))
         window, series = np.nonzero(phase.origin >= 0)
         origin = phase.origin[window, series]
         first = 0 if self.max_history is None else np.maximum(origin - self.max_history, 0)

@@ -17,6 +17,7 @@ from recsys.reports.charts.canvas import (
     svg_of,
 )
 from recsys.reports.formats import DAY, date_range, moment_name, percent, quantity
+from recsys.steps import later, mean_seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,14 +37,14 @@ class Fan:
 
     Attributes:
         start: of the first step of `sold`, local wall-clock seconds.
-        step_seconds: length of a step.
+        step: hour, day, week or month.
         sold: history and, after it, what was sold in the horizon, (T + H,).
         quantiles: level to values (H,).
         beside: a baseline's forecast, (H,) or empty.
     """
 
-    start: float
-    step_seconds: int
+    start: int
+    step: str
     sold: np.ndarray
     quantiles: dict[float, np.ndarray]
     beside: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -60,7 +61,9 @@ class Fan:
 
     def seconds(self, step: float) -> float:
         """When a step begins, in local wall-clock seconds."""
-        return self.start + step * self.step_seconds
+        whole = math.floor(step)
+        begin, end = (later(self.start, each, self.step) for each in (whole, whole + 1))
+        return begin + (step - whole) * (end - begin)
 
     def at(self, step: float) -> float:
         """When a step begins, in days since 1970, as matplotlib counts them."""
@@ -121,10 +124,10 @@ def fan_chart(fan: Fan, *, y_label: str, description: str, width: float = NARROW
     axes.xaxis.set_major_formatter(formatter)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter("{x:,.10g}")
-    axes.set_xlabel(date_range(fan.seconds(0), fan.seconds(len(fan.sold) - 1)))
+    axes.set_xlabel(date_range(fan.seconds(0), fan.seconds(len(fan.sold) - 1), fan.step))
     # invisible targets for the pointer, one for each step
     bottom, top = axes.get_ylim()
-    axes.bar(ahead, top - bottom, fan.step_seconds / DAY, bottom, alpha=0.0, zorder=9)
+    axes.bar(ahead, top - bottom, mean_seconds(fan.step) / DAY, bottom, alpha=0.0, zorder=9)
     titles = {}
     for step, target in enumerate(axes.patches):
         target.set_gid(f"step{step}")
@@ -169,4 +172,4 @@ def _step_title(fan: Fan, step: int) -> str:
         f"{percent(share, 0)} interval {quantity(low[step])} to {quantity(high[step])}"
         for share, low, high in fan.intervals()
     ]
-    return f"{moment_name(fan.seconds(fan.origin + step), fan.step_seconds)}: {', '.join(words)}"
+    return f"{moment_name(fan.seconds(fan.origin + step), fan.step)}: {', '.join(words)}"

@@ -5,7 +5,7 @@ from typing import Any
 from recsys.reports.blocks import Block, Cell, Figure, Figures, Section, Table, Tables, rows_of_text
 from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.facts import RunFacts
-from recsys.reports.formats import MISSING, moment, percent, sentence_case, whole
+from recsys.reports.formats import MISSING, moment, percent, plural, sentence_case, whole
 from recsys.reports.labels import COUNTS, phase_title
 
 
@@ -68,6 +68,8 @@ def _series_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
     if data.get("first"):
         rows.append((f"First {step}", _step_start(data["first"], step)))
         rows.append((f"Last {step}", _step_start(data.get("last"), step)))
+    if data.get("season"):
+        rows.append(("Season", plural(int(data["season"]), step)))
     rows.append(("Time zone", str(data.get("timezone") or MISSING)))
     covariates = ", ".join(map(str, data.get("covariates") or ()))
     rows.append(("Known ahead", covariates or "nothing"))
@@ -75,8 +77,10 @@ def _series_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _step_start(timestamp: str | None, step: str) -> str:
-    """The time of day only where steps are shorter than a day."""
+    """The time of day only where steps are hours; a month without its first day."""
     words = moment(timestamp)
+    if step == "month":
+        return words.removesuffix("-01 00:00")
     return words if step == "hour" else words.removesuffix(" 00:00")
 
 

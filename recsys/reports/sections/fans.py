@@ -13,6 +13,7 @@ from recsys.reports.facts import ForecastFacts
 from recsys.reports.formats import decimal, percent, sentence_case
 from recsys.reports.labels import model_title
 from recsys.reports.leaderboard import baseline_name
+from recsys.steps import STEPS, later
 
 KINDS = {
     "best": "Best forecasts",
@@ -26,7 +27,7 @@ HORIZONS, LEAST_STEPS = 1.5, 14
 def fans_section(facts: ForecastFacts) -> Section | None:
     """The best, middle and worst series: history, sales, median, intervals and a baseline."""
     baseline = _baseline(facts)
-    drawn = [(str(e.get("kind", "")), e, _fan(e, baseline)) for e in facts.examples]
+    drawn = [(str(e.get("kind", "")), e, _fan(e, baseline, facts.step)) for e in facts.examples]
     drawn = [(kind, e, fan) for kind, e, fan in drawn if fan.horizon and len(fan.sold) > 1]
     if not drawn:
         return None
@@ -55,7 +56,7 @@ def _baseline(facts: ForecastFacts) -> str:
     return next((name for name in [*ranked, *sorted(shared)] if name in shared), "")
 
 
-def _fan(example: SeriesExample, baseline: str) -> Fan:
+def _fan(example: SeriesExample, baseline: str, step: str) -> Fan:
     history: Steps = example.get("history") or {}
     actual, past = _numbers(example.get("actual")), _numbers(history.get("y"))
     quantiles = {
@@ -65,10 +66,10 @@ def _fan(example: SeriesExample, baseline: str) -> Fan:
     # where sales are shorter than the forecast, the end of it is unknown
     actual = np.concatenate([actual, np.full(max(horizon - len(actual), 0), math.nan)])
     kept = min(len(past), max(int(HORIZONS * horizon), LEAST_STEPS))
-    step = int(example.get("step_seconds") or 86_400)
+    step = step if step in STEPS else "day"
     return Fan(
-        start=float(history.get("start") or 0) + (len(past) - kept) * step,
-        step_seconds=step,
+        start=later(int(history.get("start") or 0), len(past) - kept, step),
+        step=step,
         sold=np.concatenate([past[len(past) - kept :], actual[:horizon]]),
         quantiles={level: _filled(values, horizon) for level, values in quantiles.items()},
         beside=_filled(_numbers((example.get("baselines") or {}).get(baseline)), horizon),

@@ -7,7 +7,7 @@ import pandas as pd
 from recsys.reports.blocks import Block, Cell, Figure, Figures, Section, Table, Terms
 from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.facts import ForecastFacts
-from recsys.reports.formats import DAY, HOUR, moment_name, plural, show_metric
+from recsys.reports.formats import moment_name, plural, show_metric
 from recsys.reports.intervals import metric_interval
 from recsys.reports.labels import BASELINES, INTERVAL, metric_words, model_title
 from recsys.reports.leaderboard import best_of
@@ -70,10 +70,8 @@ def _metrics_table(facts: ForecastFacts) -> Table:
 
 
 def _windows_table(facts: ForecastFacts) -> Table:
-    # a day says enough where windows are days apart
-    step = HOUR if facts.step == "hour" else DAY
     names = {
-        number: moment_name((start - pd.Timestamp(0)).total_seconds(), step)
+        number: moment_name((start - pd.Timestamp(0)).total_seconds(), facts.step)
         for number, start in facts.window_starts.items()
     }
     columns = {
@@ -82,7 +80,8 @@ def _windows_table(facts: ForecastFacts) -> Table:
     }
     table = pd.DataFrame({**columns, "Mean": facts.scores("wape")}, dtype=float)
     table = table.loc[list(facts.scores("wape"))]
-    title = "WAPE by window" + (", named by the day it begins" if names else "")
+    begins = "month" if facts.step == "month" else "day"
+    title = "WAPE by window" + (f", named by the {begins} it begins" if names else "")
     return _board_table(facts, title, table, ["wape"] * len(table.columns))
 
 

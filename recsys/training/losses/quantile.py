@@ -93,7 +93,9 @@ class Quantile(WindowLoss):
     def objective(self, model: Forecaster, data: FittedPanel, *, seed: int) -> WindowObjective:
         """See `recsys.training.objective.Loss`."""
         units = dict.fromkeys(UNITS, 0.0) | dict(self.units)
-        step_loss = QuantileStepLoss(model.quantiles, data.season, data.typical_level(), units)
+        step_loss = QuantileStepLoss(
+            model.quantiles, data.panel.season, data.typical_level(), units
+        )
         return WindowObjective(data, self, model.history_length, step_loss, seed)
 
 

@@ -91,7 +91,7 @@ class WindowBatches:
         self._lengths = objective.history_length, phase.horizon
         # a series that is too short for a whole horizon forecasts what it has
         last = np.maximum(until - phase.horizon, np.minimum(until - 1, 1))
-        first = np.minimum(2 * objective.data.season if least is None else least, last)
+        first = np.minimum(2 * objective.data.panel.season if least is None else least, last)
         origins = np.where(phase.learned, last - first + 1, 0)
         if not origins.any():
             raise DataError(
