@@ -77,6 +77,7 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("loss=null", "loss=null: choose a loss; it is one of: bce, bpr"),
         ("train=null", "train=null: set single keys of it, such as train.lr=0.01"),
         ("loss.temperature=-1", "above 0"),
+        ("loss.batch_size=9223372036854775808", "it has to be at most 2147483647"),
         ("train.lr=inf", "train.lr=inf: it has to be a finite number above 0"),
         ("evaluation.split.test_days=-3", "evaluation.split.test_days=-3"),
     ],
