@@ -14,7 +14,7 @@ import pyarrow as pa
 from recsys.data.attributes import AttributeTable, join_attributes
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
-from recsys.data.fingerprint import fingerprint
+from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, OnBadRows, RowFilter, data_row, past_times
@@ -146,6 +146,11 @@ def with_attributes(
     dataset = replace(dataset, users=of_users, items=of_items, ignored=ignored)
     counts = {"users": user_counts, "items": item_counts}
     dataset.report.attributes = {table: found for table, found in counts.items() if found}
+    dataset.report.column_fingerprints = {
+        "events": fingerprint(dataset.quantity),
+        "users": columns_fingerprint(of_users.values()),
+        "items": columns_fingerprint(of_items.values()),
+    }
     dataset.report.schema = dataset.schema
     return dataset
 

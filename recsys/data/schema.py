@@ -193,7 +193,7 @@ def kind_of_type(name: str, type_: pa.DataType | None) -> Kind | None:
         return "number"
     if pa.types.is_boolean(type_) or pa.types.is_dictionary(type_):
         return "category"
-    if pa.types.is_temporal(type_) and not pa.types.is_time(type_):
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return "date"
     if pa.types.is_nested(type_):
         return "list"

@@ -166,7 +166,6 @@ class PreparedForecasting:
         )
         self._tests: dict[str, np.ndarray] = {}
         print_panel_report(data.report)
-        run.write_json("data_report.json", self._data_report())
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
@@ -175,6 +174,8 @@ class PreparedForecasting:
         they forecast.
         """
         settings, panel = self._settings, self._panel
+        if phase == self.phases[0]:
+            self._run.write_json("data_report.json", self._data_report())
         seed_everything(settings.seed)
         model = _build(
             settings.model,

@@ -15,7 +15,7 @@ from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
 from recsys.data.dataset import Dataset
-from recsys.data.fingerprint import fingerprint
+from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
 from recsys.data.splits.phase import Phase
@@ -160,6 +160,22 @@ class PreparedRecommendation:
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )
         self._indexed: PhaseData | None = None
+        self._note_context(settings.model.resolve())
+
+    def _note_context(self, model: Any) -> None:
+        """Adds to the fingerprints of columns those that stand beside an event, which may be many
+        and long, and of which only what the model declares is read.
+        """
+        declared = getattr(model, "inputs", ())
+        context, known = self._dataset.context, self._dataset.report.column_fingerprints
+        if isinstance(declared, tuple):
+            wanted = [each.source.partition(".") for each in declared]
+            names = [name for table, _, name in wanted if table == "context" and name in context]
+        else:
+            names = list(context)  # each model says so of itself, and none is there yet
+        if names:
+            read = columns_fingerprint(context[name] for name in names)
+            known["events"] = f"{known.get('events', '')}{read}"
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
