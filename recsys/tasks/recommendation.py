@@ -18,6 +18,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
+from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
@@ -160,22 +161,9 @@ class PreparedRecommendation:
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )
         self._indexed: PhaseData | None = None
-        self._note_context(settings.model.resolve())
-
-    def _note_context(self, model: Any) -> None:
-        """Adds to the fingerprints of columns those that stand beside an event, which may be many
-        and long, and of which only what the model declares is read.
-        """
-        declared = getattr(model, "inputs", ())
-        context, known = self._dataset.context, self._dataset.report.column_fingerprints
-        if isinstance(declared, tuple):
-            wanted = [each.source.partition(".") for each in declared]
-            names = [name for table, _, name in wanted if table == "context" and name in context]
-        else:
-            names = list(context)  # each model says so of itself, and none is there yet
-        if names:
-            read = columns_fingerprint(context[name] for name in names)
-            known["events"] = f"{known.get('events', '')}{read}"
+        if found := context_fingerprint(settings.model.resolve(), data.context):
+            known = data.report.column_fingerprints
+            known["events"] = known.get("events", "") + found
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
@@ -310,6 +298,19 @@ class PreparedRecommendation:
             found = self._evaluate(model, data).metrics
             metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
         return metrics
+
+
+def context_fingerprint(model: type[Any], context: Columns) -> str:
+    """Changes when a value beside an event does that the model declares: of all such columns, which
+    may be many and long, no other is read. Empty where it declares none.
+    """
+    declared = getattr(model, "inputs", ())
+    if isinstance(declared, tuple):
+        wanted = [each.source.partition(".") for each in declared]
+        names = [name for table, _, name in wanted if table == "context" and name in context]
+    else:
+        names = list(context)  # each model says so of itself, and none is there yet
+    return columns_fingerprint(context[name] for name in names) if names else ""
 
 
 def _baseline(name: str) -> Target:
