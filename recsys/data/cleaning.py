@@ -193,10 +193,15 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
 
 def _require_effect(table: pa.Table, cleaning: Cleaning) -> None:
     """Raises ConfigError where a setting is about a column that is not read."""
-    about = {"min_rating": "rating", "timestamp_unit": "timestamp", "timestamp_format": "timestamp"}
+    about = {
+        "min_rating": "rating",
+        "timestamp_unit": "timestamp",
+        "timestamp_format": "timestamp",
+        "timezone": "timestamp",
+    }
     for setting, column in about.items():
-        value = getattr(cleaning, setting)
-        if value is not None and column not in table.column_names:
+        value, usual = getattr(cleaning, setting), getattr(Cleaning, setting)
+        if value != usual and column not in table.column_names:
             raise ConfigError(
                 f"data.{setting}={value} has no effect without a column of {column}s: set"
                 f" data.columns.{column} to its name, or leave data.{setting} out"

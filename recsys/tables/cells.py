@@ -4,7 +4,7 @@ Axes: N rows, D distinct values.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +143,21 @@ class Numerals:
             raise ConfigError(
                 f"{self.section}thousands={self.thousands!r}: it has to be one sign, such as . or"
                 f" a blank, and not that of {self.section}decimal ({self.decimal})"
+            )
+
+    def require_text(self, kinds: Iterable[pa.DataType | None], where: str) -> None:
+        """Raises ConfigError where a sign is set and no column that may hold numbers is text.
+
+        Args:
+            kinds: types of these columns, None where only values tell.
+            where: what errors call the table.
+        """
+        given = {"decimal": (self.decimal, "."), "thousands": (self.thousands, None)}
+        wrong = next((name for name, (value, usual) in given.items() if value != usual), None)
+        if wrong is not None and not any(kind is None or is_text(kind) for kind in kinds):
+            raise ConfigError(
+                f"{self.section}{wrong}={given[wrong][0]!r} has no effect on {where}, which has no"
+                " numbers in text; leave it out"
             )
 
     @property

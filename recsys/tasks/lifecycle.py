@@ -20,7 +20,7 @@ from recsys.reports.console import say
 from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord, finished_now
-from recsys.tasks.fitting import explained_memory
+from recsys.tasks.fitting import TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
@@ -70,6 +70,7 @@ def run_training(
         raise
     with explained_memory():
         fitted = _fit_and_judge(prepared, settings, run, metrics)
+    _say_idle(settings, prepared.phases, fitted is not None)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
@@ -366,6 +367,19 @@ def _begin(
         _wait_for_rank_0(run)
         _require_own(run, settings)
     return record, prepared, metrics
+
+
+def _say_idle(settings: Settings, phases: Sequence[str], is_trained: bool) -> None:
+    """Says which settings had no effect on this model and the phases that there were."""
+    chosen = f"evaluation={settings.choices.evaluation}"
+    if not is_trained:
+        say_idle(settings, TRAINING, f"model={settings.choices.model} is not trained step by step")
+    elif "val" not in phases:
+        keys = ("train.patience", "train.validate_every")
+        say_idle(settings, keys, f"{chosen} has no validation part")
+    if not any(phase == "val" or phase.startswith("test") for phase in phases):
+        keys = tuple(f"evaluation.{name}" for name in ("views", "ks", "baselines", "max_users"))
+        say_idle(settings, keys, f"{chosen} evaluates nothing")
 
 
 def _require_own(run: RunFolder, settings: Settings) -> None:

@@ -80,6 +80,7 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("loss.batch_size=9223372036854775808", "it has to be at most 2147483647"),
         ("train.lr=inf", "train.lr=inf: it has to be a finite number above 0"),
         ("evaluation.split.test_days=-3", "evaluation.split.test_days=-3"),
+        ("evaluation.split.test_days=9223372036854775808", "a number of at most 18 digits above 0"),
     ],
 )
 def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(override, sentence):
@@ -139,6 +140,7 @@ def test_what_is_no_name_no_section_and_no_reference_is_refused(override, senten
     [
         ("trainer.precision=12", "trainer.precision=12: it has to be"),
         ("trainer.max_epochs=3", "trainer.max_epochs is no setting: set train.max_epochs"),
+        ("trainer.accumulate_grad_batches=0", "accumulate_grad_batches=0: it has to be a whole"),
         ("+optimizer.momentum=0.9", "optimizer.momentum is not a setting of AdamW"),
         ("optimizer.betas=[0.9,2]", "optimizer: Invalid beta parameter at index 1: 2"),
         ("schedule.pct_start=12", "schedule: Expected float between 0 and 1 pct_start"),

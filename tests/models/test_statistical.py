@@ -207,3 +207,8 @@ def test_phase_that_asks_nothing_is_empty() -> None:
 def test_settings_that_do_not_fit_are_told(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         StatsForecastModel(**settings)
+
+
+def test_seasons_of_a_method_that_knows_none_say_so():
+    with pytest.raises(ConfigError, match="season_length=7 has no effect: CrostonSBA"):
+        StatsForecastModel("CrostonSBA", season_length=7)

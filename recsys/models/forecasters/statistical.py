@@ -117,7 +117,8 @@ class StatsForecastModel:
         cache_key: changes whenever the same panel would get other forecasts.
 
     Raises:
-        ConfigError: `window_size` is missing, or given to a method that has none.
+        ConfigError: `window_size` is missing, or it or `season_length` is given to a method that
+            has none.
     """
 
     def __init__(
@@ -132,6 +133,11 @@ class StatsForecastModel:
             raise ConfigError(
                 f"model.window_size={window_size}: {method} "
                 + ("needs one" if METHODS[method].windowed else "has none")
+            )
+        if season_length is not None and not METHODS[method].seasonal:
+            raise ConfigError(
+                f"model.season_length={season_length} has no effect: {method} knows no seasons;"
+                " leave it out"
             )
         self.method, self.season_length = method, season_length
         self.window_size, self.max_history = window_size, max_history
