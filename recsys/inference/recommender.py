@@ -165,8 +165,8 @@ class Recommender:
     @cached_property
     def item_names(self) -> dict[str, str]:
         """Names of items for people, by item id; empty where the bundle holds none."""
-        path = self._bundle.optional_file(ITEM_NAMES)
-        return {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+        content = self._bundle.optional_file(ITEM_NAMES)
+        return {} if content is None else json.loads(content)
 
     def recommend(
         self,
@@ -329,8 +329,8 @@ class Recommender:
 
     @cached_property
     def _seen(self) -> Seen | None:
-        path = self._bundle.optional_file(SEEN)
-        return None if path is None else Seen(path)
+        content = self._bundle.optional_file(SEEN)
+        return None if content is None else Seen(content, self._bundle.path / SEEN)
 
     @cached_property
     def _item_ids(self) -> list[str]:
