@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.arguments import parse_arguments, setting, unknown
+from recsys.arguments import parse_arguments, setting
 from recsys.comparison.console import print_comparison
 from recsys.comparison.page import render_comparison
 from recsys.comparison.reading import (
@@ -19,7 +19,7 @@ from recsys.comparison.reading import (
     require_comparable,
 )
 from recsys.comparison.scoring import Comparison, compare_entries, default_metric
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError, UserError, unknown
 from recsys.runs.folder import RunFolder
 from recsys.tasks.registry import task_of_run
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.arguments import parse_arguments, setting, unknown
+from recsys.arguments import parse_arguments, setting
 from recsys.comparison.reading import find_runs
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError, UserError, unknown
 from recsys.reports.console import print_table
 from recsys.reports.formats import MISSING, decimal, duration, moment, plural, whole
 from recsys.runs.folder import RunFolder

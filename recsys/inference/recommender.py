@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arguments import unknown
 from recsys.bundle.list_columns import ListColumn, ListSource, concatenated
 from recsys.bundle.manifest import GraphInput, graph_inputs
 from recsys.bundle.seen import SEEN, Seen
-from recsys.errors import BundleError
+from recsys.errors import BundleError, unknown
 from recsys.inference.bundle import open_bundle
 from recsys.inference.inputs import (
     CLOCK_SOURCES,

@@ -17,6 +17,8 @@ from recsys.errors import ConfigError
 # cells of text that stand for a missing number or date
 BLANKS = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# words that need no quotes on a command line
+_SIGNS = {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -123,7 +125,7 @@ class Numerals:
     """How numbers are written in text.
 
     Attributes:
-        decimal: between whole and part.
+        decimal: between whole and part: one sign, or its name: comma, point, space, apostrophe.
         thousands: between groups of three digits; None: nothing.
         section: what stands before the names of these settings in errors.
     """
@@ -133,16 +135,19 @@ class Numerals:
     section: str = "data."
 
     def __post_init__(self) -> None:
+        for name in ("decimal", "thousands"):
+            written = getattr(self, name)
+            object.__setattr__(self, name, _SIGNS.get(written, written))
         if len(self.decimal) != 1 or self.decimal.isalnum():
             raise ConfigError(
-                f"{self.section}decimal={self.decimal!r}: it has to be one sign, such as ,"
+                f"{self.section}decimal={self.decimal!r}: it has to be comma, point or another sign"
             )
         if self.thousands is None:
             return
         if len(self.thousands) != 1 or self.thousands.isalnum() or self.thousands == self.decimal:
             raise ConfigError(
-                f"{self.section}thousands={self.thousands!r}: it has to be one sign, such as . or"
-                f" a blank, and not that of {self.section}decimal ({self.decimal})"
+                f"{self.section}thousands={self.thousands!r}: it has to be one sign, such as point"
+                f" or space, and not that of {self.section}decimal ({self.decimal})"
             )
 
     def require_text(self, kinds: Iterable[pa.DataType | None], where: str) -> None:
@@ -164,7 +169,8 @@ class Numerals:
     def advice(self) -> str:
         """What to set where text is no number."""
         return (
-            f'; set {self.section}decimal="," or {self.section}thousands if numbers are written so'
+            f"; set {self.section}decimal=comma or {self.section}thousands if numbers are written"
+            " so"
         )
 
     def plain(self, cells: Distinct) -> pa.Array:

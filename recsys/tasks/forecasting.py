@@ -310,7 +310,7 @@ def _baseline(name: str) -> Target:
     }
     if name not in known:
         raise ConfigError(
-            f"evaluation.baselines: {name} is no statistical method; {closest(name, list(known))}"
+            f"evaluation.baselines: {name} is no statistical method; {closest(name, known)}"
         )
     return known[name]
 

@@ -316,9 +316,7 @@ def context_fingerprint(model: type[Any], context: Columns) -> str:
 def _baseline(name: str) -> Target:
     known = model_targets()
     if name not in known:
-        raise ConfigError(
-            f"evaluation.baselines: {name} does not exist; {closest(name, list(known))}"
-        )
+        raise ConfigError(f"evaluation.baselines: {name} does not exist; {closest(name, known)}")
     _require_recommender(known[name], f"evaluation.baselines: {name}")
     if not issubclass(known[name].resolve(), FitsInteractions):
         raise ConfigError(

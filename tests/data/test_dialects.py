@@ -173,7 +173,7 @@ def test_decimal_comma_and_thousands_are_read_where_they_are_named(tmp_path: Pat
     path = tmp_path / "own.csv"
     path.write_text('user_id,item_id,timestamp,price,w\na,x,2024-01-01,"1.234,5","0,5"\n'
                     'b,y,2024-01-01,"2,50","1,5"\n')  # fmt: skip
-    with pytest.raises(DataError, match=r"first is line 2: '1\.234,5'; set data\.decimal=\",\""):
+    with pytest.raises(DataError, match=r"first is line 2: '1\.234,5'; set data\.decimal=comma"):
         dataset(path, "price")
     read = dataset(path, "price", decimal=",", thousands=".")
     assert read.context["price"].values.tolist() == [1234.5, 2.5]
@@ -210,6 +210,17 @@ def test_separators_are_understood_by_sign_and_by_name(tmp_path: Path, separator
     path = tmp_path / "own.txt"
     path.write_text("user_id,item_id,timestamp\na,x,2024-01-01\n".replace(",", mark))
     assert len(dataset(path, separator=separator)) == 1
+
+
+@pytest.mark.parametrize(
+    ("separator", "mark"),
+    [("comma", ","), ("semicolon", ";"), ("pipe", "|"), ("tab", "\t"), ("space", " ")],
+)
+def test_separators_have_names_that_need_no_quotes(
+    tmp_path: Path, separator: str, mark: str
+) -> None:
+    (tmp_path / "own.txt").write_text(f"user_id{mark}item_id\na{mark}x\n")
+    assert len(transactions(tmp_path / "own.txt", {}, separator=separator)) == 1
 
 
 @pytest.mark.parametrize("separator", ["||", "", '"', "\n"])
@@ -373,7 +384,9 @@ def test_setting_of_a_table_that_is_not_there_says_so(setting: dict[str, Any]) -
 def test_cells_that_another_sign_separates_are_said_with_the_setting_that_reads_them(tmp_path):
     file = tmp_path / "kasse.csv"
     file.write_text("user_id;item_id;price\na;x;9,80\nb;y;1,20\n")
-    with pytest.raises(DataError, match="',' does not separate its cells: set 'data.separator="):
+    with pytest.raises(
+        DataError, match="',' does not separate its cells: set data.separator=semicolon"
+    ):
         transactions(str(file), {"price": "price"})
-    read = transactions(str(file), {"price": "price"}, separator=";", decimal=",")
+    read = transactions(str(file), {"price": "price"}, separator="semicolon", decimal="comma")
     assert read.user_ids.tolist() == ["a", "b"]

@@ -198,7 +198,7 @@ def test_missing_optional_column_says_that_it_may_be_left_out(tmp_path: Path) ->
 
 def test_header_in_one_piece_asks_for_the_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u;i\n1;2\n")
-    with pytest.raises(DataError, match=r"it has 'u;i'.*does data\.separator fit\?"):
+    with pytest.raises(DataError, match=r"it has 'u;i'.*set data\.separator=semicolon\?"):
         read_table(tmp_path / "a.csv", {"user_id": "u", "item_id": "i"})
 
 
