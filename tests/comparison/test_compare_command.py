@@ -105,7 +105,7 @@ def test_the_reference_is_a_folder_or_a_row(compare, folders):
         )
     code, printed, _ = compare(listed(folders), "reference=populartiy")
     assert code == 2
-    assert "did you mean 'popularity'? (known: popularity, mf)" in printed.err
+    assert "did you mean popularity? It is one of: mf, popularity" in printed.err
 
 
 def test_forecasters_are_compared_by_their_errors(compare, forecaster, sales):

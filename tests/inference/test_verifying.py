@@ -248,7 +248,7 @@ def test_command_without_a_bundle_or_with_an_unknown_name_exits_2(
 ) -> None:
     assert main(["verify"]) == 2
     assert main(["verfy", "x"]) == 2
-    assert "did you mean 'verify'?" in capsys.readouterr().err
+    assert "did you mean verify?" in capsys.readouterr().err
     assert main([]) == main(["--help"]) == main(["verify", "--help"]) == 0
 
 
