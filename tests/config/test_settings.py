@@ -60,6 +60,14 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
     assert trainer.arguments["enable_progress_bar"] is False
 
 
+SERIES = ("data=sales", "data.path=x.csv", "data.step=day")
+
+
+def assert_refused(sentence: str, *overrides: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        compose(overrides)
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
@@ -100,16 +108,15 @@ def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(o
     ],
 )
 def test_settings_of_a_forecaster_have_a_type_and_a_range(override, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        compose(["data=sales", "data.path=x.csv", "data.step=day", override])
+    assert_refused(sentence, *SERIES, override)
 
 
 def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
-    overrides = ["data=sales", "data.path=x.csv", "data.step=day", "model=lstm_ensemble"]
-    with pytest.raises(ConfigError, match=r"model.members.hidden_size=-3: it has to be at least 1"):
-        compose([*overrides, "model.members=[{hidden_size: -3}, {}]"])
-    with pytest.raises(ConfigError, match=r"model.members.width is not a setting of LSTMForecas"):
-        compose([*overrides, "model.members=[{width: 3}, {}]"])
+    ensemble = [*SERIES, "model=lstm_ensemble"]
+    sentence = "model.members.hidden_size=-3: it has to be at least 1"
+    assert_refused(sentence, *ensemble, "model.members=[{hidden_size: -3}, {}]")
+    sentence = "model.members.width is not a setting of LSTMForecas"
+    assert_refused(sentence, *ensemble, "model.members=[{width: 3}, {}]")
 
 
 @pytest.mark.parametrize(
@@ -131,8 +138,7 @@ def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
     ],
 )
 def test_what_is_no_name_no_section_and_no_reference_is_refused(override, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        compose(["data=transactions", "data.path=x.csv", "model=gmf", override])
+    assert_refused(sentence, "data=transactions", "data.path=x.csv", "model=gmf", override)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +161,8 @@ def test_trainer_optimizer_and_schedule_are_refused_before_anything_is_read(over
 
 @pytest.mark.parametrize("model", ["mlp", "neumf"])
 def test_a_tower_has_at_least_one_layer(model):
-    with pytest.raises(ConfigError, match="hidden_dims=.*: it has to be a list of at least one"):
-        compose([f"model={model}", "model.hidden_dims=[]"])
+    sentence = "hidden_dims=.*: it has to be a list of at least one"
+    assert_refused(sentence, f"model={model}", "model.hidden_dims=[]")
 
 
 @pytest.fixture

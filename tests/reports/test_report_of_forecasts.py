@@ -252,6 +252,7 @@ def test_data_section_tells_decisions_and_phases(make_forecast_run):
         "Steps without a sale, filled with zero",
         "Known ahead promotion",
         "Time zone Europe/Berlin",
+        "Timestamps were read as %d/%m/%Y (day first)",
         "First day 2016-11-28",
         "Last day 2018-01-01",
         "Training series",
