@@ -20,7 +20,7 @@ from recsys.comparison.reading import (
 )
 from recsys.comparison.scoring import Comparison, compare_entries, default_metric
 from recsys.errors import ConfigError, UserError, unknown
-from recsys.runs.folder import RunFolder
+from recsys.runs.folder import RunFolder, make_folder
 from recsys.tasks.registry import task_of_run
 
 
@@ -85,7 +85,7 @@ def compare_runs(settings: CompareArguments) -> Comparison:
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes leaderboard.csv, slices.csv and comparison.html."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "output")
     files = RunFolder(folder)
     files.write_text("leaderboard.csv", leaderboard_table(comparison).to_csv(index=False))
     files.write_text("slices.csv", comparison.slices.to_csv(index=False))

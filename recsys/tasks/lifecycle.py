@@ -18,7 +18,7 @@ from recsys.environment import differences, environment, process_rank
 from recsys.errors import ConfigError, DataError
 from recsys.reports.console import say
 from recsys.reports.page import write_report
-from recsys.runs.folder import RunFolder
+from recsys.runs.folder import RunFolder, make_folder
 from recsys.runs.record import RunRecord, finished_now
 from recsys.tasks.fitting import TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
@@ -61,7 +61,7 @@ def run_training(
         task = checked_task(settings)
         trackers_of(settings.logger)  # a missing package is reported before training, not after
         if run.writes:
-            _make(folder)
+            make_folder(folder, "hydra.run.dir")
         record, prepared, metrics = _begin(task, settings, run, rerun_of, data)
     except BaseException:
         if run.writes:
@@ -205,7 +205,7 @@ def run_validation(
         DataError: earlier trials, or an earlier attempt, were on other data.
     """
     task = checked_task(settings)
-    _make(folder)
+    make_folder(folder, "hydra.run.dir")
     run, metrics = RunFolder(folder), dict[str, float]()
     if (known := run.read_json("result.json")) is not None:
         return known
@@ -302,15 +302,6 @@ def _finish(
 
 def _read(settings: Settings, data: Any = None) -> Any:
     return settings.data.build() if data is None else settings.data.build(path=data)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror}): choose another hydra.run.dir"
-        ) from error
 
 
 def _is_distributed(settings: Settings) -> bool:

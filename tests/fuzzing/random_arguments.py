@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from damaged_files import FORECAST, RECOMMEND, SHOP
+from damaged_files import FORECAST, RECOMMEND
 from random_settings import NUMBERS, OTHERS, Command
 
 from recsys.cli.compare import CompareArguments
@@ -17,7 +17,15 @@ from recsys.cli.runs import ListArguments
 from recsys.cli.sweep import SweepArguments
 from recsys.inference.commands import ForecastArguments, RecommendArguments
 
-SWEEP = ["sweep", "sweep=space.yaml", *SHOP, "data.path=shop.csv", "trials=1", "test=false"]
+SWEEP = [
+    "sweep",
+    "sweep=space.yaml",
+    "data=transactions",
+    "evaluation.min_buyers=1",
+    "data.path=shop.csv",
+    "trials=1",
+    "test=false",
+]
 COMMANDS: list[tuple[list[str], type[Any] | None]] = [
     ([*RECOMMEND, "users=user.csv"], RecommendArguments),
     ([*FORECAST, "history=series.csv"], ForecastArguments),
@@ -47,7 +55,7 @@ def commands(number: int, seed: int) -> Iterator[Command]:
     for _ in range(number):
         usual, declared = draw.choices(COMMANDS, OFTEN)[0]
         arguments, drawn = list(usual), []
-        for _ in range(draw.choice([1, 1, 1, 2])):
+        for _ in range(1 if declared is None else draw.choice([1, 1, 1, 2])):
             value = draw.choice(VALUES)
             if declared is None:
                 arguments.append(draw.choice([value, f"seed={value}", f"+{value}"]))

@@ -56,7 +56,8 @@ def test_columns_are_called_as_they_are_set_else_as_in_training(
     by_user: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    trained = {"config": {"data": {"columns": {"user_id": "customer", "timestamp": "sold_at"}}}}
+    columns = {"user_id": "customer", "timestamp": "sold_at", "y": "a", "channel": "user_id"}
+    trained = {"config": {"data": {"columns": columns}}}
     monkeypatch.setitem(by_user.manifest, "config", trained["config"])
     out, user, other = tmp_path / "o.csv", "007", "7"
 

@@ -117,9 +117,7 @@ class InputTable:
             for key, name in self.usual.items()
             if key not in own and name in own and name not in self.columns.values()
         }
-        renamed = usual | dict(self.columns)
-        taken = set(renamed.values()) | set(renamed)
-        return renamed | {name: name for name in own if name not in taken}
+        return {name: name for name in own} | usual | dict(self.columns)
 
     @property
     def names(self) -> list[str]:
@@ -265,6 +263,8 @@ def check_paths(source: str | Path, output: Path, name: str) -> None:
     """
     if output.is_dir():
         raise DataError(f"output {output} is a folder: name a file in it")
+    if ":/" in str(output):
+        raise DataError(f"output={output} looks like a URL: name a .csv or .parquet file to write")
     require_ending(output, str(output))
     if is_url(source):
         return
