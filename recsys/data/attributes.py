@@ -76,13 +76,13 @@ def join_attributes(
     if attributes is None:
         return Columns(), {}
     if attributes.path is None:
-        for each in fields(attributes):
-            name, value = each.name, getattr(attributes, each.name)
+        for setting in fields(attributes):
+            name, value = setting.name, getattr(attributes, setting.name)
             if name == "columns":
                 # files of configuration name the usual ones
                 is_set = any(role != source for role, source in value.items() if source is not None)
             else:
-                is_set = bool(value) and value != each.default
+                is_set = bool(value) and value != setting.default
             if is_set:
                 raise ConfigError(
                     f"{section}.{name} has no effect without a table: set {section}.path, or leave"

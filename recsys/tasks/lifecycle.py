@@ -366,8 +366,8 @@ def _say_idle(settings: Settings, phases: Sequence[str], is_trained: bool) -> No
     if not is_trained:
         say_idle(settings, TRAINING, f"model={settings.choices.model} is not trained step by step")
     elif "val" not in phases:
-        keys = ("train.patience", "train.validate_every")
-        say_idle(settings, keys, f"{chosen} has no validation part")
+        idle = ("train.patience", "train.validate_every")
+        say_idle(settings, idle, f"{chosen} has no validation part")
     if not any(phase == "val" or phase.startswith("test") for phase in phases):
         keys = tuple(f"evaluation.{name}" for name in ("views", "ks", "baselines", "max_users"))
         say_idle(settings, keys, f"{chosen} evaluates nothing")

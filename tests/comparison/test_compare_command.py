@@ -158,6 +158,13 @@ def test_a_refusal_is_one_sentence_and_writes_nothing(compare, recommender, fold
     assert not output.exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(folders, tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    arguments = [listed(folders), f"output={tmp_path / 'taken'}"]
+    assert compare_command(arguments, "compare.py") == 2
+    assert "taken cannot be written (File exists): choose another output" in capsys.readouterr().err
+
+
 def test_one_run_is_shown_with_its_interval(compare, folders):
     code, printed, output = compare(f"runs={folders[0]}")
     assert code == 0

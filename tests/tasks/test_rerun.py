@@ -1,5 +1,6 @@
 """A run repeats itself from its folder."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from recsys.cli.main import main as recsys
 from recsys.cli.train import train_command as main
 from recsys.errors import TrainingError
 from recsys.runs.folder import RunFolder
@@ -158,6 +160,22 @@ def test_a_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, caps
     Path("run/notes.txt").write_text("mine")
     refused(["data=transactions", "data.path=nowhere.csv", "hydra.run.dir=run"], capsys)
     assert [file.name for file in Path("run").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "run=first", "name=mine", "folder=sales.csv"],
+        ["runs", "runs=first", "output=sales.csv/list.csv"],
+        ["train", "rerun=first", "hydra.run.dir=sales.csv"],
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_named(finished, capsys, command):
+    with contextlib.suppress(SystemExit):
+        assert recsys(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: sales.csv cannot be written (")
+    assert "choose another" in said
 
 
 def fewer(table: pd.DataFrame) -> pd.DataFrame:
