@@ -40,8 +40,8 @@ $(TRACKERS)/.ready: pyproject.toml $(READY)
 	$(TRACKERS)/bin/pip install --quiet --disable-pip-version-check --editable '.[mlflow,wandb,launchers]'
 	touch $@
 
-# what takes minutes: twenty trainings killed and resumed; 2,000 random settings and 500 damaged files, none of which may end in a
-# traceback
+# what takes minutes: twenty trainings killed and resumed; 2,000 random settings, 500 random arguments and 500 damaged files, none of
+# which may end in a traceback
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto
 

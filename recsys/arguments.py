@@ -10,17 +10,16 @@ class Arguments:
 arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
 """
 
-import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError, UserError, unknown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,8 +43,8 @@ def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str
     """Reads `key=value` arguments into a dataclass; `help` anywhere prints the usage and exits.
 
     Args:
-        declaration: dataclass of `setting`s, of the types str, int, float, bool, Path, Literal, or
-            one of them or None.
+        declaration: dataclass of `setting`s, of the types str, int, float, bool, Path, Literal,
+            Mapping[str, str] (given as key.NAME=value), or one of them or None.
         arguments: of the command line, without the program.
         command: how the program is called, for the usage.
 
@@ -61,6 +60,10 @@ def parse_arguments(declaration: type[T], arguments: Sequence[str], command: str
     values: dict[str, object] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
+        group, dot, name = key.partition(".")
+        if group in declared and _is_mapping(kinds[group]):
+            _add(values, group, name, text)
+            continue
         if key not in declared:
             raise ConfigError(unknown(key, declared, "setting"))
         if not equals:
@@ -81,7 +84,10 @@ def usage(declaration: type[Any], command: str) -> str:
     for entry in _ordered(declaration):
         note = "required" if _required(entry) else _default_note(entry.default)
         rows.append(
-            (entry.name, f"{entry.metadata['help']} ({_kind_name(kinds[entry.name])}, {note})")
+            (
+                _written(entry, kinds),
+                f"{entry.metadata['help']} ({_kind_name(kinds[entry.name])}, {note})",
+            )
         )
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows]
@@ -116,12 +122,19 @@ def reports_errors(command: Callable[P, int]) -> Callable[P, int]:
     return wrapped
 
 
-def unknown(name: str, allowed: Iterable[str], what: str) -> str:
-    """The error for an unknown name: the closest known one, and all of them."""
-    names = list(allowed)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{name!r} is not a known {what}: {hint}(known: {', '.join(names)})"
+def _add(values: dict[str, object], group: str, name: str, text: str) -> None:
+    """Adds NAME=TEXT to a mapping; both have to be there, and the name once."""
+    found = values.setdefault(group, {})
+    assert isinstance(found, dict)
+    if not name or not text:
+        raise ConfigError(f"{group} is given as {group}.NAME=…, one at a time")
+    if name in found:
+        raise ConfigError(f"{group}.{name}= is given twice")
+    found[name] = text
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(_without_none(kind)) is Mapping
 
 
 def _convert(entry: "Field[Any]", kind: Any, text: str) -> object:
@@ -163,11 +176,19 @@ def _required(entry: "Field[Any]") -> bool:
 
 
 def _synopsis(declaration: type[Any], command: str) -> str:
+    kinds = get_type_hints(declaration)
     parts = [
-        f"{entry.name}=…" if _required(entry) else f"[{entry.name}={_shown(entry.default)}]"
+        f"{_written(entry, kinds)}=…"
+        if _required(entry)
+        else f"[{_written(entry, kinds)}={_shown(entry.default)}]"
         for entry in _ordered(declaration)
     ]
     return " ".join([command, *parts])
+
+
+def _written(entry: "Field[Any]", kinds: Mapping[str, Any]) -> str:
+    """The key as it is written before the equals sign."""
+    return f"{entry.name}.NAME" if _is_mapping(kinds[entry.name]) else entry.name
 
 
 def _ordered(declaration: type[Any]) -> list["Field[Any]"]:
@@ -191,4 +212,6 @@ def _kind_name(kind: Any) -> str:
     kind = _without_none(kind)
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
+    if _is_mapping(kind):
+        return "text"
     return _KIND_NAMES[kind]

@@ -1,7 +1,7 @@
 """Errors that a user reads: one sentence of what was found, where, and what to do."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -38,8 +38,14 @@ def _visible(character: str) -> str:
     return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
 
 
-def closest(name: str, known: Sequence[str]) -> str:
+def unknown(name: str, known: Iterable[str], what: str) -> str:
+    """What to say of a name of something ("setting", "column") that does not exist."""
+    return f"{name!r} is not a known {what}; {closest(name, known)}"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
     """What to say after a name that does not exist: the closest one that does, and all of them."""
+    known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     return (
         f"did you mean {close[0]}? It" if close else "it"

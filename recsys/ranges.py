@@ -49,8 +49,10 @@ class Filled:
     """A list that holds at least one value."""
 
 
-Count = Annotated[int, Range(low=1)]
-Whole = Annotated[int, Range(low=0)]
+# products of two counts are still whole numbers of 64 bits
+_MANY = Range(high=2**31 - 1)
+Count = Annotated[int, Range(low=1), _MANY]
+Whole = Annotated[int, Range(low=0), _MANY]
 Positive = Annotated[float, Range(low=0, open_low=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Share = Annotated[float, Range(low=0, high=1)]
@@ -86,7 +88,7 @@ def _expected(value: Any, hint: Any) -> str | None:
         *others, last = get_args(hint)
         return None if value in (*others, last) else f"choose {', '.join(others)} or {last}"
     if get_origin(hint) is Annotated:
-        limits: Range = get_args(hint)[1]
-        fits = value is not None and limits.holds(value)
-        return None if fits else f"it has to be {limits.words()}"
+        for limits in get_args(hint)[1:]:
+            if value is None or not limits.holds(value):
+                return f"it has to be {limits.words()}"
     return None

@@ -1,5 +1,6 @@
 """Command lines of the form key=value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ class Arguments:
     order: Literal["first", "last"] = setting("which rows", default="first")
     header: bool = setting("whether there is a header", default=True)
     note: str | None = setting("free text", default=None)
+    columns: Mapping[str, str] | None = setting("column of NAME", default=None)
 
 
 def parse(*arguments: str) -> Arguments:
@@ -34,15 +36,20 @@ def test_values_take_the_declared_types() -> None:
     )
 
 
+def test_a_mapping_is_given_name_by_name() -> None:
+    found = parse("table=x", "columns.user_id=customer", "columns.users.town=city=town")
+    assert found.columns == {"user_id": "customer", "users.town": "city=town"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (
             ("tabel=x",),
-            r"'tabel' is not a known setting: did you mean 'table'\? \(known: table, li",
+            r"'tabel' is not a known setting; did you mean table\? It is one of: columns, head",
         ),
-        (("--table=x",), "'--table' is not a known setting: did you mean 'table'"),
-        (("xyz",), r"'xyz' is not a known setting: \(known"),
+        (("--table=x",), "'--table' is not a known setting; did you mean table"),
+        (("xyz",), "'xyz' is not a known setting; it is one of: columns, header"),
         ((), r"table= is missing; usage: count table=… \[limit=10\]"),
         (("table",), "'table' has no value: write table=…"),
         (("table=",), "table='' is not a path: CSV file"),
@@ -50,6 +57,10 @@ def test_values_take_the_declared_types() -> None:
         (("table=x", "limit=ten"), "limit='ten' is not a whole number: rows to count"),
         (("table=x", "limit=0"), "limit=0 is too small: it is at least 1"),
         (("table=x", "order=middle"), "order='middle' is not known: it is first or last"),
+        (("table=x", "columns=a"), r"columns is given as columns\.NAME=…, one at a time"),
+        (("table=x", "columns.a="), r"columns is given as columns\.NAME=…"),
+        (("table=x", "columns.a=b", "columns.a=c"), r"columns\.a= is given twice"),
+        (("table=x", "note.a=b"), r"'note\.a' is not a known setting"),
         (("table=x", "header=yes"), "header='yes' is not known: it is true or false"),
     ],
 )
@@ -68,14 +79,16 @@ def test_help_prints_what_is_declared(word: str, capsys: pytest.CaptureFixture[s
 
 def test_usage_shows_types_and_defaults() -> None:
     assert usage(Arguments, "count").splitlines() == [
-        "usage: count table=… [limit=10] [share=1.0] [order=first] [header=true] [note=…]",
+        "usage: count table=… [limit=10] [share=1.0] [order=first] [header=true] [note=…]"
+        " [columns.NAME=…]",
         "",
         "Counts the rows of a table.",
         "",
-        "  table   CSV file (path, required)",
-        "  limit   rows to count (whole number, default 10)",
-        "  share   part that is counted (number, default 1.0)",
-        "  order   which rows (first or last, default first)",
-        "  header  whether there is a header (true or false, default true)",
-        "  note    free text (text, optional)",
+        "  table         CSV file (path, required)",
+        "  limit         rows to count (whole number, default 10)",
+        "  share         part that is counted (number, default 1.0)",
+        "  order         which rows (first or last, default first)",
+        "  header        whether there is a header (true or false, default true)",
+        "  note          free text (text, optional)",
+        "  columns.NAME  column of NAME (text, optional)",
     ]

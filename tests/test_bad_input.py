@@ -457,3 +457,28 @@ def test_sound_input_ends_well(train: Command) -> None:
     sales().to_csv("sales.csv", index=False)
     report = report_of(train(*SMALL, "data.path=sales.csv", "model=mf"))
     assert (report["rows_in"], report["rows"], report["dropped"]) == (80, 80, {})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ["train.lr=0.1", "loss=bpr"],
+            "train.lr, loss have no effect: model=popularity is not trained",
+        ),
+        (
+            ["evaluation=none", "evaluation.min_buyers=1", "evaluation.ks=[3]"],
+            "evaluation.ks has no effect: evaluation=none evaluates nothing",
+        ),
+        (
+            ["model=mf", "evaluation=none", "train.max_epochs=1", "train.patience=2"],
+            "train.patience has no effect: evaluation=none has no validation part",
+        ),
+    ],
+)
+def test_settings_that_cannot_act_on_this_model_or_split_are_said(train, overrides, words):
+    small = [each for each in SMALL if not each.startswith("train")]
+    sales().to_csv("sales.csv", index=False)
+    ending = train(*small, "data.path=sales.csv", *overrides)
+    assert ending.code == 0
+    assert words in " ".join(ending.errors)

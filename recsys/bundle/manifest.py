@@ -202,24 +202,52 @@ def _load(folder: Path) -> Any:
         raise BundleError(f"{path} is not readable as JSON ({error}): copy it again") from error
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
+def check_files(folder: Path, manifest: Manifest) -> bytes:
     """Compares every file that the manifest lists with its checksum.
+
+    Returns:
+        The bytes of the graph that were compared: whoever read its file again might read another.
 
     Raises:
         BundleError: if a file is missing or altered.
     """
     if GRAPH not in manifest["files"]:
         raise BundleError(f"{folder / MANIFEST} does not list {GRAPH}")
-    for name, entry in manifest["files"].items():
-        path = folder / name
+    for name in manifest["files"]:
         if Path(name).name != name:
             raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is outside the folder")
+        path = folder / name
         if not path.is_file():
             raise BundleError(f"{folder} is incomplete: {name} is missing")
-        if not isinstance(entry, dict) or sha256(path) != entry.get("sha256"):
-            raise BundleError(
-                f"{path} was altered or truncated: its sha256 is not the one in {MANIFEST}"
-            )
+        if name != GRAPH and sha256(path) != _checksum(manifest, name):
+            raise _altered(path)
+    return read_checked(folder, manifest, GRAPH)
+
+
+def read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """The bytes of a file that the manifest lists, read once and compared with its checksum.
+
+    Raises:
+        BundleError: the file is missing or altered.
+    """
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != _checksum(manifest, name):
+        raise _altered(path)
+    return content
+
+
+def _checksum(manifest: Manifest, name: str) -> str | None:
+    """What the manifest says of a file, None where it says it wrongly."""
+    entry = manifest["files"][name]
+    return entry.get("sha256") if isinstance(entry, dict) else None
+
+
+def _altered(path: Path) -> BundleError:
+    return BundleError(f"{path} was altered or truncated: its sha256 is not the one in {MANIFEST}")
 
 
 def write_manifest(folder: Path, content: Mapping[str, object]) -> None:

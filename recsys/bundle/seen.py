@@ -3,6 +3,7 @@
 Axes: U users in the file, I items, N purchases of all users, B users of a query.
 """
 
+import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,19 @@ _ARRAYS = {"history": "items", "history.age": "age", "history.quantity": "weight
 class Seen:
     """Purchases by user id, in the order of time, repeats included."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, content: bytes, path: Path) -> None:
         """Loads seen.npz as `write_seen` wrote it.
+
+        Args:
+            content: of the file.
+            path: what errors call it.
 
         Raises:
             BundleError: the file lacks an array, or is damaged.
         """
         self._path = path
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 self._user_ids = arrays["user_ids"]  # (U,), sorted
                 self._offsets = arrays["indptr"].astype(np.int64)  # (U + 1,)
                 self._item_ids = arrays["item_ids"].astype(object)  # (I,)

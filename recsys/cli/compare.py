@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.arguments import parse_arguments, setting, unknown
+from recsys.arguments import parse_arguments, setting
 from recsys.comparison.console import print_comparison
 from recsys.comparison.page import render_comparison
 from recsys.comparison.reading import (
@@ -19,8 +19,8 @@ from recsys.comparison.reading import (
     require_comparable,
 )
 from recsys.comparison.scoring import Comparison, compare_entries, default_metric
-from recsys.errors import ConfigError, UserError
-from recsys.runs.folder import RunFolder
+from recsys.errors import ConfigError, UserError, unknown
+from recsys.runs.folder import RunFolder, make_folder
 from recsys.tasks.registry import task_of_run
 
 
@@ -85,7 +85,7 @@ def compare_runs(settings: CompareArguments) -> Comparison:
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes leaderboard.csv, slices.csv and comparison.html."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "output")
     files = RunFolder(folder)
     files.write_text("leaderboard.csv", leaderboard_table(comparison).to_csv(index=False))
     files.write_text("slices.csv", comparison.slices.to_csv(index=False))

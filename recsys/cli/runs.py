@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.arguments import parse_arguments, setting, unknown
+from recsys.arguments import parse_arguments, setting
 from recsys.comparison.reading import find_runs
-from recsys.errors import ConfigError, UserError
+from recsys.errors import ConfigError, UserError, unknown
 from recsys.reports.console import print_table
 from recsys.reports.formats import MISSING, decimal, duration, moment, plural, whole
-from recsys.runs.folder import RunFolder
+from recsys.runs.folder import RunFolder, make_folder
 
 COLUMNS = (
     "run",
@@ -84,7 +84,7 @@ def runs_command(arguments: Sequence[str], command: str) -> int:
         settings = parse_arguments(ListArguments, arguments, command)
         table = list_runs(settings)
         if settings.output is not None:
-            settings.output.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(settings.output.parent, "output")
             text = table.to_csv(index=False)
             RunFolder(settings.output.parent).write_text(settings.output.name, text)
     except UserError as error:

@@ -15,7 +15,7 @@ from recsys.environment import environment, resident_memory_mb, threads_of_all
 from recsys.errors import ConfigError, TrainingError
 from recsys.reports.console import say
 from recsys.reports.formats import plural
-from recsys.runs.folder import RunFolder
+from recsys.runs.folder import RunFolder, make_folder
 from recsys.runs.record import utc_now as now
 from recsys.tasks.lifecycle import checked_task
 from recsys.tasks.task import Task
@@ -126,7 +126,7 @@ def _sweep(
     base = settings.base()
     task = checked_task(base)
     trackers_of(base.logger)  # a missing package is reported before the trials, not after
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "output")
     try:
         with locked(folder, wait=False):
             _search(given, settings, base, task, {"command": command} | more, folder)

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recsys.arguments import unknown
 from recsys.comparison.reading import Entry, Run
 from recsys.comparison.units import Ratio, Slice
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, unknown
 from recsys.evaluation.significance import compare, holm
 
 SPREAD = ("seed_sd", "seed_low", "seed_high")

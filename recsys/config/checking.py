@@ -72,11 +72,7 @@ def wrong(value: Any, hint: Any) -> str | None:
     if hint is None or hint is type(None):
         return None if value is None else "null"
     if hint in _SCALARS:
-        kinds, words = _SCALARS[hint]
-        fits = isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
-        if fits and isinstance(value, float) and not math.isfinite(value):
-            return "a finite number"
-        return None if fits else words
+        return _wrong_scalar(value, hint)
     fixed = origin is tuple and Ellipsis not in inner
     if fixed and isinstance(value, list | tuple) and len(value) != len(inner):
         return f"a list of {len(inner)} values"
@@ -96,6 +92,19 @@ def wrong(value: Any, hint: Any) -> str | None:
     return None
 
 
+def _wrong_scalar(value: Any, hint: Any) -> str | None:
+    kinds, words = _SCALARS[hint]
+    if not isinstance(value, kinds) or (hint is not bool and isinstance(value, bool)):
+        return words
+    if isinstance(value, float) and not math.isfinite(value):
+        return _FINITE
+    return _SHORT if hint is float and isinstance(value, int) and abs(value) >= _LONG else None
+
+
+_FINITE = "a finite number"
+# whole numbers that numpy, torch and Arrow cannot hold; as 1e19 they are what any such number is
+_LONG = 2**63
+_SHORT = "a number of at most 18 digits"
 _SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -120,7 +129,7 @@ def _wrong_in_range(value: Any, hint: Any, metadata: Sequence[Any]) -> str | Non
         if isinstance(each, Range):
             noun = "a whole number" if hint is int else "a number"
             if kind is not None:
-                return f"{kind if kind == 'a finite number' else noun} {each.words()}"
+                return f"{kind if kind in (_FINITE, _SHORT) else noun} {each.words()}"
             if not each.holds(value):
                 return each.words()
         if isinstance(each, Filled) and kind is None and not value:

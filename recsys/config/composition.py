@@ -128,7 +128,13 @@ def command_line(
     except KeyboardInterrupt as stop:
         # a run that began in another folder than the one named says in which
         folder = stop.args[0] if stop.args else folder
-        _leave(f"interrupted; continue where it was with train.resume={folder}", 130)
+        begun = (Path(folder) / "config.yaml").exists()
+        _leave(
+            f"interrupted; continue where it was with train.resume={folder}"
+            if begun
+            else "interrupted before the training began",
+            130,
+        )
     except Exception as error:
         # of a launcher, one of whose processes has gone
         if Multirun.folder is None:

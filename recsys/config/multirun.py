@@ -53,6 +53,7 @@ def fail(folder: Path, chosen: Sequence[str], sentence: str) -> str:
         sentence: why.
     """
     name = f"run {folder.name} ({', '.join(chosen)})" if chosen else f"run {folder.name}"
+    folder.mkdir(parents=True, exist_ok=True)  # what is refused leaves none
     (folder / _FAILED).write_text(f"{name}: {sentence}\n", encoding="utf-8")
     return f"{name}: {sentence}"
 

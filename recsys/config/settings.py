@@ -24,6 +24,13 @@ class Pretrained:
     mlp: str | None = None
     alpha: Share = 0.5
 
+    def __post_init__(self) -> None:
+        if self.alpha != 0.5 and not (self.gmf or self.mlp):
+            raise ConfigError(
+                f"train.pretrained.alpha={self.alpha:g} has no effect without the halves that it"
+                " weighs: set train.pretrained.gmf and train.pretrained.mlp, or leave it out"
+            )
+
 
 @dataclass(frozen=True)
 class TrainSettings:

@@ -4,7 +4,7 @@ Axes: R rows of the table, I ids of the events.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -76,8 +76,14 @@ def join_attributes(
     if attributes is None:
         return Columns(), {}
     if attributes.path is None:
-        for name in ("separator", "table", "kinds", "ignore", "encoding", "thousands", "multiline"):
-            if getattr(attributes, name):
+        for setting in fields(attributes):
+            name, value = setting.name, getattr(attributes, setting.name)
+            if name == "columns":
+                # files of configuration name the usual ones
+                is_set = any(role != source for role, source in value.items() if source is not None)
+            else:
+                is_set = bool(value) and value != setting.default
+            if is_set:
                 raise ConfigError(
                     f"{section}.{name} has no effect without a table: set {section}.path, or leave"
                     f" {section}.{name} out"
@@ -101,7 +107,10 @@ def join_attributes(
         "rows_of_unknown_ids": len(known) - int((place >= 0).sum()),
         "ids_without_row": int((place < 0).sum()),
     }
-    numerals = Numerals(attributes.decimal, attributes.thousands)
+    numerals = Numerals(attributes.decimal, attributes.thousands, f"{section}.")
+    numerals.require_text(
+        (kind for name, kind in source.types if name != mapped[key]), source.label
+    )
     joined = replace(joined.take(row_of[place]), numerals=numerals)
     for each in joined.fields:
         if each.kind is None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from recsys.data.attributes import AttributeTable, join_attributes
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
-from recsys.data.fingerprint import fingerprint
+from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, OnBadRows, RowFilter, data_row, past_times
@@ -146,6 +146,11 @@ def with_attributes(
     dataset = replace(dataset, users=of_users, items=of_items, ignored=ignored)
     counts = {"users": user_counts, "items": item_counts}
     dataset.report.attributes = {table: found for table, found in counts.items() if found}
+    dataset.report.column_fingerprints = {
+        "events": fingerprint(dataset.quantity),
+        "users": columns_fingerprint(of_users.values()),
+        "items": columns_fingerprint(of_items.values()),
+    }
     dataset.report.schema = dataset.schema
     return dataset
 
@@ -188,10 +193,15 @@ def _check_values(table: pa.Table, rows: RowFilter, cleaning: Cleaning) -> pd.Se
 
 def _require_effect(table: pa.Table, cleaning: Cleaning) -> None:
     """Raises ConfigError where a setting is about a column that is not read."""
-    about = {"min_rating": "rating", "timestamp_unit": "timestamp", "timestamp_format": "timestamp"}
+    about = {
+        "min_rating": "rating",
+        "timestamp_unit": "timestamp",
+        "timestamp_format": "timestamp",
+        "timezone": "timestamp",
+    }
     for setting, column in about.items():
-        value = getattr(cleaning, setting)
-        if value is not None and column not in table.column_names:
+        value, usual = getattr(cleaning, setting), getattr(Cleaning, setting)
+        if value != usual and column not in table.column_names:
             raise ConfigError(
                 f"data.{setting}={value} has no effect without a column of {column}s: set"
                 f" data.columns.{column} to its name, or leave data.{setting} out"

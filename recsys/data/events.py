@@ -66,6 +66,22 @@ class EventTable:
         wanted = {name: self.columns[name] for name in names if name in self.columns}
         return read_table(self.source, wanted, encode_ids=encode_ids, required=required)
 
+    def require_numerals(self, names: Sequence[str] | None = None) -> None:
+        """Raises ConfigError where signs of numbers in text are set, and none can be there.
+
+        Args:
+            names: canonical names of the columns that are read as numbers; None: every column that
+                is no id and no timestamp may be one.
+        """
+        others = ("user_id", "item_id", "timestamp", "basket_id", "event_type", "name")
+        if names is None:
+            taken = {self.columns.get(name) for name in others}
+            found = [kind for name, kind in self.source.types if name not in taken]
+        else:
+            wanted = {self.columns.get(name) for name in names}
+            found = [kind for name, kind in self.source.types if name in wanted]
+        self.numerals.require_text(found, self.source.label)
+
     def further(self, read: pa.Table) -> Columns:
         """Every column but those that become arrays, in N rows, read when asked for.
 

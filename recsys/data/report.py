@@ -38,6 +38,9 @@ class DataReport:
         density: distinct (user, item) pairs / (users x items).
         first, last: first and last timestamp, ISO 8601 in `timezone`; None without timestamps.
         timestamp_form: how the timestamps were written, as `Times.form`; None without them.
+        fingerprint: changes when any user, item or timestamp of any row does.
+        column_fingerprints: table ("events", "users", "items") to what changes when any quantity,
+            or any value of its attributes, does.
         phases: counts of every phase ("val", "test", "full_data"): what was fitted, what is
             evaluated, what was left out.
         attributes: table ("users", "items") to how its rows met the ids of the events.
@@ -57,6 +60,7 @@ class DataReport:
     last: str | None = None
     timestamp_form: str | None = None
     fingerprint: str = ""
+    column_fingerprints: dict[str, str] = field(default_factory=dict)
     phases: dict[str, dict[str, int]] = field(default_factory=dict)
     attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     schema: Schema | None = None
@@ -85,7 +89,8 @@ class PanelReport:
         timestamp_form: as in `DataReport`.
         decisions: what was decided about steps and series to how often.
         covariates: names of what is known ahead.
-        fingerprint: changes when any value of the series does.
+        fingerprint: changes when any value of the series or of a covariate does.
+        column_fingerprints: none: a panel has no further columns.
     """
 
     source: str
@@ -103,6 +108,7 @@ class PanelReport:
     decisions: dict[str, int] = field(default_factory=dict)
     covariates: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    column_fingerprints: dict[str, str] = field(default_factory=dict)
     phases: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def decide(self, what: str, count: int) -> None:

@@ -114,6 +114,13 @@ def panel_from_events(
         if name not in own and name in each[3]
     }
     here = [name for name in settings.series if name not in joined]
+    for _, given, section, has in attributes:
+        if given is not None and isinstance(given.path, str) and not has & set(settings.series):
+            raise ConfigError(
+                f"{section}.path={given.path} has no effect: none of its columns"
+                f" ({', '.join(sorted(has))}) is in data.series ({', '.join(settings.series)});"
+                " leave it out, or group by one of them"
+            )
     keys = [each[0] for each in joined.values()]
     by_item = list(settings.series) == ["item_id"]
     named = ["name"] if by_item and columns.get("name") is not None else []
@@ -208,6 +215,11 @@ def _require_columns(table: pa.Table, settings: Resampling, source: str) -> None
                 f" of {source}: set data.columns.{name}"
                 + ("" if name == "timestamp" else ", or data.measure=lines to count rows")
             )
+    if settings.returns == "net" and "quantity" not in table.column_names:
+        raise ConfigError(
+            f"data.returns=net has no effect on {source}, which has no column of quantities: set"
+            " data.columns.quantity to its name, or leave data.returns out"
+        )
     for name in settings.series:
         if name not in table.column_names:
             known = sorted(set(table.column_names) - {"timestamp", "quantity", "price"})

@@ -193,7 +193,7 @@ def kind_of_type(name: str, type_: pa.DataType | None) -> Kind | None:
         return "number"
     if pa.types.is_boolean(type_) or pa.types.is_dictionary(type_):
         return "category"
-    if pa.types.is_temporal(type_) and not pa.types.is_time(type_):
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return "date"
     if pa.types.is_nested(type_):
         return "list"
@@ -290,11 +290,31 @@ def _numbers(known: Field, values: pa.Array, where: str, numerals: Numerals) -> 
 
 def _dates(known: Field, values: pa.Array, where: str) -> np.ndarray:
     """int64 (N,) seconds since 1970 UTC."""
-    parsed = parse_timestamps(values, "UTC")
+    try:
+        parsed = parse_timestamps(values, "UTC")
+    except DataError as error:
+        # what reads the timestamps of events in another form does not act on this column
+        found = f"({str(error).partition(':')[0].partition(';')[0]})"
+        numbers = to_numbers(values)
+        if not np.isnan(numbers).all():
+            example = values[int(np.argmax(~np.isnan(numbers)))].as_py()
+            found = f"holds numbers such as {example}, and only data.timestamp_unit, for timestamps"
+            found += " of events, says what numbers count"
+        raise DataError(
+            f"column {known.source or known.name!r} of {where} is read as a date, but {found}:"
+            f" write it as 2024-01-31, or choose {_another_kind(known, 'number')}"
+        ) from error
     unread = parsed.isna().to_numpy() & ~is_missing(values)
     _require_values(unread, known, values, "date", where)
     seconds = parsed.dt.tz_localize(None).to_numpy(dtype="datetime64[s]").astype(np.int64)
     return np.where(parsed.isna(), NO_DATE, seconds)
+
+
+def _another_kind(known: Field, kind: Kind) -> str:
+    return (
+        f"another kind: data.kinds.{known.name}={kind} (of attributes"
+        f" data.users.kinds.{known.name} or data.items.kinds.{known.name})"
+    )
 
 
 def _require_values(
@@ -304,7 +324,6 @@ def _require_values(
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"column {known.source or known.name!r} of {where} is read as a {kind}, but data row"
-            f" {row + 1:,} holds {values[row].as_py()!r}; mend the table, or choose another kind:"
-            f" data.kinds.{known.name}=category (of attributes data.users.kinds.{known.name} or"
-            f" data.items.kinds.{known.name})"
+            f" {row + 1:,} holds {values[row].as_py()!r}; mend the table, or choose"
+            f" {_another_kind(known, 'category')}"
         )

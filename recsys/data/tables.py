@@ -30,7 +30,7 @@ class TableSource:
 
     Attributes:
         location: file, URL or table in memory.
-        separator: of a text file: one character, or "tab"; None: a comma, a tab in .tsv.
+        separator: of a text file, as in `recsys.tables.text.TextFormat`.
         table: name of the table behind a URL, schema.table where it has a schema.
         setting: the configuration key of `location`, for error messages.
         name: what to call a table in memory.

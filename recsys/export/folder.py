@@ -42,7 +42,12 @@ def appearing(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ExportError(
+            f"{folder.parent} cannot be written ({error.strerror}): choose another folder"
+        ) from error
     try:
         yield partial
         if folder.exists():

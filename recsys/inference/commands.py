@@ -2,15 +2,15 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from recsys.arguments import parse_arguments, reports_errors, setting, unknown
-from recsys.errors import BundleError, ConfigError
+from recsys.arguments import parse_arguments, reports_errors, setting
+from recsys.errors import BundleError, ConfigError, unknown
 from recsys.inference.forecaster import Forecaster
 from recsys.inference.recommender import Recommender
 from recsys.inference.verification import verify
@@ -40,19 +40,26 @@ _NAMED = 3
 class TableArguments:
     """How the table that is read is written: what is not given is as in the table of training."""
 
-    separator: str | None = setting("of a text file: one character, or tab", default=None)
+    separator: str | None = setting(
+        "of a text file: comma, semicolon, pipe, tab, space, or another character", default=None
+    )
     encoding: str | None = setting("of a text file, such as latin-1 or utf-16", default=None)
     decimal: str | None = setting("sign between whole and part of numbers in text", default=None)
     thousands: str | None = setting("sign between groups of three digits in text", default=None)
     multiline: bool | None = setting("cells of a text file may hold line breaks", default=None)
     table: str | None = setting("name of the table behind a SQL URL", default=None)
+    columns: Mapping[str, str] | None = setting(
+        "column of the table that holds what the bundle calls NAME; as in training, if not given",
+        default=None,
+    )
 
     def dialect(self) -> "Dialect":
         """These settings, for the reader."""
         from recsys.inference.batch.input_table import Dialect
 
         known = {each.name for each in fields(Dialect)}
-        return Dialect(**{name: value for name, value in vars(self).items() if name in known})
+        given = {name: value for name, value in vars(self).items() if name in known}
+        return Dialect(**given | {"columns": self.columns or {}})
 
 
 @dataclass(frozen=True, kw_only=True)

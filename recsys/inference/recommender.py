@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arguments import unknown
 from recsys.bundle.list_columns import ListColumn, ListSource, concatenated
 from recsys.bundle.manifest import GraphInput, graph_inputs
 from recsys.bundle.seen import SEEN, Seen
-from recsys.errors import BundleError
+from recsys.errors import BundleError, unknown
 from recsys.inference.bundle import open_bundle
 from recsys.inference.inputs import (
     CLOCK_SOURCES,
@@ -165,8 +164,8 @@ class Recommender:
     @cached_property
     def item_names(self) -> dict[str, str]:
         """Names of items for people, by item id; empty where the bundle holds none."""
-        path = self._bundle.optional_file(ITEM_NAMES)
-        return {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+        content = self._bundle.optional_file(ITEM_NAMES)
+        return {} if content is None else json.loads(content)
 
     def recommend(
         self,
@@ -329,8 +328,8 @@ class Recommender:
 
     @cached_property
     def _seen(self) -> Seen | None:
-        path = self._bundle.optional_file(SEEN)
-        return None if path is None else Seen(path)
+        content = self._bundle.optional_file(SEEN)
+        return None if content is None else Seen(content, self._bundle.path / SEEN)
 
     @cached_property
     def _item_ids(self) -> list[str]:

@@ -43,10 +43,12 @@ def verify(path: str | Path) -> Verification:
         raise BundleError(f"{path} holds no {SAMPLES}, so there is nothing to compare with")
     replay = _REPLAYS[bundle.manifest["task"]]
     try:
-        cases = json.loads(samples.read_text(encoding="utf-8"))["cases"]
+        cases = json.loads(samples)["cases"]
         differences = [_named(replay, bundle, case) for case in cases]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{samples} does not hold golden samples: {error!r}") from error
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{Path(path) / SAMPLES} does not hold golden samples: {error!r}"
+        ) from error
     return Verification(bundle.manifest["task"], len(differences), max(differences, default=0.0))
 
 

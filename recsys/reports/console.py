@@ -10,7 +10,7 @@ from rich.text import Text
 
 from recsys.data.report import DataReport, PanelReport
 from recsys.reports.blocks import Cell
-from recsys.reports.formats import decimal, plural, show_metric
+from recsys.reports.formats import decimal, form_words, plural, show_metric
 from recsys.reports.leaderboard import best_of, forecast_leaderboard, leaderboard
 
 # a log file has no width of its own; eighty columns would cut numbers off
@@ -75,6 +75,7 @@ def print_data_report(report: DataReport) -> None:
     ]
     if report.first:
         rows += [("first", report.first), ("last", str(report.last))]
+    rows += _timestamp_form(report.timestamp_form)
     print_table(f"data: {report.source}", (), rows)
 
 
@@ -91,7 +92,12 @@ def print_panel_report(report: PanelReport) -> None:
         rows.append(("known ahead", ", ".join(report.covariates)))
     if report.first:
         rows += [(f"first {report.step}", report.first), (f"last {report.step}", str(report.last))]
+    rows += _timestamp_form(report.timestamp_form)
     print_table(f"data: {report.source}", (), rows)
+
+
+def _timestamp_form(form: str | None) -> list[tuple[str, str]]:
+    return [("timestamps were read as", form_words(form))] if form else []
 
 
 def print_leaderboard(metrics: dict[str, float], model: str, ks: list[int]) -> None:

@@ -127,3 +127,15 @@ def show_metric(metric: str, value: float) -> str:
     if metric == "bias":
         return signed_percent(value)
     return decimal(value, 2 if metric == "smape" else 4)
+
+
+def form_words(form: str) -> str:
+    """The form in which times were written, with the order of day and month in words."""
+    day, month = (
+        min((place for mark in marks if (place := form.find(mark)) >= 0), default=-1)
+        for marks in (("%d",), ("%m", "%b", "%B"))
+    )
+    year = max(form.find("%Y"), form.find("%y"), form.find("%G"))
+    if day < 0 or month < 0 or -1 < year < min(day, month):
+        return form
+    return f"{form} ({'day' if day < month else 'month'} first)"

@@ -44,6 +44,25 @@ from recsys.errors import ConfigError
 from recsys.stored_files import DAMAGED, Stored, readable
 
 
+def make_folder(folder: Path, setting: str) -> None:
+    """Makes a folder, and those that it lies in.
+
+    Args:
+        folder: may be there already.
+        setting: that names it, for the error.
+
+    Raises:
+        ConfigError: a file stands in its place, or it may not be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{folder} cannot be written ({reason}): choose another {setting}"
+        ) from error
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Reads and writes the files of one run; every file is written beside and renamed.

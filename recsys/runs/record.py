@@ -23,6 +23,8 @@ class RunRecord:
         rerun_of: folder of the run that this one repeats.
         versions, git_commit, git_dirty, git_changes, hardware, threads: of `environment`.
         data_fingerprint, split_fingerprint: of the rows, and of which are fitted and evaluated.
+        column_fingerprints: of quantities and context ("events") and of attributes ("users",
+            "items").
         optimizer: what updated the parameters; None where nothing was trained.
         peak_memory_mb, peak_gpu_memory_mb: highest memory of the process.
     """
@@ -46,6 +48,7 @@ class RunRecord:
     threads: int | None = None
     data_fingerprint: str = ""
     split_fingerprint: str = ""
+    column_fingerprints: dict[str, str] = field(default_factory=dict)
     optimizer: dict[str, Any] | None = None
     peak_memory_mb: float | None = None
     peak_gpu_memory_mb: float | None = None
@@ -73,8 +76,6 @@ class RunRecord:
             started=earlier.started if earlier else now,
             resumed=[*earlier.resumed, now] if earlier else [],
             rerun_of=earlier.rerun_of if earlier else rerun_of,
-            data_fingerprint=earlier.data_fingerprint if earlier else "",
-            split_fingerprint=earlier.split_fingerprint if earlier else "",
             **environment(),
         )
 

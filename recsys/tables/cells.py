@@ -4,7 +4,7 @@ Axes: N rows, D distinct values.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,10 @@ from recsys.errors import ConfigError
 # cells of text that stand for a missing number or date
 BLANKS = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# beyond it single precision, in which models compute, knows no number
 _LARGEST = float(np.finfo(np.float32).max)
+# words that need no quotes on a command line
+_SIGNS = {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -124,7 +127,7 @@ class Numerals:
     """How numbers are written in text.
 
     Attributes:
-        decimal: between whole and part.
+        decimal: between whole and part: one sign, or its name: comma, point, space, apostrophe.
         thousands: between groups of three digits; None: nothing.
         section: what stands before the names of these settings in errors.
     """
@@ -134,23 +137,42 @@ class Numerals:
     section: str = "data."
 
     def __post_init__(self) -> None:
+        for name in ("decimal", "thousands"):
+            written = getattr(self, name)
+            object.__setattr__(self, name, _SIGNS.get(written, written))
         if len(self.decimal) != 1 or self.decimal.isalnum():
             raise ConfigError(
-                f"{self.section}decimal={self.decimal!r}: it has to be one sign, such as ,"
+                f"{self.section}decimal={self.decimal!r}: it has to be comma, point or another sign"
             )
         if self.thousands is None:
             return
         if len(self.thousands) != 1 or self.thousands.isalnum() or self.thousands == self.decimal:
             raise ConfigError(
-                f"{self.section}thousands={self.thousands!r}: it has to be one sign, such as . or"
-                f" a blank, and not that of {self.section}decimal ({self.decimal})"
+                f"{self.section}thousands={self.thousands!r}: it has to be one sign, such as point"
+                f" or space, and not that of {self.section}decimal ({self.decimal})"
+            )
+
+    def require_text(self, kinds: Iterable[pa.DataType | None], where: str) -> None:
+        """Raises ConfigError where a sign is set and no column that may hold numbers is text.
+
+        Args:
+            kinds: types of these columns, None where only values tell.
+            where: what errors call the table.
+        """
+        given = {"decimal": (self.decimal, "."), "thousands": (self.thousands, None)}
+        wrong = next((name for name, (value, usual) in given.items() if value != usual), None)
+        if wrong is not None and not any(kind is None or is_text(kind) for kind in kinds):
+            raise ConfigError(
+                f"{self.section}{wrong}={given[wrong][0]!r} has no effect on {where}, which has no"
+                " numbers in text; leave it out"
             )
 
     @property
     def advice(self) -> str:
         """What to set where text is no number."""
         return (
-            f'; set {self.section}decimal="," or {self.section}thousands if numbers are written so'
+            f"; set {self.section}decimal=comma or {self.section}thousands if numbers are written"
+            " so"
         )
 
     def plain(self, cells: Distinct) -> pa.Array:

@@ -148,19 +148,20 @@ class DatabaseTable:
                 engine.dispose()
 
     def _reflect(self, connection: Any) -> Any:
-        """The table of the whole name, or else of a schema: shop.sales."""
+        """The table of the whole name, or else of a schema: shop.sales; either may hold points."""
         import sqlalchemy
 
-        schema, _, name = str(self.table).rpartition(".")
-        try:
-            return sqlalchemy.Table(
-                str(self.table), sqlalchemy.MetaData(), autoload_with=connection
-            )
-        except sqlalchemy.exc.NoSuchTableError:
-            if not schema:
-                raise
-            metadata = sqlalchemy.MetaData()
-            return sqlalchemy.Table(name, metadata, schema=schema, autoload_with=connection)
+        parts, inspector = str(self.table).split("."), sqlalchemy.inspect(connection)
+        names: list[tuple[str | None, str]] = [(None, str(self.table))]
+        names += [
+            (".".join(parts[:size]), ".".join(parts[size:]))
+            for size in range(len(parts) - 1, 0, -1)
+        ]
+        for schema, name in names:
+            if inspector.has_table(name, schema):
+                metadata = sqlalchemy.MetaData()
+                return sqlalchemy.Table(name, metadata, schema=schema, autoload_with=connection)
+        raise sqlalchemy.exc.NoSuchTableError(self.table)
 
 
 def _columns(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, pa.Array]:

@@ -17,7 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from recsys.errors import DataError
-from recsys.tables.text import TextFile, TextFormat, is_parquet, require_ending
+from recsys.tables.text import SEPARATORS, TextFile, TextFormat, is_parquet, require_ending
 
 # Bytes of text parsed at once; no row may be longer.
 _CSV_BLOCK = 2**24
@@ -31,8 +31,10 @@ def no_column(
     """The error for a column that is not there."""
     has = ", ".join(map(repr, present[:12])) + (", …" if len(present) > 12 else "")
     hint = ""
-    if len(present) == 1 and any(mark in present[0] for mark in ",;\t|"):
-        hint = f"; the whole header is one column: does {section}separator fit?"
+    if len(present) == 1:
+        marks = [word for word, mark in SEPARATORS.items() if mark in present[0].strip()]
+        if marks:
+            hint = f"; the whole header is one column: set {section}separator={marks[0]}?"
     return DataError(f"column {name!r} is not in {where} (it has {has}); {remedy}{hint}")
 
 
@@ -204,7 +206,7 @@ class TableFile:
             return DataError(
                 f"{self.where} has one column in its header and several in its rows, so"
                 f" {self._text.delimiter!r} does not separate its cells: set"
-                f" '{self.format.section}separator=\";\"', or to tab, or to what does"
+                f" {self.format.section}separator=semicolon, or to tab, pipe, space or what does"
             )
         return DataError(
             f"{self.where}, line {self._text.line(row - 2):,}: {cells} cells under {columns}"

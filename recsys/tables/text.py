@@ -17,7 +17,15 @@ from recsys.errors import ConfigError, DataError
 
 _TEXT = (".csv", ".tsv", ".txt")
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_SEPARATORS = {"\\t": "\t", "tab": "\t"}
+# words that need no quotes on a command line
+SEPARATORS = {
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "tab": "\t",
+    "space": " ",
+    "\\t": "\t",
+}
 _NO_SEPARATORS = ('"', "\n", "\r")
 # Bytes read at once.
 _BLOCK = 2**24
@@ -63,7 +71,8 @@ class TextFormat:
     """How a text file is written.
 
     Attributes:
-        separator: one character, or "tab"; None: a comma, a tab in .tsv.
+        separator: one character, or its name: comma, semicolon, pipe, tab or space; None: a comma,
+            in .tsv a tab.
         encoding: as Python calls it: utf-8, latin-1, cp1252, utf-16; None: utf-8.
         multiline: cells may hold line breaks.
         section: what stands before the names of these settings in errors.
@@ -76,16 +85,16 @@ class TextFormat:
 
     def __post_init__(self) -> None:
         section, separator = self.section, self.separator
-        mark = _SEPARATORS.get(separator, separator) if separator is not None else ","
+        mark = SEPARATORS.get(separator, separator) if separator is not None else ","
         if len(mark) != 1 or not mark.isascii():
             raise ConfigError(
-                f"{section}separator={separator!r}: it has to be one character of ASCII, such as"
-                " , ; or |, or tab"
+                f"{section}separator={separator!r}: it has to be comma, semicolon, pipe, tab or"
+                " space, or another character of ASCII"
             )
         if mark in _NO_SEPARATORS:
             raise ConfigError(
                 f"{section}separator={separator!r}: a quote or a line end cannot separate cells;"
-                " choose , ; | or tab"
+                " choose comma, semicolon, pipe, tab or space"
             )
         try:
             encoding = self.encoding or "utf-8"
@@ -109,7 +118,7 @@ class TextFormat:
     def delimiter(self, path: Path) -> str:
         """What separates the cells of a file."""
         if self.separator is not None:
-            return _SEPARATORS.get(self.separator, self.separator)
+            return SEPARATORS.get(self.separator, self.separator)
         return "\t" if _ending(path) == ".tsv" else ","
 
 

@@ -15,6 +15,7 @@ from recsys.config.settings import Settings
 from recsys.config.targets import Target
 from recsys.data.shards import ALONE
 from recsys.errors import ConfigError, TrainingError
+from recsys.reports.console import say
 from recsys.runs.folder import RunFolder
 from recsys.tracking.sending import is_tracker
 from recsys.training.objective import TrainingObjective
@@ -81,6 +82,27 @@ def explained_memory() -> Iterator[None]:
             f"not enough memory ({text[:200]}): lower model.embedding_dim, loss.batch_size,"
             " loss.num_negatives or evaluation.block_mb, or what else sizes the model"
         ) from error
+
+
+# sections that decide how a network is trained, and what else reads some of their keys
+TRAINING = ("train", "loss", "optimizer", "schedule", "callbacks", "trainer")
+_READ_ELSEWHERE = ("train.monitor", "trainer", "trainer.accelerator", "trainer.devices")
+
+
+def say_idle(settings: Settings, idle: Sequence[str], why: str) -> None:
+    """Says which of some keys and sections somebody has typed though they have no effect; a file of
+    configuration may hold them for another model.
+    """
+    typed = [each.lstrip("+~").partition("=")[0] for each in settings.choices.overrides]
+    found = [
+        key
+        for key in dict.fromkeys(typed)
+        if key not in _READ_ELSEWHERE
+        and any(key == each or key.startswith(f"{each}.") for each in idle)
+    ]
+    if found:
+        verb = "has" if len(found) == 1 else "have"
+        say(f"{', '.join(found)} {verb} no effect: {why}")
 
 
 def check_training(settings: Settings) -> None:

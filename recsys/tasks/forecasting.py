@@ -176,7 +176,6 @@ class PreparedForecasting:
         )
         self._tests: dict[str, np.ndarray] = {}
         print_panel_report(data.report)
-        run.write_json("data_report.json", self._data_report())
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
@@ -185,6 +184,8 @@ class PreparedForecasting:
         they forecast.
         """
         settings, panel = self._settings, self._panel
+        if phase == self.phases[0]:
+            self._run.write_json("data_report.json", self._data_report())
         seed_everything(settings.seed)
         model = _build(
             self._model,
@@ -321,7 +322,7 @@ def _baseline(name: str) -> Target:
     }
     if name not in known:
         raise ConfigError(
-            f"evaluation.baselines: {name} is no statistical method; {closest(name, list(known))}"
+            f"evaluation.baselines: {name} is no statistical method; {closest(name, known)}"
         )
     return known[name]
 

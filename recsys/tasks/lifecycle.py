@@ -4,6 +4,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,9 @@ from recsys.environment import differences, environment, process_rank
 from recsys.errors import ConfigError, DataError
 from recsys.reports.console import say
 from recsys.reports.page import write_report
-from recsys.runs.folder import RunFolder
+from recsys.runs.folder import RunFolder, make_folder
 from recsys.runs.record import RunRecord, finished_now
-from recsys.tasks.fitting import explained_memory
+from recsys.tasks.fitting import TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
@@ -55,37 +56,21 @@ def run_training(
         DataError: the data cannot be used, or are not those of `rerun_of`.
         TrainingError: the training cannot go on.
     """
-    task = checked_task(settings)
-    trackers_of(settings.logger)  # a missing package is reported before training, not after
     run = RunFolder(folder, writes=not (_is_distributed(settings) and process_rank() > 0))
-    if not run.writes:
-        _wait_for_rank_0(run)
-    _make(folder)
-    if (folder / "config.yaml").exists() and run.read_config() != settings.plain:
-        raise ConfigError(
-            f"{folder} already holds a run with another configuration; choose another hydra.run.dir"
-        )
-    record = _begin(settings, run, rerun_of)
-    start = time.perf_counter()
-    read = _read(settings, data)
-    metrics = {"data/seconds": time.perf_counter() - start}
-    for before, verb in ((rerun_of, "repeated"), (run, "continued")):
-        if before is not None:
-            _require_same_data(before, read.report, verb)
-    prepared = task.prepare(settings, read, run, metrics)
-    for before, verb in ((rerun_of, "repeated"), (run, "continued")):
-        if before is not None:
-            _require_same_split(before, prepared.split_fingerprint, verb)
-    # before anything is trained, so that whoever continues can compare
-    record = replace(
-        record,
-        task=task.name,
-        data_fingerprint=read.report.fingerprint,
-        split_fingerprint=prepared.split_fingerprint,
-    )
-    record.write(run)
+    try:
+        task = checked_task(settings)
+        trackers_of(settings.logger)  # a missing package is reported before training, not after
+        if run.writes:
+            make_folder(folder, "hydra.run.dir")
+        record, prepared, metrics = _begin(task, settings, run, rerun_of, data)
+    except BaseException:
+        if run.writes:
+            with suppress(OSError):  # it held something before
+                folder.rmdir()
+        raise
     with explained_memory():
         fitted = _fit_and_judge(prepared, settings, run, metrics)
+    _say_idle(settings, prepared.phases, fitted is not None)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
@@ -220,13 +205,13 @@ def run_validation(
         DataError: earlier trials, or an earlier attempt, were on other data.
     """
     task = checked_task(settings)
-    _make(folder)
+    make_folder(folder, "hydra.run.dir")
     run, metrics = RunFolder(folder), dict[str, float]()
     if (known := run.read_json("result.json")) is not None:
         return known
-    run.write_config(dict(settings.plain), "trial.yaml")
     read = _read(settings)
     _require_data_of_trials(RunFolder(shared or folder), read.report)
+    run.write_config(dict(settings.plain), "trial.yaml")
     prepared = task.prepare(settings, read, run, metrics)
     if "val" not in prepared.phases:
         raise ConfigError(
@@ -319,15 +304,6 @@ def _read(settings: Settings, data: Any = None) -> Any:
     return settings.data.build() if data is None else settings.data.build(path=data)
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror}): choose another hydra.run.dir"
-        ) from error
-
-
 def _is_distributed(settings: Settings) -> bool:
     """Whether this process is one of several that all run the whole command; those that Lightning
     spawns only train.
@@ -348,21 +324,72 @@ def _wait_for_rank_0(run: RunFolder) -> None:
         time.sleep(0.1)
 
 
-def _begin(settings: Settings, run: RunFolder, rerun_of: RunFolder | None) -> RunRecord:
-    """Writes config.yaml and run.json; takes the threads of what is continued or repeated, because
-    sums depend on them.
+def _begin(
+    task: Task, settings: Settings, run: RunFolder, rerun_of: RunFolder | None, data: Any
+) -> tuple[RunRecord, Prepared, dict[str, float]]:
+    """Reads and splits; then, once nothing refuses the run any more, writes config.yaml and
+    run.json. A refused run leaves a folder as it was.
     """
+    _require_own(run, settings)
     earlier = RunRecord.read(run)
-    template = earlier or (RunRecord.read(rerun_of) if rerun_of else None)
-    if template is not None:
-        if template.threads:
-            torch.set_num_threads(template.threads)
-        if changed := differences(vars(template), environment()):
-            say(f"numbers may differ, because the run was made with other: {'; '.join(changed)}")
-    record = RunRecord.begin(settings, earlier, str(rerun_of.path) if rerun_of else None)
-    run.write_config(dict(settings.plain))
-    record.write(run)
-    return record
+    _take_threads(earlier or (RunRecord.read(rerun_of) if rerun_of else None))
+    start = time.perf_counter()
+    read = _read(settings, data)
+    metrics = {"data/seconds": time.perf_counter() - start}
+    before = [(rerun_of, "repeated")] if rerun_of is not None else []
+    before.append((run, "continued"))
+    for other, verb in before:
+        _require_same_data(other, read.report, verb)
+    prepared = task.prepare(settings, read, run, metrics)
+    for other, verb in before:
+        _require_same_split(other, prepared.split_fingerprint, verb)
+        _require_same_columns(other, read.report, verb)
+    record = replace(
+        RunRecord.begin(settings, earlier, str(rerun_of.path) if rerun_of else None),
+        task=task.name,
+        data_fingerprint=read.report.fingerprint,
+        split_fingerprint=prepared.split_fingerprint,
+        column_fingerprints=read.report.column_fingerprints,
+    )
+    if run.writes:
+        run.write_config(dict(settings.plain))
+        record.write(run)
+    else:
+        _wait_for_rank_0(run)
+        _require_own(run, settings)
+    return record, prepared, metrics
+
+
+def _say_idle(settings: Settings, phases: Sequence[str], is_trained: bool) -> None:
+    """Says which settings had no effect on this model and the phases that there were."""
+    chosen = f"evaluation={settings.choices.evaluation}"
+    if not is_trained:
+        say_idle(settings, TRAINING, f"model={settings.choices.model} is not trained step by step")
+    elif "val" not in phases:
+        idle = ("train.patience", "train.validate_every")
+        say_idle(settings, idle, f"{chosen} has no validation part")
+    if not any(phase == "val" or phase.startswith("test") for phase in phases):
+        keys = tuple(f"evaluation.{name}" for name in ("views", "ks", "baselines", "max_users"))
+        say_idle(settings, keys, f"{chosen} evaluates nothing")
+
+
+def _require_own(run: RunFolder, settings: Settings) -> None:
+    """Raises ConfigError where a folder holds another run."""
+    if (run.path / "config.yaml").exists() and run.read_config() != settings.plain:
+        raise ConfigError(
+            f"{run.path} already holds a run with another configuration; choose another"
+            " hydra.run.dir"
+        )
+
+
+def _take_threads(template: RunRecord | None) -> None:
+    """Takes the threads of what is continued or repeated, because sums depend on them."""
+    if template is None:
+        return
+    if template.threads:
+        torch.set_num_threads(template.threads)
+    if changed := differences(vars(template), environment()):
+        say(f"numbers may differ, because the run was made with other: {'; '.join(changed)}")
 
 
 def _require_same_data(run: RunFolder, report: Report, verb: str) -> None:
@@ -387,6 +414,22 @@ def _require_same_split(run: RunFolder, found: str, verb: str) -> None:
         )
 
 
+def _require_same_columns(run: RunFolder, report: Report, verb: str) -> None:
+    """Raises DataError where quantities or attributes have changed since a run."""
+    record, found = RunRecord.read(run), report.column_fingerprints
+    if changed := _changed_tables(record.column_fingerprints if record else {}, found):
+        raise DataError(
+            f"{run.path} was trained with other values in the columns of {changed}, so it cannot be"
+            f" {verb}; bring the data back, or train anew in another folder"
+        )
+
+
+def _changed_tables(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Tables whose columns have changed; runs of earlier versions do not say what they had."""
+    names = before.keys() | now.keys() if before else ()
+    return " and ".join(sorted(name for name in names if before.get(name) != now.get(name)))
+
+
 def _require_data_of_trials(trials: RunFolder, report: Report) -> None:
     """Raises DataError where the first trial read other data."""
     first = trials.read_json("data.json")
@@ -398,6 +441,14 @@ def _require_data_of_trials(trials: RunFolder, report: Report) -> None:
             f" {first['fingerprint']}, now {report.fingerprint};"
             f" {_changes(first, report.to_json())}), and values on different data cannot be"
             " compared; bring the data back, or begin another sweep with output=FOLDER"
+        )
+    elif changed := _changed_tables(
+        first.get("column_fingerprints", {}), report.column_fingerprints
+    ):
+        raise DataError(
+            f"earlier trials in {trials.path} were on data with other values in the columns of"
+            f" {changed}, and values on different data cannot be compared; bring the data back, or"
+            " begin another sweep with output=FOLDER"
         )
 
 

@@ -15,9 +15,10 @@ from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
 from recsys.config.targets import Target
 from recsys.data.dataset import Dataset
-from recsys.data.fingerprint import fingerprint
+from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
+from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
@@ -162,6 +163,9 @@ class PreparedRecommendation:
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )
         self._indexed: PhaseData | None = None
+        if found := context_fingerprint(settings.model.resolve(), data.context):
+            known = data.report.column_fingerprints
+            known["events"] = known.get("events", "") + found
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
@@ -310,12 +314,23 @@ def _note_chosen(
         say(f"{phase}: chosen by the model: {settings}")
 
 
+def context_fingerprint(model: type[Any], context: Columns) -> str:
+    """Changes when a value beside an event does that the model declares: of all such columns, which
+    may be many and long, no other is read. Empty where it declares none.
+    """
+    declared = getattr(model, "inputs", ())
+    if isinstance(declared, tuple):
+        wanted = [each.source.partition(".") for each in declared]
+        names = [name for table, _, name in wanted if table == "context" and name in context]
+    else:
+        names = list(context)  # each model says so of itself, and none is there yet
+    return columns_fingerprint(context[name] for name in names) if names else ""
+
+
 def _baseline(name: str) -> Target:
     known = model_targets()
     if name not in known:
-        raise ConfigError(
-            f"evaluation.baselines: {name} does not exist; {closest(name, list(known))}"
-        )
+        raise ConfigError(f"evaluation.baselines: {name} does not exist; {closest(name, known)}")
     _require_recommender(known[name], f"evaluation.baselines: {name}")
     if not issubclass(known[name].resolve(), FitsInteractions):
         raise ConfigError(

@@ -28,7 +28,7 @@ def task_named(name: str) -> Task:
     """The task of a name; ConfigError where there is none."""
     name = _FORMER_NAMES.get(name, name)
     if name not in _TASKS:
-        raise ConfigError(f"task {name!r} does not exist; {closest(name, list(_TASKS))}")
+        raise ConfigError(f"task {name!r} does not exist; {closest(name, _TASKS)}")
     return _TASKS[name]
 
 

@@ -23,9 +23,15 @@ Direction = Literal["max", "min"]
 
 
 class Report(Protocol):
-    """What a source says of what it read."""
+    """What a source says of what it read.
+
+    Attributes:
+        fingerprint: of the rows.
+        column_fingerprints: table to that of its further columns.
+    """
 
     fingerprint: str
+    column_fingerprints: dict[str, str]
 
     def to_json(self) -> dict[str, object]:
         """Plain values, for data_report.json."""

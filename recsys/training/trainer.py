@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -70,10 +70,17 @@ def make_trainer(
         raise ConfigError(f"trainer: {str(error).rpartition('() ')[2]}") from error
 
 
-def require_free(arguments: Collection[str]) -> None:
-    """Raises ConfigError where other settings decide one of these arguments."""
+def require_free(arguments: Mapping[str, Any]) -> None:
+    """Raises ConfigError where other settings decide one of these arguments, or where one has a
+    value that Lightning would divide by.
+    """
     if owned := next((name for name in OWNED if name in arguments), None):
         raise ConfigError(f"trainer.{owned} is no setting: {OWNED[owned]}")
+    batches = arguments.get("accumulate_grad_batches", 1)
+    if isinstance(batches, int) and batches < 1:
+        raise ConfigError(
+            f"trainer.accumulate_grad_batches={batches}: it has to be a whole number of at least 1"
+        )
 
 
 def _own_callbacks(progress_bar: bool, validation: Validation | None) -> list[pl.Callback]:

@@ -96,10 +96,21 @@ class Search:
             raise TrainingError(
                 f"the best trial, {best.number}, was trained anew and {worker.why_it_ended()}"
             )
-        found = run.read_json("run.json", {}).get("data_fingerprint", "")
+        record = run.read_json("run.json", {})
         trials = RunFolder(self.folder / "trials").read_json("data.json", {})
+        found = record.get("data_fingerprint", "")
         expected = trials.get("fingerprint", found)
-        if found != expected:
+        columns = record.get("column_fingerprints", {})
+        others = trials.get("column_fingerprints", columns)
+        if found == expected:
+            for table in ("users", "items"):
+                if columns.get(table) != others.get(table):
+                    raise TrainingError(
+                        f"{run.path}: the attributes of {table} have changed since the trials, so"
+                        " this test is not of what they chose; begin another sweep with"
+                        " output=FOLDER"
+                    )
+        else:
             raise TrainingError(
                 f"{run.path}: the data have changed since the trials (fingerprint {expected}, now"
                 f" {found}), so this test is not of what they chose; begin another sweep with"

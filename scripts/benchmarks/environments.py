@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recsys.arguments import setting, unknown
-from recsys.errors import ConfigError
+from recsys.arguments import setting
+from recsys.errors import ConfigError, unknown
 
 PEERS = ("recbole", "implicit")
 FOLDER = Path(".venv-peers")

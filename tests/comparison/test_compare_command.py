@@ -105,7 +105,7 @@ def test_the_reference_is_a_folder_or_a_row(compare, folders):
         )
     code, printed, _ = compare(listed(folders), "reference=populartiy")
     assert code == 2
-    assert "did you mean 'popularity'? (known: popularity, mf)" in printed.err
+    assert "did you mean popularity? It is one of: mf, popularity" in printed.err
 
 
 def test_forecasters_are_compared_by_their_errors(compare, forecaster, sales):
@@ -156,6 +156,13 @@ def test_a_refusal_is_one_sentence_and_writes_nothing(compare, recommender, fold
     assert len(printed.err.strip().splitlines()) == 1
     assert "evaluation.ks" in printed.err
     assert not output.exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(folders, tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    arguments = [listed(folders), f"output={tmp_path / 'taken'}"]
+    assert compare_command(arguments, "compare.py") == 2
+    assert "taken cannot be written (File exists): choose another output" in capsys.readouterr().err
 
 
 def test_one_run_is_shown_with_its_interval(compare, folders):

@@ -77,8 +77,8 @@ def test_the_screen_shows_people_what_they_look_for(capsys):
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("model=gfm", "model='gfm' is not a known model: did you mean 'gmf'?"),
-        ("sort=tets", "sort='tets' is not a known column: did you mean 'test'?"),
+        ("model=gfm", "model='gfm' is not a known model; did you mean gmf?"),
+        ("sort=tets", "sort='tets' is not a known column; did you mean test?"),
         ("runs=nowhere", "runs= names nowhere, which is neither a run folder nor holds one"),
         ("colour=red", "'colour' is not a known setting"),
     ],

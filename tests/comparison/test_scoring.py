@@ -134,7 +134,9 @@ def test_other_questions_are_refused(recommender):
 
 
 def test_an_unknown_metric_is_named_beside_the_known_ones(recommender):
-    with pytest.raises(ConfigError, match=r"did you mean 'new/ndcg@10'\? \(known: .*all/ndcg@10"):
+    with pytest.raises(
+        ConfigError, match=r"did you mean new/ndcg@10\? It is one of: .*all/ndcg@10"
+    ):
         compared(recommender("a", LOW), metric="new/ndgc@10")
 
 

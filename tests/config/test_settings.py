@@ -60,6 +60,14 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
     assert trainer.arguments["enable_progress_bar"] is False
 
 
+SERIES = ("data=sales", "data.path=x.csv", "data.step=day")
+
+
+def assert_refused(sentence: str, *overrides: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        compose(overrides)
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
@@ -77,8 +85,10 @@ def test_every_argument_of_lightnings_trainer_can_be_set():
         ("loss=null", "loss=null: choose a loss; it is one of: bce, bpr"),
         ("train=null", "train=null: set single keys of it, such as train.lr=0.01"),
         ("loss.temperature=-1", "above 0"),
+        ("loss.batch_size=9223372036854775808", "it has to be at most 2147483647"),
         ("train.lr=inf", "train.lr=inf: it has to be a finite number above 0"),
         ("evaluation.split.test_days=-3", "evaluation.split.test_days=-3"),
+        ("evaluation.split.test_days=9223372036854775808", "a number of at most 18 digits above 0"),
     ],
 )
 def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(override, sentence):
@@ -98,16 +108,15 @@ def test_a_setting_of_another_type_or_range_is_refused_before_anything_is_read(o
     ],
 )
 def test_settings_of_a_forecaster_have_a_type_and_a_range(override, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        compose(["data=sales", "data.path=x.csv", "data.step=day", override])
+    assert_refused(sentence, *SERIES, override)
 
 
 def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
-    overrides = ["data=sales", "data.path=x.csv", "data.step=day", "model=lstm_ensemble"]
-    with pytest.raises(ConfigError, match=r"model.members.hidden_size=-3: it has to be at least 1"):
-        compose([*overrides, "model.members=[{hidden_size: -3}, {}]"])
-    with pytest.raises(ConfigError, match=r"model.members.width is not a setting of LSTMForecas"):
-        compose([*overrides, "model.members=[{width: 3}, {}]"])
+    ensemble = [*SERIES, "model=lstm_ensemble"]
+    sentence = "model.members.hidden_size=-3: it has to be at least 1"
+    assert_refused(sentence, *ensemble, "model.members=[{hidden_size: -3}, {}]")
+    sentence = "model.members.width is not a setting of LSTMForecas"
+    assert_refused(sentence, *ensemble, "model.members=[{width: 3}, {}]")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +138,7 @@ def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
     ],
 )
 def test_what_is_no_name_no_section_and_no_reference_is_refused(override, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        compose(["data=transactions", "data.path=x.csv", "model=gmf", override])
+    assert_refused(sentence, "data=transactions", "data.path=x.csv", "model=gmf", override)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,7 @@ def test_what_is_no_name_no_section_and_no_reference_is_refused(override, senten
     [
         ("trainer.precision=12", "trainer.precision=12: it has to be"),
         ("trainer.max_epochs=3", "trainer.max_epochs is no setting: set train.max_epochs"),
+        ("trainer.accumulate_grad_batches=0", "accumulate_grad_batches=0: it has to be a whole"),
         ("+optimizer.momentum=0.9", "optimizer.momentum is not a setting of AdamW"),
         ("optimizer.betas=[0.9,2]", "optimizer: Invalid beta parameter at index 1: 2"),
         ("schedule.pct_start=12", "schedule: Expected float between 0 and 1 pct_start"),
@@ -152,8 +161,8 @@ def test_trainer_optimizer_and_schedule_are_refused_before_anything_is_read(over
 
 @pytest.mark.parametrize("model", ["mlp", "neumf"])
 def test_a_tower_has_at_least_one_layer(model):
-    with pytest.raises(ConfigError, match="hidden_dims=.*: it has to be a list of at least one"):
-        compose([f"model={model}", "model.hidden_dims=[]"])
+    sentence = "hidden_dims=.*: it has to be a list of at least one"
+    assert_refused(sentence, f"model={model}", "model.hidden_dims=[]")
 
 
 @pytest.fixture

@@ -139,6 +139,23 @@ def test_a_kind_that_does_not_fit_names_the_cell(csv: Path) -> None:
         dataset.context["channel"]
 
 
+def test_a_date_that_is_a_number_says_what_to_do(tmp_path: Path) -> None:
+    table = pa.table({"user_id": ["a"], "item_id": ["x"], "sent": [1_704_067_200]})
+    dataset = transactions(table, {}, kinds={"sent": "date"})
+    with pytest.raises(
+        DataError,
+        match="'sent' of .* is read as a date, but holds numbers such as 1704067200, and only"
+        r" data\.timestamp_unit, .* write it as 2024-01-31, or choose .* data\.kinds\.sent=number",
+    ):
+        dataset.context["sent"]
+    days = pa.table({"item_id": ["x", "y"], "since": ["01/02/2024", "02/03/2024"]})
+    with pytest.raises(DataError, match=r"'since' of .* read as a date, but .*2024-01-31"):
+        transactions(table, {}, items=AttributeTable(days, kinds={"since": "date"}))
+    days = pa.table({"item_id": ["x"], "since": [20240131]})
+    read = transactions(table, {}, items=AttributeTable(days, kinds={"since": "date"}))
+    assert read.items["since"].values.tolist() == [1_706_659_200]
+
+
 def items(**options: object) -> AttributeTable:
     table = pd.DataFrame(
         {

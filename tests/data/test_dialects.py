@@ -173,7 +173,7 @@ def test_decimal_comma_and_thousands_are_read_where_they_are_named(tmp_path: Pat
     path = tmp_path / "own.csv"
     path.write_text('user_id,item_id,timestamp,price,w\na,x,2024-01-01,"1.234,5","0,5"\n'
                     'b,y,2024-01-01,"2,50","1,5"\n')  # fmt: skip
-    with pytest.raises(DataError, match=r"first is line 2: '1\.234,5'; set data\.decimal=\",\""):
+    with pytest.raises(DataError, match=r"first is line 2: '1\.234,5'; set data\.decimal=comma"):
         dataset(path, "price")
     read = dataset(path, "price", decimal=",", thousands=".")
     assert read.context["price"].values.tolist() == [1234.5, 2.5]
@@ -212,6 +212,17 @@ def test_separators_are_understood_by_sign_and_by_name(tmp_path: Path, separator
     assert len(dataset(path, separator=separator)) == 1
 
 
+@pytest.mark.parametrize(
+    ("separator", "mark"),
+    [("comma", ","), ("semicolon", ";"), ("pipe", "|"), ("tab", "\t"), ("space", " ")],
+)
+def test_separators_have_names_that_need_no_quotes(
+    tmp_path: Path, separator: str, mark: str
+) -> None:
+    (tmp_path / "own.txt").write_text(f"user_id{mark}item_id\na{mark}x\n")
+    assert len(transactions(tmp_path / "own.txt", {}, separator=separator)) == 1
+
+
 @pytest.mark.parametrize("separator", ["||", "", '"', "\n"])
 def test_separator_that_is_none_is_refused(tmp_path: Path, separator: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.separator="):
@@ -221,12 +232,52 @@ def test_separator_that_is_none_is_refused(tmp_path: Path, separator: str) -> No
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("min_rating", 4), ("timestamp_unit", "s"), ("timestamp_format", "%Y"), ("separator", ";"),
-     ("encoding", "latin-1"), ("multiline", True), ("table", "t")],
+     ("encoding", "latin-1"), ("multiline", True), ("table", "t"), ("timezone", "Europe/Paris")],
 )  # fmt: skip
 def test_setting_that_cannot_act_says_so(setting: str, value: object) -> None:
     table = pa.table({"user_id": ["a"], "item_id": ["x"]})
     with pytest.raises(ConfigError, match=rf"data\.{setting}=.* has no effect"):
         transactions(table, {}, **{setting: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("setting", "value"), [("decimal", ","), ("thousands", " ")])
+def test_signs_of_numbers_in_text_say_where_there_are_none(setting: str, value: str) -> None:
+    numbers = pa.table({"user_id": ["a"], "item_id": ["x"], "price": [1.5]})
+    words = rf"{setting}='{value}' has no effect on .*no numbers in text"
+    given: dict[str, Any] = {setting: value}
+    with pytest.raises(ConfigError, match=rf"data\.{words}"):
+        transactions(numbers, {"price": "price"}, **given)
+    series = pa.table({"series_id": ["a"], "timestamp": ["2024-01-01"], "y": [1.5]})
+    with pytest.raises(ConfigError, match=rf"data\.{words}"):
+        sales(series, "day", **given)
+    sold = series.rename_columns(["item_id", "timestamp", "quantity"])
+    with pytest.raises(ConfigError, match=rf"data\.{words}"):
+        transactions_sales(sold, {"quantity": "quantity"}, ["item_id"], **given)
+    items = AttributeTable(pa.table({"item_id": ["x"], "weight": [1.5]}), **given)
+    with pytest.raises(ConfigError, match=rf"data\.items\.{words}"):
+        transactions(numbers, {}, items=items)
+    text = pa.table({"user_id": ["a"], "item_id": ["x"], "price": ["1"]})
+    assert len(transactions(text, {"price": "price"}, **given)) == 1
+
+
+def test_net_returns_without_quantities_say_so() -> None:
+    table = pa.table({"item_id": ["x"], "timestamp": ["2024-01-01"]})
+    with pytest.raises(ConfigError, match=r"data\.returns=net has no effect on .*quantities"):
+        transactions_sales(table, {}, ["item_id"], "lines", returns="net")
+
+
+def test_attributes_that_no_series_is_made_of_say_so(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,colour\nx,red\n")
+    items = AttributeTable(str(tmp_path / "items.csv"))
+    table = pa.table({"item_id": ["x"], "timestamp": ["2024-01-01"]})
+    with pytest.raises(ConfigError, match=r"data\.items\.path=.* has no effect: .*colour"):
+        transactions_sales(table, {}, ["item_id"], "lines", items=items)
+
+
+def test_a_column_that_no_series_reads_says_so() -> None:
+    table = pa.table({"series_id": ["a"], "timestamp": ["2024-01-01"], "y": [1.5]})
+    with pytest.raises(ConfigError, match=r"data\.columns\.promotion=ad has no effect"):
+        sales(table, "day", {"promotion": "ad"})
 
 
 def test_last_without_times_is_the_last_row_and_said(tmp_path: Path) -> None:
@@ -314,7 +365,16 @@ def test_parts_of_a_published_split_may_have_another_separator(tmp_path: Path) -
     assert len(presplit(*paths, separator=";")) == 4
 
 
-@pytest.mark.parametrize("setting", [{"separator": ";"}, {"encoding": "cp1252"}, {"ignore": ["a"]}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"separator": ";"},
+        {"encoding": "cp1252"},
+        {"ignore": ["a"]},
+        {"decimal": ","},
+        {"columns": {"item_id": "article"}},
+    ],
+)
 def test_setting_of_a_table_that_is_not_there_says_so(setting: dict[str, Any]) -> None:
     table = pa.table({"user_id": ["a"], "item_id": ["x"]})
     with pytest.raises(ConfigError, match=rf"data\.items\.{next(iter(setting))} has no effect"):
@@ -324,9 +384,11 @@ def test_setting_of_a_table_that_is_not_there_says_so(setting: dict[str, Any]) -
 def test_cells_that_another_sign_separates_are_said_with_the_setting_that_reads_them(tmp_path):
     file = tmp_path / "kasse.csv"
     file.write_text("user_id;item_id;price\na;x;9,80\nb;y;1,20\n")
-    with pytest.raises(DataError, match="',' does not separate its cells: set 'data.separator="):
+    with pytest.raises(
+        DataError, match="',' does not separate its cells: set data.separator=semicolon"
+    ):
         transactions(str(file), {"price": "price"})
-    read = transactions(str(file), {"price": "price"}, separator=";", decimal=",")
+    read = transactions(str(file), {"price": "price"}, separator="semicolon", decimal="comma")
     assert read.user_ids.tolist() == ["a", "b"]
 
 

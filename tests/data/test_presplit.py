@@ -13,7 +13,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
 from recsys.data.sources.presplit import presplit
 from recsys.data.splits.presplit import Presplit
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 TRAIN = [(2, 10), (2, 9), (10, 10), (10, 100), (1, 9)]
 TEST = [(2, 100), (10, 9)]
@@ -235,3 +235,9 @@ def test_items_of_a_published_split_have_attributes_candidates_too(tmp_path: Pat
     row = read.item_ids.tolist().index("9")
     assert shelf.categories[shelf.values[row]] == "cold"
     assert read.report.to_json()["attributes"]["items"]["rows"] == 2  # type: ignore[index]
+
+
+def test_negatives_of_validation_say_where_there_are_no_candidates(tmp_path: Path) -> None:
+    read = presplit(write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", TEST))
+    with pytest.raises(ConfigError, match="validation_negatives=7 has no effect without candidat"):
+        Presplit(7)(read, seed=1)

@@ -1,7 +1,9 @@
 """CSV, Parquet and SQL say the same, and what cannot be read is told in one sentence."""
 
 import gzip
+import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy
 
 from recsys.data import tables
 from recsys.data.dataset import Dataset
 from recsys.data.sources.transactions import transactions
 from recsys.data.tables import TableSource, read_table
 from recsys.errors import ConfigError, DataError
+from recsys.tables.database import DatabaseTable
 
 COLUMNS = {
     "user_id": "customer",
@@ -198,7 +202,7 @@ def test_missing_optional_column_says_that_it_may_be_left_out(tmp_path: Path) ->
 
 def test_header_in_one_piece_asks_for_the_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u;i\n1;2\n")
-    with pytest.raises(DataError, match=r"it has 'u;i'.*does data\.separator fit\?"):
+    with pytest.raises(DataError, match=r"it has 'u;i'.*set data\.separator=semicolon\?"):
         read_table(tmp_path / "a.csv", {"user_id": "u", "item_id": "i"})
 
 
@@ -283,6 +287,48 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
 def test_table_that_is_not_in_the_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table 'nope' in the database"):
         read_table(TableSource(f"sqlite:///{tmp_path}/s.db", table="nope"), COLUMNS)
+
+
+@pytest.fixture
+def two_databases(tmp_path: Path) -> Iterator[str]:
+    """URL of a database to which another one is attached as the schema shop."""
+    for name, rows in (("own", FRAME.head(2)), ("shop", FRAME)):
+        with sqlite3.connect(tmp_path / f"{name}.db") as connection:
+            rows.to_sql("sales", connection, index=False)
+        connection.close()
+
+    def attach(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"attach '{tmp_path}/shop.db' as shop")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", attach)
+    yield f"sqlite:///{tmp_path}/own.db"
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", attach)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"), [("sales", 2), ("main.sales", 2), ("shop.sales", len(FRAME))]
+)
+def test_a_table_may_be_named_with_its_schema(two_databases: str, table: str, rows: int) -> None:
+    source = TableSource(two_databases, table=table)
+    assert len(source.read(source.names)) == rows
+    batches = DatabaseTable(two_databases, table).batches(source.names, 3, source.names[:1])
+    assert sum(len(batch) for batch in batches) == rows
+
+
+def test_a_table_whose_name_holds_a_point_is_found(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        FRAME.to_sql("main.sales", connection, index=False)
+        connection.execute("create view some as select * from 'main.sales' limit 1")
+    connection.close()
+    for table, rows in (("main.sales", len(FRAME)), ("main.main.sales", len(FRAME)), ("some", 1)):
+        source = TableSource(f"sqlite:///{tmp_path}/s.db", table=table)
+        assert len(source.read(source.names)) == rows
+
+
+@pytest.mark.parametrize("table", ["main.nope", "nowhere.sales", "main.", ".sales", "."])
+def test_a_schema_or_table_that_is_not_there_is_named(two_databases: str, table: str) -> None:
+    with pytest.raises(DataError, match=rf"there is no table '{re.escape(table)}' in the database"):
+        _ = TableSource(two_databases, table=table).names
 
 
 def test_url_without_a_table_asks_for_one() -> None:

@@ -139,6 +139,15 @@ def seconds(day: date) -> int:
     return int(datetime(day.year, day.month, day.day).timestamp() - _EPOCH)
 
 
+def as_numbers(own: Table, kind: type[int] | type[float]) -> dict[str, pa.Array]:
+    """Ids and dates of digits as numbers."""
+    return {
+        "timestamp": pa.array([kind(day.strftime("%Y%m%d")) for day in own["timestamp"]]),
+        **{name: pa.array(map(kind, own[name])) for name in ("series_id", "user_id", "item_id")},
+        "history": pa.array([list(map(kind, items)) for items in own["history"]]),
+    }
+
+
 _EPOCH = datetime(1970, 1, 1).timestamp()
 WORDS = ["007", "Zoë", "a,b;c", 'say "hi"', "NA"]
 DIGITS = ["7", "12", "101"]
@@ -211,23 +220,11 @@ DIALECTS: dict[str, tuple[list[str], Text | Typed]] = {
     ),
     "parquet, whole numbers": (
         DIGITS,
-        Typed(lambda own: {
-            "timestamp": pa.array([int(day.strftime("%Y%m%d")) for day in own["timestamp"]]),
-            "series_id": pa.array(map(int, own["series_id"])),
-            "user_id": pa.array(map(int, own["user_id"])),
-            "item_id": pa.array(map(int, own["item_id"])),
-            "history": pa.array([list(map(int, items)) for items in own["history"]]),
-            "promo": pa.array(own["promo"]).cast(pa.int8()),
-        }),
+        Typed(lambda own: as_numbers(own, int) | {"promo": pa.array(own["promo"]).cast(pa.int8())}),
     ),
     "parquet, floats": (
         DIGITS,
-        Typed(lambda own: {
-            "timestamp": pa.array([float(day.strftime("%Y%m%d")) for day in own["timestamp"]]),
-            "series_id": pa.array(map(float, own["series_id"])),
-            "user_id": pa.array(map(float, own["user_id"])),
-            "item_id": pa.array(map(float, own["item_id"])),
-            "history": pa.array([list(map(float, items)) for items in own["history"]]),
+        Typed(lambda own: as_numbers(own, float) | {
             "y": pa.array([np.nan if value is None else value for value in own["y"]]),
         }),
     ),

@@ -28,7 +28,7 @@ MIDNIGHT = 1_704_067_200  # 2024-01-01T00:00
 def test_contract_has_free_sizes_though_one_process_exported_both(
     recurrent_bundles: Path, name: str, number: int
 ) -> None:
-    session = open_session(str(recurrent_bundles / name / "model.onnx"))
+    session = open_session((recurrent_bundles / name / "model.onnx").read_bytes())
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
     covariates = ("covariates", "tensor(float)", ["batch", "time + horizon", 2])
@@ -67,7 +67,9 @@ def test_bundle_answers_as_torch_does(
     feeds = {"series_id": names, "history": history, "start": start}
     if number:
         feeds["covariates"] = covariates
-    (found,) = open_session(str(recurrent_bundles / name / "model.onnx")).run(["forecast"], feeds)
+    (found,) = open_session((recurrent_bundles / name / "model.onnx").read_bytes()).run(
+        ["forecast"], feeds
+    )
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=2e-3)
     # The wrapper cuts and pads.
     forecaster = Forecaster(recurrent_bundles / name)

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import resource
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -32,7 +34,7 @@ class TooLongError(BaseException):
 
 
 def run(arguments: Sequence[str]) -> Ending:
-    """Runs `recsys ARGUMENTS`."""
+    """Runs `recsys ARGUMENTS`; what its processes print counts as its own."""
     out, errors, escaped = io.StringIO(), io.StringIO(), ""
     code: int | None = None
     before, sys.argv = sys.argv, ["recsys"]
@@ -40,6 +42,7 @@ def run(arguments: Sequence[str]) -> Ending:
     signal.alarm(SECONDS)
     try:
         with (
+            _printed_by_children(errors),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(errors),
             warnings.catch_warnings(),
@@ -79,6 +82,23 @@ def fault(ending: Ending, names: Sequence[str]) -> str | None:
     if not any(name in said[0] for name in names):
         return f"{said[0]!r} names none of {', '.join(names)}"
     return None
+
+
+@contextlib.contextmanager
+def _printed_by_children(errors: io.StringIO) -> Iterator[None]:
+    """Adds to `errors` what processes that a command starts, and libraries in C, print."""
+    with tempfile.TemporaryFile() as file:
+        kept = {number: os.dup(number) for number in (1, 2)}
+        for number in kept:
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, before in kept.items():
+                os.dup2(before, number)
+                os.close(before)
+            file.seek(0)
+            errors.write(file.read().decode("utf-8", "replace"))
 
 
 @contextlib.contextmanager

@@ -128,10 +128,10 @@ class Shelf:
             else:
                 shutil.copy(owner, "whole")
             yield Command(arguments, file, _damage(draw, file))
-            _remove_all(owner)
+            remove_all(owner)
             Path("whole").rename(owner)
             for made in ("new", "again", "out.csv"):
-                _remove_all(Path(made))
+                remove_all(Path(made))
 
     def _meet(self, draw: random.Random) -> tuple[Path, list[str]]:
         """A file, and a command that reads it."""
@@ -144,7 +144,8 @@ class Shelf:
         return draw.choice(files or [Path(folder)]), draw.choice(OWNERS[folder])
 
 
-def _remove_all(path: Path) -> None:
+def remove_all(path: Path) -> None:
+    """Removes a file or a folder."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -329,13 +330,3 @@ def _arrays(draw: random.Random, file: Path) -> None:
     into = io.BytesIO()
     np.savez_compressed(into, **arrays)
     file.write_bytes(into.getvalue())
-
-
-# beside those of any file, by its ending
-WAYS: dict[str, list[Callable[[random.Random, Path], None]]] = {
-    ".csv": [_cell, _cell, _cell, _lines, _column, _column, _quote, _wide],
-    ".parquet": [_retype, _retype, _column],
-    ".json": [_json, _json],
-    ".yaml": [_yaml, _yaml],
-    ".npz": [_arrays, _arrays],
-}

@@ -156,4 +156,6 @@ def test_the_bundle_verifies(folder: Path) -> None:
 def test_stored_purchases_without_ages_are_refused(tmp_path: Path) -> None:
     write_seen(tmp_path / "seen.npz", np.array(USERS), np.array(ITEMS), INDPTR, BOUGHT)
     with pytest.raises(BundleError, match="holds no age of purchases"):
-        Seen(tmp_path / "seen.npz").take(np.array([0]), "history.age")
+        Seen((tmp_path / "seen.npz").read_bytes(), tmp_path / "seen.npz").take(
+            np.array([0]), "history.age"
+        )

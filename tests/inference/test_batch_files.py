@@ -173,7 +173,7 @@ def test_csv_of_spreadsheets_is_read(by_user: Recommender, tmp_path: Path, mark:
             b"customer,age\n1,2\n",
             r"column 'user_id' is not in .*u\.csv \(it has 'customer', 'age'\)",
         ),
-        ("u.csv", b"user_id;age\n1;2\n", r"\(it has 'user_id;age'\).* does separator fit\?"),
+        ("u.csv", b"user_id;age\n1;2\n", r"\(it has 'user_id;age'\).* set separator=semicolon\?"),
         ("u.csv", b"user_id,age\n1\n", "line 2: 1 cells under 2 columns"),
         ("u.csv", b"user_id,age\n1,2\n,3\n", "line 3: the user_id is empty"),
         ("u.csv", b"user_id\n\xff\xfe\n", "line 2 is not utf-8 text: set encoding to"),

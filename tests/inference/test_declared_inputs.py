@@ -165,7 +165,7 @@ def test_quantities_belong_to_given_histories(hybrid: Recommender) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
-        ({"inputs": {"users.incom": [1]}}, ValueError, "did you mean 'users.income'"),
+        ({"inputs": {"users.incom": [1]}}, ValueError, "did you mean users.income"),
         ({"inputs": {"users.age": [1, 2]}}, ValueError, "users.age has 2 rows for 1 users"),
         ({"inputs": {"users.age": ["old"]}}, TypeError, "users.age holds text: give numbers"),
         ({"inputs": {"users.age": [np.inf]}}, ValueError, "row 0: users.age is infinite"),

@@ -52,6 +52,70 @@ def test_settings_stand_above_the_training_table(tmp_path: Path) -> None:
     assert (dialect(table), table.numerals.thousands) == (("|", None, "."), None)
 
 
+def test_columns_are_called_as_they_are_set_else_as_in_training(
+    by_user: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    columns = {"user_id": "customer", "timestamp": "sold_at", "y": "a", "channel": "user_id"}
+    trained = {"config": {"data": {"columns": columns}}}
+    monkeypatch.setitem(by_user.manifest, "config", trained["config"])
+    out, user, other = tmp_path / "o.csv", "007", "7"
+
+    def read(header: str, **columns: str) -> list[str]:
+        (tmp_path / "own.csv").write_text(f"{header}\n{user},{other}\n")
+        recommend_file(by_user, tmp_path / "own.csv", out, 1, dialect=Dialect(columns=columns))
+        return [line.split(",")[0].strip('"') for line in out.read_text().splitlines()[1:]]
+
+    assert read("customer,buyer") == [user]  # as in training
+    assert read("user_id,customer") == [user]  # what the bundle calls it comes first
+    assert read("user_id,buyer", user_id="buyer") == [other]
+    assert read("customer,buyer", user_id="buyer") == [other]
+    with pytest.raises(DataError, match=r"'user_id' is not in .*set columns\.user_id to the col"):
+        read("a,b")
+    with pytest.raises(DataError, match=r"'lost' is not in .*it has 'a', 'b'"):
+        read("a,b", user_id="lost")
+    with pytest.raises(ConfigError, match=r"columns\.y=b has no effect: this bundle reads user_id"):
+        read("user_id,b", y="b")
+    command = [f"bundle={by_user._opened[0]}", f"users={tmp_path}/own.csv", f"output={out}"]
+    (tmp_path / "own.csv").write_text(f"who\n{user}\n")
+    assert recommend_command([*command, "columns.user_id=who", "separator=comma"]) == 0
+    assert recommend_command(command) == 2
+    assert "set columns.user_id to the column that holds it" in capsys.readouterr().err
+
+
+def test_histories_may_have_foreign_columns(ahead: Forecaster, tmp_path: Path) -> None:
+    head = "series_id,timestamp,y,price,promo"
+    rows = "7,2024-01-01T00,1,2,1\n7,2024-01-01T01,1,2,0\n"
+    (tmp_path / "h.csv").write_text(f"{head}\n{rows}")
+    forecast_file(ahead, tmp_path / "h.csv", tmp_path / "o.csv")
+    expected = (tmp_path / "o.csv").read_text()
+    (tmp_path / "h.csv").write_text(f"shop;when;sold;cost;ad\n{rows.replace(',', ';')}")
+    names = {"series_id": "shop", "timestamp": "when", "y": "sold", "price": "cost", "promo": "ad"}
+    dialect = Dialect(separator="semicolon", columns=names)
+    forecast_file(ahead, tmp_path / "h.csv", tmp_path / "o.csv", dialect=dialect)
+    assert (tmp_path / "o.csv").read_text() == expected
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("create table t (shop text, 'when' text, sold real, cost real, ad int)")
+        lines = [row.split(",") for row in rows.splitlines()]
+        connection.executemany("insert into t values (?, ?, ?, ?, ?)", lines[::-1])
+    connection.close()
+    dialect = Dialect(table="t", columns=names)
+    url = f"sqlite:///{tmp_path}/shop.db"
+    forecast_file(ahead, url, tmp_path / "o.csv", dialect=dialect)
+    assert (tmp_path / "o.csv").read_text() == expected
+
+
+def test_signs_of_numbers_say_where_a_batch_has_no_numbers_in_text(
+    plain: Forecaster, tmp_path: Path
+) -> None:
+    table = pa.table({"series_id": ["7"], "timestamp": ["2024-01-01T00"], "y": [1.0]})
+    pq.write_table(table, tmp_path / "h.parquet")
+    with pytest.raises(ConfigError, match="decimal=',' has no effect on .*no numbers in text"):
+        forecast_file(
+            plain, tmp_path / "h.parquet", tmp_path / "o.csv", dialect=Dialect(decimal="comma")
+        )
+
+
 @pytest.mark.parametrize(
     "manifest",
     [{}, {"config": None, "data": "lost"}, {"config": {"data": {"timestamp_format": "%Q"}}}],
@@ -68,11 +132,15 @@ def test_bundles_that_say_nothing_of_training_are_read(tmp_path: Path, manifest:
         ("own.parquet", {"separator": ";"}, r"separator=';' has no effect on .*own\.parquet"),
         ("own.parquet", {"multiline": True}, r"multiline=True has no effect on .*own\.parquet"),
         ("own.csv", {"table": "t"}, r"table='t' has no effect on .*own\.csv, which is no SQL URL"),
-        ("own.csv", {"separator": "::"}, "^separator='::': it has to be one character"),
+        ("own.csv", {"separator": "::"}, "^separator='::': it has to be comma, semicolon"),
         ("own.csv", {"encoding": "utf-9"}, "^encoding='utf-9' is not known"),
         ("own.csv", {"encoding": "zlib"}, "^encoding='zlib' is not known"),
-        ("own.csv", {"separator": "é"}, "^separator='é': it has to be one character of ASCII"),
-        ("own.csv", {"decimal": "point"}, "^decimal='point': it has to be one sign"),
+        (
+            "own.csv",
+            {"separator": "é"},
+            "^separator='é': it has to be .* another character of ASCII",
+        ),
+        ("own.csv", {"decimal": "dot"}, "^decimal='dot': it has to be comma, point"),
         ("own.csv", {"thousands": "."}, "^thousands='.': .* not that of decimal"),
         ("own.csv", {"timestamp_format": "day"}, "^timestamp_format='day' is no format of dates"),
     ],
@@ -91,7 +159,7 @@ def test_settings_that_cannot_act_say_so(
     [
         ("user_id\n7\n8\n".encode("utf-16"), "is UTF-16: set encoding=utf-16"),
         (b"user_id\nZo\xeb\n", "line 2 is not utf-8 text: set encoding to latin-1"),
-        (b"user_id\na;b;c\nd;e,f\n", "',' does not separate its cells: set 'separator=\";\"'"),
+        (b"user_id\na;b;c\nd;e,f\n", "',' does not separate its cells: set separator=semicolon"),
         (b'user_id,n\n7,1\n8,"2\n', r"line 3: the cell that begins with '2' is never closed"),
         (b'user_id,n\n7,"1\n8,2\n', r"line 2: the cell that begins with '1' ends in line 3: .* set"
          r" multiline=true"),

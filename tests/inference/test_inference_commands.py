@@ -70,7 +70,7 @@ def test_module_fails_with_one_sentence(bundles: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["bundel=x"], "error: 'bundel' is not a known setting: did you mean 'bundle'?"),
+        (["bundel=x"], "error: 'bundel' is not a known setting; did you mean bundle?"),
         (["bundle=x"], "error: users= is missing; usage: "),
         (["bundle=nowhere", "users=u.csv", "output=o.csv"], "error: nowhere is not a folder"),
         (["k=0"], "error: k=0 is too small: it is at least 1"),

@@ -14,6 +14,7 @@ from recsys.bundle.agreement import check_same_forecast, check_same_ranking
 from recsys.bundle.manifest import sha256
 from recsys.errors import BundleError
 from recsys.inference import Forecaster, Recommender, verify
+from recsys.inference import bundle as opening
 from recsys.inference.commands import main
 
 
@@ -50,6 +51,63 @@ def test_truncated_altered_and_missing_files_are_refused(bundle: Path, name: str
     (bundle / name).unlink()
     with pytest.raises(BundleError, match=f"incomplete: {name} is missing"):
         verify(bundle)
+
+
+def test_the_graph_that_was_checked_is_the_one_that_runs(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = opening.check_files
+
+    def replaced_afterwards(folder: Path, manifest: Any) -> bytes:
+        graph = check(folder, manifest)
+        (folder / "model.onnx").write_bytes(b"another")
+        return graph
+
+    monkeypatch.setattr(opening, "check_files", replaced_afterwards)
+    assert verify(bundle).cases > 0
+
+
+@pytest.fixture
+def with_weights_beside(bundle: Path) -> Path:
+    """A bundle whose graph keeps its weights in another file, as one of several GB has to."""
+    graph = onnx.load(bundle / "model.onnx")
+    onnx.save(
+        graph,
+        bundle / "model.onnx",
+        save_as_external_data=True,
+        location="weights.data",
+        size_threshold=64,
+    )
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    files = manifest["files"] | {"weights.data": {"sha256": sha256(bundle / "weights.data")}}
+    edit(bundle, files=files)
+    sign_again(bundle, "model.onnx")
+    return bundle
+
+
+def test_weights_beside_the_graph_are_those_that_were_checked(
+    with_weights_beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = with_weights_beside
+    monkeypatch.chdir(tmp_path)
+    Path("weights.data").write_bytes(bytes((bundle / "weights.data").stat().st_size))
+    assert verify(bundle).largest_difference == 0
+    content = bytearray((bundle / "weights.data").read_bytes())
+    content[0] ^= 1
+    (bundle / "weights.data").write_bytes(content)
+    with pytest.raises(BundleError, match=r"weights\.data was altered or truncated"):
+        verify(bundle)
+
+
+def test_weights_that_the_manifest_does_not_list_are_not_looked_for(
+    with_weights_beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(with_weights_beside)  # where ONNX Runtime would find them
+    manifest = json.loads(Path("manifest.json").read_text(encoding="utf-8"))
+    del manifest["files"]["weights.data"]
+    edit(Path(), files=manifest["files"])
+    with pytest.raises(BundleError, match=r"keeps weights in 'weights\.data', which the manifest"):
+        verify(".")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +248,7 @@ def test_command_without_a_bundle_or_with_an_unknown_name_exits_2(
 ) -> None:
     assert main(["verify"]) == 2
     assert main(["verfy", "x"]) == 2
-    assert "did you mean 'verify'?" in capsys.readouterr().err
+    assert "did you mean verify?" in capsys.readouterr().err
     assert main([]) == main(["--help"]) == main(["verify", "--help"]) == 0
 
 

@@ -39,6 +39,8 @@ from recsys.models.inputs import (
     query_of,
     user_category,
 )
+from recsys.models.recommenders.gmf import GMF
+from recsys.tasks.recommendation import context_fingerprint
 from recsys.training.losses.bce import BCE
 from recsys.training.losses.full_softmax import FullSoftmax
 from recsys.training.losses.next_purchases import NextPurchases
@@ -111,6 +113,18 @@ def model(data: PhaseData) -> Segments:
     torch.manual_seed(0)
     size = data.vocabulary.num_users, data.vocabulary.num_items
     return Segments(*size, InputVocabulary(columns=data.columns))
+
+
+def test_a_run_is_on_other_data_where_context_that_its_model_reads_has_changed():
+    def found(model: type, coupons: list[float], till: str = "1") -> str:
+        table = pa.table({"coupons": coupons, "till": [till] * len(coupons)})
+        kinds: dict[str, Kind] = {"coupons": "number"}
+        context = columns_of(TableSource(table), {}, kinds, (), "data", ())
+        return context_fingerprint(model, context)
+
+    assert found(Segments, [1.0, 2.0]) == found(Segments, [1.0, 2.0], till="2")
+    assert found(Segments, [1.0, 2.0]) != found(Segments, [1.0, 3.0])
+    assert found(GMF, [1.0, 2.0]) == ""
 
 
 def test_context_and_clock_are_those_of_the_last_event_of_a_pair_and_of_a_user():

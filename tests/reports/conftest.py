@@ -173,6 +173,7 @@ def sales_panel(names, step="day", steps=400, level=30.0):
     )
     report.series, report.steps = len(names), sum(map(len, kept))
     report.timezone, report.covariates = "Europe/Berlin", ["promotion"]
+    report.timestamp_form = "%d/%m/%Y"
     report.first, report.last = "2016-11-28T00:00:00", "2018-01-01T00:00:00"
     report.decide("steps without a sale, filled with zero", sum(int((x == 0).sum()) for x in kept))
     return SalesPanel(

@@ -1,11 +1,15 @@
 import math
+from dataclasses import replace
 
 import pytest
 
+from recsys.data.report import DataReport
+from recsys.reports.console import print_data_report
 from recsys.reports.formats import (
     date_range,
     decimal,
     duration,
+    form_words,
     listed,
     moment,
     moment_name,
@@ -103,3 +107,29 @@ def test_quantity_in_three_digits(value, words):
 )
 def test_last_of_a_list_has_an_and(words, sentence):
     assert listed(words) == sentence
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M (day first)"),
+        ("%m/%d/%Y", "%m/%d/%Y (month first)"),
+        ("%b %d, %Y", "%b %d, %Y (month first)"),
+        ("%d %B %y", "%d %B %y (day first)"),
+        ("%Y-%d-%m", "%Y-%d-%m"),
+        ("%Y%m%d", "%Y%m%d"),
+        ("ISO 8601", "ISO 8601"),
+        ("numbers in s", "numbers in s"),
+    ],
+)
+def test_a_form_of_times_says_which_of_day_and_month_comes_first(form, words):
+    assert form_words(form) == words
+
+
+def test_the_summary_of_purchases_says_how_times_were_read(capsys):
+    report = DataReport("shop.csv", first="2024-01-01", last="2024-02-01")
+    print_data_report(replace(report, timestamp_form="%m/%d/%Y"))
+    assert "timestamps were read as" in (printed := capsys.readouterr().out)
+    assert "%m/%d/%Y (month first)" in printed
+    print_data_report(DataReport("shop.csv"))
+    assert "timestamps" not in capsys.readouterr().out

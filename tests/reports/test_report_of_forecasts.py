@@ -252,6 +252,7 @@ def test_data_section_tells_decisions_and_phases(make_forecast_run):
         "Steps without a sale, filled with zero",
         "Known ahead promotion",
         "Time zone Europe/Berlin",
+        "Timestamps were read as %d/%m/%Y (day first)",
         "First day 2016-11-28",
         "Last day 2018-01-01",
         "Training series",
@@ -441,10 +442,17 @@ def test_best_is_what_the_metric_wants(metric, values, best):
 def test_console_prints_both(capsys):
     report = PanelReport("shop.csv", rows_in=12, dropped={"no date": 2}, rows=10, series=3, steps=9)
     report.decide("steps without a sale, filled with zero", 4)
+    report.timestamp_form = "%d/%m/%Y"
     print_panel_report(report)
     print_forecast_leaderboard(measured(auto_ets=((0.3, 1.0), ())), "lstm")
     printed = capsys.readouterr().out
-    for words in ("shop.csv", "dropped: no date", "filled with zero", "3 x 9 in all"):
+    for words in (
+        "shop.csv",
+        "dropped: no date",
+        "filled with zero",
+        "3 x 9 in all",
+        "%d/%m/%Y (day first)",
+    ):
         assert words in printed
     assert printed.index("lstm") < printed.index("auto_ets")
     print_forecast_leaderboard({}, "lstm")

@@ -1,5 +1,6 @@
 """A run repeats itself from its folder."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from recsys.cli.main import main as recsys
 from recsys.cli.train import train_command as main
 from recsys.errors import TrainingError
 from recsys.runs.folder import RunFolder
@@ -141,7 +143,39 @@ def test_other_data_are_refused(finished, capsys):
     table.iloc[:-1].to_csv("sales.csv", index=False)
     said = refused([f"rerun={finished.path}", "hydra.run.dir=second"], capsys)
     assert "first was trained on other data (fingerprint" in said
-    assert not Path("second/metrics.json").exists()
+    assert not Path("second").exists()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "nowhere.csv does not exist" in refused(
+        ["data=transactions", "data.path=nowhere.csv", "model=gmf", "hydra.run.dir=run"], capsys
+    )
+    assert not Path("run").exists()
+    Path("run").mkdir()
+    Path("run/notes.txt").write_text("mine")
+    refused(["data=transactions", "data.path=nowhere.csv", "hydra.run.dir=run"], capsys)
+    assert [file.name for file in Path("run").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "run=first", "name=mine", "folder=sales.csv"],
+        ["runs", "runs=first", "output=sales.csv/list.csv"],
+        ["train", "rerun=first", "hydra.run.dir=sales.csv"],
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_named(finished, capsys, command):
+    with contextlib.suppress(SystemExit):
+        assert recsys(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: sales.csv cannot be written (")
+    assert "choose another" in said
 
 
 def fewer(table: pd.DataFrame) -> pd.DataFrame:
@@ -169,8 +203,10 @@ def test_a_run_is_not_continued_on_other_data(finished, capsys, change, words):
         (finished.path / name).unlink()
     table = pd.read_csv("sales.csv")
     change(table).to_csv("sales.csv", index=False)
+    before = contents(finished.path)
     for _ in range(2):  # the first refusal forgets nothing
         said = refused([f"train.resume={finished.path}"], capsys)
+        assert contents(finished.path) == before
         assert "first was trained on other data" in said
         assert words in said
         assert "cannot be continued; bring the data back" in said
@@ -178,6 +214,58 @@ def test_a_run_is_not_continued_on_other_data(finished, capsys, change, words):
     table.to_csv("sales.csv", index=False)
     main([f"train.resume={finished.path}"])
     assert (finished.path / "metrics.json").exists()
+
+
+ITEMS = pd.DataFrame(
+    {"item_id": range(25), "price": range(25), "note": ["cheap", None, "é"] * 8 + ["x"]}
+)
+
+
+def with_units(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(quantity=np.arange(len(table)) % 3 + 1)
+
+
+@pytest.fixture
+def with_items(finished, monkeypatch) -> RunFolder:
+    """A run on quantities and attributes of items, which died before its end."""
+    with_units(pd.read_csv("sales.csv")).to_csv("sales.csv", index=False)
+    ITEMS.to_parquet("items.parquet")
+    command = ["data=transactions", "data.path=sales.csv", "data.columns.quantity=quantity"]
+    command += ["data.items.path=items.parquet", "evaluation.min_buyers=1", "model=popularity"]
+    main([*command, "logger=none", "hydra.run.dir=items"])
+    return RunFolder.open("items")
+
+
+@pytest.mark.parametrize(
+    ("change", "table"),
+    [
+        (lambda: ITEMS.assign(price=ITEMS["price"] + (ITEMS["item_id"] == 3)), "items"),
+        (lambda: ITEMS.assign(note=ITEMS["note"].fillna("None")), "items"),
+        (lambda: ITEMS.rename(columns={"note": "remark"}), "items"),
+        (lambda: ITEMS.iloc[:-1], "items"),
+    ],
+)
+def test_a_run_is_neither_continued_nor_repeated_with_other_attributes(
+    with_items, capsys, change, table
+):
+    change().to_parquet("items.parquet")
+    said = refused([f"rerun={with_items.path}", "hydra.run.dir=second"], capsys)
+    assert f"items was trained with other values in the columns of {table}" in said
+    assert not Path("second").exists()
+    (with_items.path / "metrics.json").unlink()
+    before = contents(with_items.path)
+    assert "cannot be continued" in refused([f"train.resume={with_items.path}"], capsys)
+    assert contents(with_items.path) == before
+    ITEMS.iloc[::-1].to_parquet("items.parquet")  # the order of the rows means nothing
+    main([f"train.resume={with_items.path}"])
+
+
+def test_a_run_is_not_repeated_with_other_quantities(with_items, capsys):
+    table = pd.read_csv("sales.csv")
+    table["quantity"] += 1
+    table.to_csv("sales.csv", index=False)
+    said = refused([f"rerun={with_items.path}"], capsys)
+    assert "with other values in the columns of events" in said
 
 
 def test_what_a_run_reads_is_written_down_before_it_trains(finished, monkeypatch, capsys):

@@ -72,14 +72,15 @@ def test_two_machines_train_one_model_and_the_first_writes_its_run(shop):
 
 
 def test_a_process_that_does_not_find_the_first_one_says_how_to_give_all_one_folder(
-    tmp_path, monkeypatch
+    shop, monkeypatch
 ):
     monkeypatch.setenv("SLURM_PROCID", "1")
     monkeypatch.setattr(experiment, "RANK_0_SECONDS", 0.0)
-    config = compose(["trainer=ddp", "trainer.strategy=ddp", "data=transactions", "data.path=x"])
+    data = ["data=transactions", "data.path=sales.csv", "evaluation.min_buyers=1"]
+    config = compose(["trainer=ddp", "trainer.strategy=ddp", *data])
     with pytest.raises(ConfigError, match=r"has not begun in .*hydra\.run\.dir=FOLDER"):
-        experiment.run_training(config, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        experiment.run_training(config, shop / "run")
+    assert not (shop / "run").exists()
 
 
 def test_a_task_that_trains_alone_waits_for_nobody(shop, monkeypatch):

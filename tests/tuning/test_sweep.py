@@ -138,6 +138,21 @@ def test_a_sweep_does_not_go_on_with_other_data(shop, capsys):
     assert "the data have changed since the trials" in capsys.readouterr().err
 
 
+def test_a_sweep_does_not_go_on_with_other_attributes(shop, capsys):
+    items = pd.DataFrame({"item_id": range(25), "price": range(25)})
+    items.to_csv("items.csv", index=False)
+    space = {"train.lr": {"low": 0.001, "high": 0.1, "log": True}}
+    command = [write_space(space), *shop, "data.items.path=items.csv", "trials=1", "test=false"]
+    assert sweep_command(command, "sweep.py") == 0
+    items.assign(price=1).to_csv("items.csv", index=False)
+    sweep_command(["resume=out", "trials=2", "test=false"], "sweep.py")
+    reason = pd.read_csv("out/trials.csv").set_index("trial")["reason"][1]
+    assert "on data with other values in the columns of items" in reason
+    assert not Path("out/trials/0001/trial.yaml").exists()
+    assert sweep_command(["resume=out", "trials=2"], "sweep.py") == 2
+    assert "the attributes of items have changed since the trials" in capsys.readouterr().err
+
+
 def writers_of(folder: Path) -> set[str]:
     """Processes that have a file below the folder open."""
     found = set()

@@ -111,7 +111,8 @@ def _add_candidates(cleaned: Dataset, listed: pa.Table, relevant: pa.ChunkedArra
     report = cleaned.report
     report.items = len(ids)
     report.fingerprint = fingerprint(
-        cleaned.user, item, cleaned.is_test, cleaned.user_ids, ids, candidates.item
+        *(cleaned.user, item, cleaned.is_test, cleaned.user_ids, ids),
+        *(candidates.user, candidates.item, candidates.relevant),
     )
     return replace(cleaned, item=item, item_ids=ids, candidates=candidates)
 

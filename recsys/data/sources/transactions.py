@@ -59,6 +59,7 @@ def transactions(
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     numerals = Numerals(decimal, thousands)
     events = EventTable(source, columns, kinds or {}, tuple(ignore), numerals)
+    events.require_numerals()
     read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
     if "name" in read.column_names:
@@ -140,7 +141,8 @@ def transactions_sales(
         seasonality,
     )
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
-    events = EventTable(source, columns)
+    events = EventTable(source, columns, numerals=settings.numerals)
+    events.require_numerals(("quantity", "price"))
     return panel_from_events(
         events, PanelReport(events.source.label), settings, users=users, items=items
     )

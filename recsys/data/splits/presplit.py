@@ -10,6 +10,8 @@ from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError
 from recsys.ranges import Whole
 
+NEGATIVES = 99
+
 
 @dataclass(frozen=True)
 class Presplit:
@@ -20,7 +22,7 @@ class Presplit:
             has candidates.
     """
 
-    validation_negatives: Whole = 99
+    validation_negatives: Whole = NEGATIVES
 
     def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:
         """Draws the validation items; the test part is as published."""
@@ -28,6 +30,11 @@ class Presplit:
             raise ConfigError(
                 "evaluation=presplit needs published parts; set data=presplit, or another"
                 " evaluation"
+            )
+        if dataset.candidates is None and self.validation_negatives != NEGATIVES:
+            raise ConfigError(
+                f"evaluation.split.validation_negatives={self.validation_negatives} has no effect"
+                " without candidates: set data.candidates_path, or leave it out"
             )
         rows = np.arange(len(dataset))
         train, test = rows[~dataset.is_test], rows[dataset.is_test]

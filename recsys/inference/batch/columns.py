@@ -52,12 +52,16 @@ def check_kinds(table: InputTable, kinds: dict[str, str]) -> None:
 
     Raises:
         DataError: naming the column and its type.
+        ConfigError: signs of numbers in text are set, and there are none.
     """
     for name, kind in kinds.items():
         found = table.type_of(name)
         fits, wanted = _KINDS[kind]
         if not (found is None or is_text(found) or fits(found)):
             raise DataError(f"{table.where}: {name} is of type {found}, and has to be {wanted}")
+    if table.table.is_typed:
+        numeric = [table.type_of(name) for name, kind in kinds.items() if kind == "number"]
+        table.numerals.require_text(numeric, table.where)
 
 
 def ids(column: pa.Array, name: str) -> pa.Array:

@@ -61,6 +61,7 @@ def read_histories(
     """
     kinds = {SERIES_COLUMN: "id", TIME_COLUMN: "time", VALUE_COLUMN: "number"}
     kinds |= dict.fromkeys(covariate_names, "number")
+    table.require_read(list(kinds))
     check_kinds(table, kinds)
     form = time_form(table, TIME_COLUMN, max_rows)
     readers = {name: NumberColumn(table.numerals) for name in (VALUE_COLUMN, *covariate_names)}

@@ -5,8 +5,9 @@ which the manifest of the bundle says.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Dialect:
         decimal, thousands: as in `recsys.tables.cells.Numerals`.
         timestamp_unit, timestamp_format: as in `recsys.tables.times.TimeSettings`.
         table: name of the table behind a SQL URL.
+        columns: name that the bundle reads to the table's name, where they differ.
     """
 
     separator: str | None = None
@@ -41,13 +43,19 @@ class Dialect:
     timestamp_unit: TimeUnit | None = None
     timestamp_format: str | None = None
     table: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_training(cls, manifest: Mapping[str, Any]) -> "Dialect":
         """How the table was written that a bundle was trained on."""
         config, report = (_mapping(manifest.get(name)) for name in ("config", "data"))
         found = _mapping(config.get("data"))
-        trained = cls(**{each.name: found.get(each.name) for each in fields(cls)})
+        columns = _mapping(found.get("columns"))
+        columns |= _prefixed("context", columns)
+        columns |= _prefixed("users", _mapping(found.get("users")).get("columns"))
+        names = {key: str(name) for key, name in columns.items() if name is not None}
+        own = {each.name: found.get(each.name) for each in fields(cls) if each.name != "columns"}
+        trained = cls(**own, columns=names)
         # a format that training found by itself
         form = trained.timestamp_format or str(report.get("timestamp_form", ""))
         known = trained.timestamp_unit is None and is_time_format(form)
@@ -70,8 +78,13 @@ class Dialect:
         )
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _prefixed(table: str, columns: object) -> dict[str, Any]:
+    """Columns of a table as inputs of a graph are called: users.income, context.channel."""
+    return {f"{table}.{key}": name for key, name in _mapping(columns).items()}
 
 
 @dataclass(frozen=True)
@@ -83,17 +96,41 @@ class InputTable:
         where: what errors call it.
         numerals: how numbers are written in text.
         times: what is known of its times.
+        columns: name that the bundle reads to the table's name, as far as somebody said.
+        usual: the same of the training table; taken where this one has such a column, and none of
+            the name that the bundle reads.
     """
 
     table: TableFile | DatabaseTable
     where: str
     numerals: Numerals
     times: TimeSettings
+    columns: Mapping[str, str] = field(default_factory=dict)
+    usual: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        """Name that the bundle reads to the table's name, of every column."""
+        own = self.table.names
+        usual = {
+            key: name
+            for key, name in self.usual.items()
+            if key not in own and name in own and name not in self.columns.values()
+        }
+        return {name: name for name in own} | usual | dict(self.columns)
 
     @property
     def names(self) -> list[str]:
-        """Name of every column."""
-        return self.table.names
+        """Name of every column, as the bundle reads it."""
+        return list(self._sources)
+
+    def require_read(self, names: Sequence[str]) -> None:
+        """Raises ConfigError where a column is named that nothing reads."""
+        if unread := [name for name in self.columns if name not in names]:
+            raise ConfigError(
+                f"columns.{unread[0]}={self.columns[unread[0]]} has no effect: this bundle reads"
+                f" {', '.join(names)}; leave it out"
+            )
 
     @property
     def num_rows(self) -> int | None:
@@ -106,14 +143,15 @@ class InputTable:
         Raises:
             DataError: the table lacks the column, or has it twice.
         """
-        names = self.names
-        if name not in names:
-            raise no_column(name, names, self.where, "rename the column that holds it", "")
-        if (number := names.count(name)) > 1:
+        source, names = self._sources.get(name, name), self.table.names
+        if source not in names:
+            remedy = f"set columns.{name} to the column that holds it, or rename that"
+            raise no_column(source, names, self.where, remedy, "")
+        if (number := names.count(source)) > 1:
             raise DataError(
-                f"{self.where} has {number} columns called {name!r}; rename all but one"
+                f"{self.where} has {number} columns called {source!r}; rename all but one"
             )
-        kind = dict(self.table.types)[name]
+        kind = dict(self.table.types)[source]
         return kind.value_type if kind is not None and pa.types.is_dictionary(kind) else kind
 
     def batches(
@@ -129,9 +167,18 @@ class InputTable:
         Raises:
             DataError: the table cannot be read.
         """
+        sources = [self._sources[name] for name in names]
+        read = list(dict.fromkeys(sources))
         if isinstance(self.table, DatabaseTable):
-            return self.table.batches(names, max_rows, order)
-        return self.table.batches(names, max_rows)
+            by = [self._sources[name] for name in order]
+            batches = self.table.batches(read, max_rows, by)
+        else:
+            batches = self.table.batches(read, max_rows)
+        places = [read.index(source) for source in sources]
+        with closing(batches):
+            for batch in batches:
+                columns = [batch.column(place) for place in places]
+                yield pa.RecordBatch.from_arrays(columns, list(names))
 
     @contextmanager
     def sound(self) -> Iterator[None]:
@@ -182,7 +229,8 @@ def open_input(
             )
         dialect = dialect if is_parquet(path) else _completed(path, dialect, trained)
         table = open_file(path, dialect.text, where)
-    return InputTable(table, where, Numerals(dialect.decimal or ".", dialect.thousands, ""), times)
+    numerals = Numerals(dialect.decimal or ".", dialect.thousands, "")
+    return InputTable(table, where, numerals, times, dialect.columns, trained.columns)
 
 
 def _completed(path: Path, dialect: Dialect, trained: Dialect) -> Dialect:
@@ -215,6 +263,8 @@ def check_paths(source: str | Path, output: Path, name: str) -> None:
     """
     if output.is_dir():
         raise DataError(f"output {output} is a folder: name a file in it")
+    if ":/" in str(output):
+        raise DataError(f"output={output} looks like a URL: name a .csv or .parquet file to write")
     require_ending(output, str(output))
     if is_url(source):
         return

@@ -126,6 +126,8 @@ def recommend_file(
 def _kinds(recommender: Recommender, table: InputTable) -> dict[str, str]:
     """What is read of the table: kinds of values by column."""
     kinds = {USER_COLUMN: "id"}
+    histories = [HISTORY_COLUMN] if recommender.reads_history else []
+    table.require_read([USER_COLUMN, *histories, *recommender.inputs])
     present = set(table.names)
     with_history = recommender.reads_history and HISTORY_COLUMN in present
     if with_history:

@@ -117,7 +117,8 @@ class StatsForecastModel:
         cache_key: changes whenever the same panel would get other forecasts.
 
     Raises:
-        ConfigError: `window_size` is missing, or given to a method that has none.
+        ConfigError: `window_size` is missing, or it or `season_length` is given to a method that
+            has none.
     """
 
     def __init__(

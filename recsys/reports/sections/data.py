@@ -5,7 +5,15 @@ from typing import Any
 from recsys.reports.blocks import Block, Cell, Figure, Figures, Section, Table, Tables, rows_of_text
 from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.facts import RunFacts
-from recsys.reports.formats import MISSING, moment, percent, plural, sentence_case, whole
+from recsys.reports.formats import (
+    MISSING,
+    form_words,
+    moment,
+    percent,
+    plural,
+    sentence_case,
+    whole,
+)
 from recsys.reports.labels import COUNTS, phase_title
 
 
@@ -43,6 +51,8 @@ def _table_rows(data: dict[str, Any], dropped: dict[str, int]) -> list[tuple[str
     rows += [(f"… dropped: {reason}", whole(count)) for reason, count in dropped.items()]
     rows.append(("Rows kept", whole(data.get("rows"))))
     rows += _series_rows(data) if "series" in data else _pair_rows(data)
+    if data.get("timestamp_form"):
+        rows.append(("Timestamps were read as", form_words(str(data["timestamp_form"]))))
     return rows
 
 
