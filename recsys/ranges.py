@@ -62,6 +62,8 @@ Counts = Annotated[Sequence[Count], Filled()]
 # of layers; more values than this are a slip, which would take the memory of the machine
 Width = Annotated[int, Range(low=1), Range(high=65_536)]
 Widths = Annotated[Sequence[Width], Filled()]
+# from one to another; more than any table has
+Steps = Annotated[int, Range(low=1, high=1_000_000)]
 # steps of a season; the hours of seven years are fewer than its bound
 Season = Annotated[int, Range(low=1, high=65_536)]
 Depth = Annotated[int, Range(low=1), Range(high=256)]

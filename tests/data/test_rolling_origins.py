@@ -244,6 +244,7 @@ def test_window_in_which_nobody_can_be_asked_says_why() -> None:
         ({"windows": 0}, r"split\.windows=0"),
         ({"validation_windows": -1}, r"split\.validation_windows=-1"),
         ({"stride": 0}, r"split\.stride=0"),
+        ({"stride": 2**63}, r"split\.stride=9223372036854775808"),
         ({"min_steps": 0}, r"split\.min_steps=0"),
         ({"align": "start"}, r"split\.align='start': choose calendar or end"),
         ({"min_selling_share": 1.0}, r"split\.min_selling_share=1\.0"),

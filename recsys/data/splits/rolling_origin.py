@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys.data.panel import SalesPanel
 from recsys.errors import ConfigError, DataError
-from recsys.ranges import BelowOne, Count, Whole, require_declared
+from recsys.ranges import BelowOne, Count, Steps, Whole, require_declared
 from recsys.steps import later, steps_between
 
 
@@ -74,7 +74,7 @@ class RollingOrigin:
     horizon: Count
     windows: Count = 1
     validation_windows: Whole = 1
-    stride: Count | None = None
+    stride: Steps | None = None
     align: Literal["calendar", "end"] = "calendar"
     refit: bool = True
     min_steps: Count = 1
