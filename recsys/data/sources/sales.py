@@ -59,14 +59,14 @@ def sales(
     names = dict(columns or {})
     needed = ("series_id", "timestamp", "y", *covariates)
     wanted = {name: names.get(name, name) for name in needed}
-    if unused := [name for name in names if name not in needed]:
-        raise ConfigError(
-            f"data.columns.{unused[0]}={names[unused[0]]} has no effect: of a table of series"
-            f" {', '.join(needed)} are read; leave it out, or add it to data.covariates"
-        )
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     numbers = {wanted[name] for name in ("y", *covariates)}
     kinds = [kind for name, kind in source.types if name in numbers]
     settings.numerals.require_text(kinds, source.label)
     read = read_table(source, wanted, required=needed)
+    if unused := [name for name in names if name not in needed]:
+        raise ConfigError(
+            f"data.columns.{unused[0]}={names[unused[0]]} has no effect: of a table of series"
+            f" {', '.join(needed)} are read; leave it out, or add it to data.covariates"
+        )
     return panel_from_sales(read, PanelReport(source.label), settings, source.place)
