@@ -55,7 +55,7 @@ class Broken(LastValue):
 
 def test_forecasts_are_checked_while_training():
     cut = windows_of([4, 4])
-    evaluator = BacktestEvaluator(PANEL, cut, Broken.quantiles, None, CPU)
+    evaluator = BacktestEvaluator(PANEL, cut, Broken.quantiles, CPU)
     with torch.inference_mode(), pytest.raises(TrainingError, match=r"1 of 2 forecasts.*'s1'"):
         evaluator.update(Broken(2, 2).eval(), torch.arange(2))
 

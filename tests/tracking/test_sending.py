@@ -73,7 +73,7 @@ def test_a_finished_run_is_sent_once_with_parameters_curves_metrics_and_files(ru
     (content,) = notebook.kept
     assert content.name == "movielens_100k/gmf/run"
     assert content.params["seed"] == 3
-    assert content.params["model.embedding_dim"] == 64
+    assert content.params["model.embedding_dim"] == 24
     assert content.params["choices.model"] == "gmf"
     assert not [key for key in content.params if key.startswith("logger")]
     assert content.metrics == METRICS  # without what is undefined
