@@ -24,6 +24,17 @@ NO_DATE = int(np.iinfo(np.int64).min)
 UNDECIDED = "text (undecided)"
 
 
+def names_of(columns: Sequence[str], setting: str) -> tuple[str, ...]:
+    """Names of columns as they were given.
+
+    Raises:
+        ConfigError: text, which would be read letter by letter.
+    """
+    if isinstance(columns, str):
+        raise ConfigError(f"{setting}={columns!r}: it has to be a list: [{columns!r}]")
+    return tuple(columns)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table, row by row.

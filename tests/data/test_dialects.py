@@ -453,3 +453,15 @@ def test_what_is_no_table_of_text_is_said(tmp_path: Path, content: bytes, senten
             "2024-01-02",
             "2024-01-03",
         ]
+
+
+def test_one_name_where_a_list_belongs_is_not_read_letter_by_letter() -> None:
+    events = pa.table({"user_id": ["a"], "item_id": ["b"], "timestamp": DATES[:1]})
+    series = pa.table({"series_id": ["a"], "timestamp": DATES[:1], "y": [1]})
+    for read in (
+        lambda: sales(series, "day", covariates="promo"),
+        lambda: transactions(events, NAMES, ignore="promo"),
+        lambda: transactions_sales(events, NAMES, series="promo", step="day", measure="lines"),
+    ):
+        with pytest.raises(ConfigError, match=r"='promo': it has to be a list: \['promo'\]"):
+            read()

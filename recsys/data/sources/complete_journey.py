@@ -13,7 +13,7 @@ from recsys.data.events import EventTable
 from recsys.data.panel import SalesPanel, with_covariates
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import MONDAY, Measure, Resampling, panel_from_events
-from recsys.data.schema import Kind
+from recsys.data.schema import Kind, names_of
 from recsys.data.sources.promotions import PRODUCT_COLUMNS, covariates_ahead
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import SECONDS_A_DAY, parse_timestamps, wall_clock
@@ -80,7 +80,7 @@ def complete_journey_sales(
             raise ConfigError(f"data.series: {name!r} is not one of {', '.join(known)}")
     # the source's clock is UTC, the shops stand in the east of the United States
     settings = Resampling(
-        tuple(series),
+        names_of(series, "series"),
         measure,
         step,
         timezone="America/New_York",

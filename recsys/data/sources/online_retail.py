@@ -18,7 +18,7 @@ from recsys.data.ids import encode_ids, names_of_items
 from recsys.data.panel import SalesPanel
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_transactions
-from recsys.data.schema import Columns, Field
+from recsys.data.schema import Columns, Field, names_of
 from recsys.data.sources.files import find_file
 from recsys.data.tables import TableSource
 from recsys.data.timestamps import parse_timestamps
@@ -94,7 +94,7 @@ def online_retail_sales(
             `recsys.data.resampling.Resampling`.
     """
     settings = Resampling(
-        tuple(series),
+        names_of(series, "series"),
         measure,
         step,
         timezone="Europe/London",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from recsys.data.panel import SalesPanel
 from recsys.data.report import OnBadRows, PanelReport
 from recsys.data.sales_tables import Gaps, Negative, SalesTable, panel_from_sales
+from recsys.data.schema import names_of
 from recsys.data.tables import Location, TableSource, read_table
 from recsys.errors import ConfigError
 from recsys.ranges import Season
@@ -46,7 +47,7 @@ def sales(
     """
     settings = SalesTable(
         step,
-        tuple(covariates),
+        names_of(covariates, "covariates"),
         timezone,
         timestamp_unit,
         gaps,

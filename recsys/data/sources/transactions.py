@@ -10,7 +10,7 @@ from recsys.data.ids import names_of_items
 from recsys.data.panel import SalesPanel
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
-from recsys.data.schema import Kind
+from recsys.data.schema import Kind, names_of
 from recsys.data.tables import ID_COLUMNS, Location, TableSource, release_memory
 from recsys.ranges import Count, Season
 from recsys.steps import Step
@@ -58,7 +58,7 @@ def transactions(
     columns = {name: name for name in ID_COLUMNS} | dict(columns)
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     numerals = Numerals(decimal, thousands)
-    events = EventTable(source, columns, kinds or {}, tuple(ignore), numerals)
+    events = EventTable(source, columns, kinds or {}, names_of(ignore, "ignore"), numerals)
     events.require_numerals()
     read = events.read(READ, encode_ids=True)
     names: dict[str, str] = {}
@@ -126,7 +126,7 @@ def transactions_sales(
         users, items: tables of attributes; `columns` has to map their id.
     """
     settings = Resampling(
-        tuple(series),
+        names_of(series, "series"),
         measure,
         step,
         timezone,
