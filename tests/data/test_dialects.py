@@ -429,7 +429,7 @@ ROWS = "user_id,item_id,timestamp\n" + "".join(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (gzip.compress(ROWS.encode()), "is compressed by gzip: let its name end with .gz"),
+        (gzip.compress(ROWS.encode(), mtime=0), "is compressed by gzip: let its name end with .gz"),
         (
             b"PK\x03\x04" + ROWS.encode(),
             "is a ZIP archive or an Excel workbook: unpack it",
@@ -441,6 +441,7 @@ ROWS = "user_id,item_id,timestamp\n" + "".join(
         (ROWS.splitlines()[0].encode(), "has a header but no rows"),
         (b"", "is empty: it needs a header"),
     ],
+    ids=["gzip", "zip", "parquet", "utf-16-le", "utf-16-be", "zero", "header", "empty"],
 )
 def test_what_is_no_table_of_text_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "orders.csv"
