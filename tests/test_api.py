@@ -75,8 +75,11 @@ def test_what_a_model_decided_itself_is_said_and_can_be_set(orders, tmp_path, ca
     found = run.metrics["train/chosen/regularization"]
     weight = run.metrics["train/chosen/unobserved_weight"]
     said = f"model.regularization={found:.4g} model.unobserved_weight={weight:.4g}"
-    assert f"test: chosen by the model: {said}" in " ".join(capsys.readouterr().err.split())
-    assert "Chosen by the model: regularization" in run.report.read_text(encoding="utf-8")
+    assert f"test: chosen from the data: {said}" in " ".join(capsys.readouterr().err.split())
+    assert "Chosen from the data: regularization" in run.report.read_text(encoding="utf-8")
+    trained = train("loss", "model=gmf", "train.max_epochs=1")
+    said = f"loss.regularization={trained.metrics['train/chosen/regularization']:.4g}"
+    assert f"test: chosen from the data: {said}" in " ".join(capsys.readouterr().err.split())
     again = train("given", "model.regularization=0.02")
     assert "train/chosen/regularization" not in again.metrics
     assert "train/chosen/unobserved_weight" in again.metrics

@@ -72,7 +72,7 @@ class FitsInteractions(Protocol):
 
 @runtime_checkable
 class ChoosesSettings(Protocol):
-    """A model that decides when it is fitted what was not given."""
+    """A model, or the objective of a loss, that takes from the data what was not given."""
 
     def chosen(self) -> Mapping[str, float]:
         """Arguments that were not given and what they became."""

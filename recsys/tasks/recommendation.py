@@ -186,7 +186,7 @@ class PreparedRecommendation:
             model.fit(data.interactions)
             _add_seconds(self._metrics, "train/seconds", start)
             if isinstance(model, ChoosesSettings):
-                _note_chosen(self._metrics, phase, model.chosen())
+                _note_chosen(self._metrics, phase, "model", model.chosen())
             return model, None
         if isinstance(model, ObservesInteractions):
             model.observe(data.interactions)
@@ -196,7 +196,7 @@ class PreparedRecommendation:
         objective = (
             required_loss(settings).build().objective(model, data.interactions, seed=settings.seed)
         )
-        return model, fit_network(
+        fitted = fit_network(
             model,
             settings,
             self._run,
@@ -207,6 +207,9 @@ class PreparedRecommendation:
             epochs=epochs,
             callbacks=callbacks,
         )
+        if isinstance(objective, ChoosesSettings):
+            _note_chosen(self._metrics, phase, "loss", objective.chosen())
+        return model, fitted
 
     def _evaluator(self, data: PhaseData, device: torch.device) -> RankingEvaluator:
         """Of the monitored view, while training."""
@@ -305,13 +308,15 @@ class PreparedRecommendation:
 
 
 def _note_chosen(
-    metrics: MutableMapping[str, float], phase: str, chosen: Mapping[str, float]
+    metrics: MutableMapping[str, float], phase: str, section: str, chosen: Mapping[str, float]
 ) -> None:
-    """Says what the model decided itself, so that it can be set where it should stay."""
+    """Says what was not given and taken from the data, so that it can be set where it should
+    stay.
+    """
     metrics.update({CHOSEN + name: value for name, value in chosen.items()})
     if chosen:
-        settings = " ".join(f"model.{name}={chosen[name]:.4g}" for name in sorted(chosen))
-        say(f"{phase}: chosen by the model: {settings}")
+        settings = " ".join(f"{section}.{name}={chosen[name]:.4g}" for name in sorted(chosen))
+        say(f"{phase}: chosen from the data: {settings}")
 
 
 def context_fingerprint(model: type[Any], context: Columns) -> str:

@@ -40,10 +40,10 @@ DATA: Mapping[str, tuple[Sequence[str], str]] = {
     "complete_journey_sales": (["data=complete_journey_sales"], ""),
 }
 FACTORS = (
-    ["train.weight_decay=0.2"],
-    ["train.weight_decay=1.0"],
-    ["model.dropout=0.4"],
-    ["model.dropout=0.75"],
+    ["loss.regularization=0.004"],
+    ["loss.regularization=0.02"],
+    ["model.dropout=0.2"],
+    ["model.dropout=0.65"],
     ["model.embedding_dim=128"],
     ["train.lr=0.02"],
 )
@@ -63,10 +63,15 @@ AROUND: Mapping[str, Sequence[Sequence[str]]] = {
     "mf": FACTORS,
     "gmf": FACTORS,
     "neumf": FACTORS[:4],
-    "autoencoder": (*FACTORS[:2], ["train.lr=0.005"], ["model.dropout=0.4"]),
+    "autoencoder": (
+        ["train.weight_decay=0.2"],
+        ["train.weight_decay=1.0"],
+        ["train.lr=0.005"],
+        ["model.dropout=0.4"],
+    ),
     "sasrec": (["model.dropout=0.2"], ["train.lr=0.002"], ["model.embedding_dim=128"]),
     "next_purchase": (
-        ["loss.half_life_days=45"],
+        ["loss.half_life_days=20"],
         ["train.weight_decay=0.3"],
         ["train.max_epochs=32"],
     ),

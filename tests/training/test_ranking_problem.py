@@ -82,7 +82,7 @@ def test_scores_are_tempered_before_they_are_corrected():
 
 
 def test_a_full_softmax_is_tempered_too():
-    objective, batch = batch_of(FullSoftmax(10, temperature=0.5))
+    objective, batch = batch_of(FullSoftmax(10, temperature=0.5, regularization=0.0))
     model = network()
     loss, _ = objective.loss(model, batch)
     scores = 2 * (model.user(batch.user) @ model.item.weight.T + model.item_bias)
@@ -108,7 +108,7 @@ def test_batches_of_an_epoch_regularise_every_user_and_item_once():
     settings = FullSoftmax(2, regularization=0.01, unobserved_weight=0.5)
     model = network()
     objective = settings.objective(model, INTERACTIONS, seed=1)
-    without = replace(settings, regularization=0.0).objective(model, INTERACTIONS, seed=1)
+    without = FullSoftmax(2, regularization=0.0).objective(model, INTERACTIONS, seed=1)
     found, batches = 0.0, 0
     for batch in objective.batches(CPU, lambda: 0, ALONE):
         difference = objective.loss(model, batch)[0] - without.loss(model, batch)[0]
@@ -162,3 +162,45 @@ def test_a_model_without_such_factors_is_not_regularised():
     settings = FullSoftmax(3, regularization=0.1)
     with pytest.raises(ConfigError, match=r"loss\.regularization=0\.1 is for models with factors"):
         settings.objective(Autoencoder(3, 5), INTERACTIONS, seed=1)
+
+
+@pytest.mark.parametrize(("of_least_squares", "expected"), [(0.005, 0.005), (0.04, 0.02)])
+def test_what_a_loss_was_not_given_it_takes_from_the_data(of_least_squares, expected, monkeypatch):
+    monkeypatch.setattr(IALS, "choose_regularization", lambda self, data: of_least_squares)
+    chosen = FullSoftmax().objective(network(), INTERACTIONS, seed=1).chosen()
+    # five distinct purchases among three users and five items
+    assert chosen == pytest.approx({"unobserved_weight": 6.5 / 3, "regularization": expected})
+
+
+def test_what_a_loss_takes_from_the_data_is_what_can_be_given():
+    data = shop(noise=0.5)
+    model = MatrixFactorization(data.num_users, data.num_items, 4, dropout=0.0)
+    before = torch.random.get_rng_state()
+    objective = FullSoftmax().objective(model, data, seed=1)
+    torch.testing.assert_close(torch.random.get_rng_state(), before)
+    given = FullSoftmax(**objective.chosen()).objective(model, data, seed=1)
+    assert given.chosen() == {}
+    batch = next(iter(objective.batches(CPU, lambda: 0, ALONE)))
+    torch.testing.assert_close(objective.loss(model, batch), given.loss(model, batch))
+
+
+def test_a_loss_takes_nothing_for_a_model_without_factors_and_refuses_half_a_penalty():
+    model = Autoencoder(3, 5)
+    assert FullSoftmax().objective(model, INTERACTIONS, seed=1).chosen() == {}
+    with pytest.raises(ConfigError, match=r"loss\.unobserved_weight=0\.1 has no effect without"):
+        FullSoftmax(unobserved_weight=0.1).objective(model, INTERACTIONS, seed=1)
+
+
+def shop(noise: float, users: int = 200, items: int = 60) -> Interactions:
+    """Every user buys eight times, from one of six groups of ten items or, with the probability
+    `noise`, anything.
+    """
+    generator = torch.Generator().manual_seed(3)
+    group = torch.randint(6, (users, 1), generator=generator)
+    bought = group * 10 + torch.randint(10, (users, 8), generator=generator)
+    anything = torch.randint(items, (users, 8), generator=generator)
+    by_chance = torch.rand((users, 8), generator=generator) < noise
+    bought = torch.where(by_chance, anything, bought)
+    return Interactions(
+        history=Ragged(torch.arange(users + 1) * 8, bought.flatten()), num_items=items
+    )

@@ -30,9 +30,9 @@ class GMF(nn.Module):
         num_users: int,
         num_items: int,
         embedding_dim: Width = 64,
-        dropout: BelowOne = 0.65,
+        dropout: BelowOne = 0.4,
         init_std: Positive = 0.1,
-        output_init: float | None = None,
+        output_init: float | None = 1.0,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

@@ -106,7 +106,7 @@ class IALS(nn.Module):
         purchases = interactions.distinct
         regularization = self.regularization
         if regularization is None:
-            regularization = self._choose_regularization(interactions)
+            regularization = self.choose_regularization(interactions)
             self._chosen["regularization"] = regularization
         else:
             self._begin(purchases)
@@ -132,7 +132,8 @@ class IALS(nn.Module):
             first = _item_vectors(purchases, self.item.weight)
             self.item.weight[:, : first.shape[1]] = first
 
-    def _choose_regularization(self, interactions: Interactions) -> float:
+    @torch.no_grad()
+    def choose_regularization(self, interactions: Interactions) -> float:
         """λ of the factors that best find a hidden purchase of every user; ends with these factors.
 
         From weak to strong, each λ goes on from the factors of the one before, until two in a row

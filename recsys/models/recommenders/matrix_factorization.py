@@ -30,7 +30,7 @@ class MatrixFactorization(nn.Module):
         num_users: int,
         num_items: int,
         embedding_dim: Width = 64,
-        dropout: BelowOne = 0.65,
+        dropout: BelowOne = 0.4,
         init_std: Positive = 0.1,
         bias: bool = True,
     ) -> None:

@@ -39,7 +39,7 @@ class NeuMF(nn.Module):
         embedding_dim: Width = 64,
         hidden_dims: Widths = (8,),
         mlp_embedding_dim: Width | None = 8,
-        dropout: BelowOne = 0.7,
+        dropout: BelowOne = 0.4,
         init_std: Positive = 0.1,
         output_init: float | None = 1.0,
     ) -> None:

@@ -16,7 +16,7 @@ def repeat_section(facts: RunFacts) -> Section | None:
     if record.command:
         blocks.append(Code("Command", without_credentials(record.command.strip())))
     chosen = [
-        (f"Chosen by the model: {key.removeprefix(CHOSEN)}", f"{value:.4g}")
+        (f"Chosen from the data: {key.removeprefix(CHOSEN)}", f"{value:.4g}")
         for key, value in facts.metrics.items()
         if key.startswith(CHOSEN)
     ]

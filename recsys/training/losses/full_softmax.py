@@ -8,9 +8,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from recsys.data.interactions import Interactions
+from recsys.errors import ConfigError
+from recsys.models.recommender import Recommender
 from recsys.ranges import Positive
 from recsys.training.objectives.scores import tempered
-from recsys.training.objectives.users import UserLoss
+from recsys.training.objectives.users import UserLoss, UserObjective
 from recsys.training.objectives.weights import weighted_mean
 
 
@@ -40,6 +43,16 @@ class FullSoftmax(UserLoss):
     temperature: Positive = 1.0
 
     name: ClassVar[str] = "full_softmax"
+
+    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
+        """See `recsys.training.objective.Loss`."""
+        objective = super().objective(model, data, seed=seed)
+        if objective.penalty is None and self.unobserved_weight is not None:
+            raise ConfigError(
+                f"loss.unobserved_weight={self.unobserved_weight:g} has no effect without a penalty"
+                " of factors: leave it out, or set loss.regularization for a model that has some"
+            )
+        return objective
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None

@@ -118,7 +118,7 @@ class NextPurchases:
     """
 
     batch_size: Count = 64
-    half_life_days: Positive | None = None
+    half_life_days: Positive | None = 45
     horizon_days: Count | None = None
     lookback_days: Whole = 84
 

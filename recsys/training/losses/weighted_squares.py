@@ -54,4 +54,5 @@ class WeightedSquares(UserLoss):
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None
     ) -> Tensor:
         """`weighted_squares` with the unobserved weight."""
+        assert self.unobserved_weight is not None  # decided with the objective
         return weighted_squares(scores, row, item, weight, unobserved_weight=self.unobserved_weight)

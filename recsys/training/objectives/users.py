@@ -5,7 +5,7 @@ users, I items.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -25,8 +25,13 @@ from recsys.models.inputs import (
     user_columns,
 )
 from recsys.models.recommender import HasSquaredNorms, Recommender
+from recsys.models.recommenders.ials import IALS, UNOBSERVED_RATIO
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.weights import purchase_weight
+
+# Strength of the penalty on plain tastes, and factors of the least squares that decide how much
+# stronger it is on noisy ones.
+_STRENGTH, _FACTORS = 0.005, 64
 
 
 class UserBatch(NamedTuple):
@@ -98,6 +103,26 @@ class FrequencyPenalty:
         return self._strength * total / batch.item.numel()
 
 
+def balanced_weight(interactions: Interactions) -> float:
+    """Weight of a pair without a purchase with which all pairs together weigh as many times the
+    purchases as in `IALS`, so that it carries over from one density to another.
+    """
+    pairs = interactions.num_users * interactions.num_items
+    return UNOBSERVED_RATIO * len(interactions.distinct.values) / pairs
+
+
+def fitting_strength(interactions: Interactions, seed: int) -> float:
+    """Strength of the penalty that suits the purchases: how much of them is noise shows in the λ
+    that `IALS` chooses in seconds, for factors of the same form. As that choice is itself noisy, it
+    counts two thirds, on a logarithmic scale, and a third what suits plain tastes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = IALS(interactions.num_users, interactions.num_items, _FACTORS)
+        chosen = model.choose_regularization(interactions)
+    return float(_STRENGTH ** (1 / 3) * chosen ** (2 / 3))
+
+
 def frequency_scale(count: Tensor, others: int, unobserved_weight: float) -> Tensor:
     """Factor of the L2 penalty of each row of factors, so that it keeps pace with what the row is
     fitted to: its `count` of positives (R,) and all `others` on the other side, each of which
@@ -123,6 +148,7 @@ class UserObjective:
         penalty: added to the loss; None: no regularization.
         columns: further inputs of the model, see `user_columns`.
         of_pairs: further inputs of the model, see `pair_numbers`.
+        found: see `chosen`.
     """
 
     interactions: Interactions
@@ -133,6 +159,11 @@ class UserObjective:
     penalty: FrequencyPenalty | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     of_pairs: Mapping[str, Tensor] = field(default_factory=dict)
+    found: Mapping[str, float] = field(default_factory=dict)
+
+    def chosen(self) -> Mapping[str, float]:
+        """What the loss was not given and takes from the data."""
+        return self.found
 
     def batches(
         self, device: torch.device, epoch: Callable[[], int], shard: Shard
@@ -212,35 +243,50 @@ class UserLoss:
         half_life_days: a purchase weighs half as much for every so many days since it was last
             made; None: all weigh the same.
         quantity_alpha: a purchase weighs 1 + quantity_alpha log(1 + units bought).
-        regularization: L2 penalty of factors, see `FrequencyPenalty`.
-        unobserved_weight: of a pair without a purchase, in that penalty.
+        regularization: L2 penalty of factors, see `FrequencyPenalty`; None: `fitting_strength`, or
+            0 for a model that has none.
+        unobserved_weight: of a pair without a purchase, in that penalty; None: so that all pairs
+            together weigh 6.5 times the purchases.
     """
 
     batch_size: Count | None = None
     half_life_days: Positive | None = None
     quantity_alpha: NonNegative = 0.0
-    regularization: NonNegative = 0.0
-    unobserved_weight: NonNegative = 0.3
+    regularization: NonNegative | None = None
+    unobserved_weight: NonNegative | None = None
 
     trains: ClassVar[type] = Recommender
 
     def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
         """See `recsys.training.objective.Loss`."""
-        penalty = None
-        if self.regularization:
-            penalty = FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
-        weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
+        found: dict[str, float] = {}
+        settings = self
+        if self.unobserved_weight is None:
+            found["unobserved_weight"] = weight = balanced_weight(data)
+            settings = replace(settings, unobserved_weight=weight)
+        if self.regularization is None and isinstance(model, HasSquaredNorms):
+            found["regularization"] = strength = fitting_strength(data, seed)
+            settings = replace(settings, regularization=strength)
+        penalty = settings._penalty(model, data)
+        weights = purchase_weight(data, self.half_life_days, self.quantity_alpha)
         batch_size = self.batch_size or min(256, max(64, data.num_users // 20))
         return UserObjective(
             data,
-            self.score_loss,
+            settings.score_loss,
             batch_size,
             seed,
-            weight,
+            weights,
             penalty,
             user_columns(model, data.columns),
             pair_numbers(model, data),
+            found if penalty is not None else {},
         )
+
+    def _penalty(self, model: Recommender, data: Interactions) -> FrequencyPenalty | None:
+        if not self.regularization:
+            return None
+        assert self.unobserved_weight is not None  # decided before
+        return FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None
