@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,7 @@ class PreparedRecommendation:
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )
         self._indexed: PhaseData | None = None
+        self._chosen: dict[str, float] = {}
         if found := context_fingerprint(settings.model.resolve(), data.context):
             known = data.report.column_fingerprints
             known["events"] = known.get("events", "") + found
@@ -193,9 +195,9 @@ class PreparedRecommendation:
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
             fingerprints = self._dataset.report.fingerprint, self.split_fingerprint
             _load_pretrained(model, settings, data, fingerprints)
-        objective = (
-            required_loss(settings).build().objective(model, data.interactions, seed=settings.seed)
-        )
+        # epochs are chosen beside what the loss took from the data, so a refit keeps both
+        loss = replace(required_loss(settings).build(), **self._chosen)
+        objective = loss.objective(model, data.interactions, seed=settings.seed)
         fitted = fit_network(
             model,
             settings,
@@ -208,7 +210,9 @@ class PreparedRecommendation:
             callbacks=callbacks,
         )
         if isinstance(objective, ChoosesSettings):
-            _note_chosen(self._metrics, phase, "loss", objective.chosen())
+            chosen = objective.chosen()
+            _note_chosen(self._metrics, phase, "loss", chosen)
+            self._chosen |= chosen
         return model, fitted
 
     def _evaluator(self, data: PhaseData, device: torch.device) -> RankingEvaluator:
