@@ -66,7 +66,7 @@ def test_what_does_not_exist_is_one_sentence(orders):
 def test_what_a_model_decided_itself_is_said_and_can_be_set(orders, tmp_path, capsys):
     columns = {"user_id": "customer", "item_id": "product", "timestamp": "ordered_at"}
 
-    def train(name: str, *settings: str) -> recsys.api.Run:
+    def train(name: str, *settings: str) -> recsys.Run:
         return recsys.train(
             orders, *QUIET, *settings, model="ials", folder=tmp_path / name, **columns
         )

@@ -173,7 +173,7 @@ class IALS(nn.Module):
         """
         weight = self.unobserved_weight
         if weight is None:
-            weight = UNOBSERVED_RATIO * len(rows.values) / (len(solved) * len(fixed))
+            weight = balanced_weight(len(rows.values), len(solved), len(fixed))
             self._chosen["unobserved_weight"] = weight
         values, vectors = torch.linalg.eigh((fixed.T @ fixed).double())
         turn = vectors.to(fixed.dtype)
@@ -188,6 +188,11 @@ class IALS(nn.Module):
             block = slice(start, start + _BLOCK_ROWS)
             diagonal = everywhere + penalty[block].unsqueeze(1)  # (B, D)
             _descend(_ones(rows, block, len(fixed)), diagonal, fixed, solved[block])
+
+
+def balanced_weight(purchases: int, users: int, items: int) -> float:
+    """Weight of a pair with which all pairs together weigh 6.5 times the purchases."""
+    return UNOBSERVED_RATIO * purchases / (users * items)
 
 
 def _descend(bought: Tensor, diagonal: Tensor, fixed: Tensor, solved: Tensor) -> None:

@@ -3,7 +3,7 @@
 Axes: B users, I items, P purchases of the B users.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -47,12 +47,14 @@ class FullSoftmax(UserLoss):
     def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
         """See `recsys.training.objective.Loss`."""
         objective = super().objective(model, data, seed=seed)
-        if objective.penalty is None and self.unobserved_weight is not None:
+        if objective.penalty is not None:
+            return objective
+        if self.unobserved_weight is not None:
             raise ConfigError(
                 f"loss.unobserved_weight={self.unobserved_weight:g} has no effect without a penalty"
                 " of factors: leave it out, or set loss.regularization for a model that has some"
             )
-        return objective
+        return replace(objective, found={})
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None

@@ -25,7 +25,7 @@ from recsys.models.inputs import (
     user_columns,
 )
 from recsys.models.recommender import HasSquaredNorms, Recommender
-from recsys.models.recommenders.ials import IALS, UNOBSERVED_RATIO
+from recsys.models.recommenders.ials import IALS, balanced_weight
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.weights import purchase_weight
 
@@ -101,14 +101,6 @@ class FrequencyPenalty:
         total = (self._user_scale[batch.user] * of_users).sum()
         total = total + share * (self._item_scale * of_items).sum()
         return self._strength * total / batch.item.numel()
-
-
-def balanced_weight(interactions: Interactions) -> float:
-    """Weight of a pair without a purchase with which all pairs together weigh as many times the
-    purchases as in `IALS`, so that it carries over from one density to another.
-    """
-    pairs = interactions.num_users * interactions.num_items
-    return UNOBSERVED_RATIO * len(interactions.distinct.values) / pairs
 
 
 def fitting_strength(interactions: Interactions, seed: int) -> float:
@@ -260,33 +252,27 @@ class UserLoss:
     def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
         """See `recsys.training.objective.Loss`."""
         found: dict[str, float] = {}
-        settings = self
-        if self.unobserved_weight is None:
-            found["unobserved_weight"] = weight = balanced_weight(data)
-            settings = replace(settings, unobserved_weight=weight)
-        if self.regularization is None and isinstance(model, HasSquaredNorms):
+        strength, unobserved = self.regularization, self.unobserved_weight
+        if strength is None and isinstance(model, HasSquaredNorms):
             found["regularization"] = strength = fitting_strength(data, seed)
-            settings = replace(settings, regularization=strength)
-        penalty = settings._penalty(model, data)
-        weights = purchase_weight(data, self.half_life_days, self.quantity_alpha)
+        if unobserved is None:
+            pairs = len(data.distinct.values)
+            unobserved = balanced_weight(pairs, data.num_users, data.num_items)
+            found["unobserved_weight"] = unobserved
+        penalty = FrequencyPenalty(data, model, strength, unobserved) if strength else None
+        weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
         batch_size = self.batch_size or min(256, max(64, data.num_users // 20))
         return UserObjective(
             data,
-            settings.score_loss,
+            replace(self, unobserved_weight=unobserved).score_loss,
             batch_size,
             seed,
-            weights,
+            weight,
             penalty,
             user_columns(model, data.columns),
             pair_numbers(model, data),
-            found if penalty is not None else {},
+            found,
         )
-
-    def _penalty(self, model: Recommender, data: Interactions) -> FrequencyPenalty | None:
-        if not self.regularization:
-            return None
-        assert self.unobserved_weight is not None  # decided before
-        return FrequencyPenalty(data, model, self.regularization, self.unobserved_weight)
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None
