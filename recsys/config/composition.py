@@ -41,6 +41,7 @@ from recsys.config.settings import Settings
 from recsys.config.targets import Target, allow
 from recsys.environment import limit_threads, threads_of_all
 from recsys.errors import ConfigError, UserError, closest
+from recsys.stored_files import remove_empty
 
 _PACKAGE = Path(__file__).parents[1]
 # beside the package in a checkout, inside it in a wheel
@@ -104,6 +105,7 @@ def command_line(
         try:
             print(run(_settings(config), Path(folder)))
         except Exception as error:
+            remove_empty(Path(folder))  # Hydra makes it before the settings are checked
             # Hydra would first repeat the whole command line, with whatever password stands in it
             if many:
                 _name_failure(error, Path(folder), chosen)

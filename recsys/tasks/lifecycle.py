@@ -4,7 +4,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from recsys.reports.console import say
 from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder, make_folder
 from recsys.runs.record import RunRecord, finished_now
+from recsys.stored_files import without_trace
 from recsys.tasks.fitting import TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
@@ -57,19 +58,16 @@ def run_training(
         TrainingError: the training cannot go on.
     """
     run = RunFolder(folder, writes=not (_is_distributed(settings) and process_rank() > 0))
-    try:
+    # other processes of the training leave the folder to the first one
+    trace = without_trace(folder, unless="checkpoints") if run.writes else nullcontext()
+    with trace:
         task = checked_task(settings)
         trackers_of(settings.logger)  # a missing package is reported before training, not after
         if run.writes:
             make_folder(folder, "hydra.run.dir")
         record, prepared, metrics = _begin(task, settings, run, rerun_of, data)
-    except BaseException:
-        if run.writes:
-            with suppress(OSError):  # it held something before
-                folder.rmdir()
-        raise
-    with explained_memory():
-        fitted = _fit_and_judge(prepared, settings, run, metrics)
+        with explained_memory():
+            fitted = _fit_and_judge(prepared, settings, run, metrics)
     _say_idle(settings, prepared.phases, fitted is not None)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
@@ -327,9 +325,7 @@ def _wait_for_rank_0(run: RunFolder) -> None:
 def _begin(
     task: Task, settings: Settings, run: RunFolder, rerun_of: RunFolder | None, data: Any
 ) -> tuple[RunRecord, Prepared, dict[str, float]]:
-    """Reads and splits; then, once nothing refuses the run any more, writes config.yaml and
-    run.json. A refused run leaves a folder as it was.
-    """
+    """Reads and splits; then writes config.yaml and run.json, with which a run can be continued."""
     _require_own(run, settings)
     earlier = RunRecord.read(run)
     _take_threads(earlier or (RunRecord.read(rerun_of) if rerun_of else None))

@@ -50,7 +50,7 @@ from recsys.tasks.fitting import (
 from recsys.tasks.provenance import provenance
 from recsys.tasks.task import Direction
 from recsys.tasks.units import RANKING_UNITS
-from recsys.training.objective import require_trains
+from recsys.training.objective import ChecksModel, require_trains
 
 if TYPE_CHECKING:
     # Lightning, which only a training loads
@@ -74,7 +74,10 @@ class Recommendation:
         _require_recommender(settings.model, f"model={settings.choices.model}")
         model = settings.model.resolve()
         if not issubclass(model, FitsInteractions):
-            require_trains(required_loss(settings).resolve(), model, settings.choices.model)
+            loss = required_loss(settings)
+            require_trains(loss.resolve(), model, settings.choices.model)
+            if isinstance(configured := loss.build(), ChecksModel):
+                configured.require_fits(model)
             check_training(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)

@@ -52,6 +52,15 @@ class Loss(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksModel(Protocol):
+    """A loss with settings that do not fit every model that it trains."""
+
+    def require_fits(self, model: type) -> None:
+        """Raises ConfigError where a setting does not fit, from the class of the model alone."""
+        ...
+
+
 # Protocol -> what its models are called, one of them, and a loss that trains them
 _KINDS: tuple[tuple[type, str, str, str], ...] = (
     (Recommender, "recommenders", "a recommender", "full_softmax"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import torch
 
 from recsys.cli.main import main as recsys
 from recsys.cli.train import train_command as main
-from recsys.errors import TrainingError
 from recsys.runs.folder import RunFolder
 from recsys.tasks import lifecycle
 from recsys.tasks.lifecycle import metrics_that_differ
@@ -163,6 +163,30 @@ def test_a_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("train.lr=-1", "it has to be above 0"),
+        ("data.path=nowhere.csv", "does not exist"),
+        ("model=autoencoder loss.unobserved_weight=.2", "no effect without a penalty"),
+        # noticed when the first model is built
+        ("train.pretrained.gmf=first model=neumf", "pretrained.mlp is missing"),
+    ],
+)
+def test_whatever_refuses_a_run_leaves_no_file_of_it(finished, capsys, wrong, words):
+    before = set(Path().rglob("*"))
+    assert words in refused(["data=transactions", "data.path=sales.csv", *wrong.split()], capsys)
+    assert set(Path().rglob("*")) == before
+
+
+def test_a_run_that_was_begun_before_stays_when_it_is_refused(finished, capsys):
+    Path("again").mkdir()
+    shutil.copy("first/config.yaml", "again")
+    os.truncate("sales.csv", 0)
+    refused(["train.resume=again"], capsys)
+    assert [file.name for file in Path("again").iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ["export", "run=first", "name=mine", "folder=sales.csv"],
@@ -270,11 +294,12 @@ def test_a_run_is_not_repeated_with_other_quantities(with_items, capsys):
 
 def test_what_a_run_reads_is_written_down_before_it_trains(finished, monkeypatch, capsys):
     def killed(*arguments, **options):
-        raise TrainingError("killed")
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(lifecycle, "_fit_and_judge", killed)
-    command = [f"rerun={finished.path}", "hydra.run.dir=second"]
-    refused(command, capsys)
+    with pytest.raises(SystemExit):
+        main([f"rerun={finished.path}", "hydra.run.dir=second"])
+    assert "continue where it was with train.resume=second" in capsys.readouterr().err
     expected = finished.read_json("run.json")
     record = RunFolder.open("second").read_json("run.json")
     for key in ("data_fingerprint", "split_fingerprint"):

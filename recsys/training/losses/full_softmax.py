@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import HasSquaredNorms, Recommender
 from recsys.ranges import Positive
 from recsys.training.objectives.scores import tempered
 from recsys.training.objectives.users import UserLoss, UserObjective
@@ -44,17 +44,20 @@ class FullSoftmax(UserLoss):
 
     name: ClassVar[str] = "full_softmax"
 
-    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
-        """See `recsys.training.objective.Loss`."""
-        objective = super().objective(model, data, seed=seed)
-        if objective.penalty is not None:
-            return objective
-        if self.unobserved_weight is not None:
+    def require_fits(self, model: type) -> None:
+        """See `recsys.training.objective.ChecksModel`."""
+        super().require_fits(model)
+        is_penalised = self.regularization != 0 and issubclass(model, HasSquaredNorms)
+        if self.unobserved_weight is not None and not is_penalised:
             raise ConfigError(
                 f"loss.unobserved_weight={self.unobserved_weight:g} has no effect without a penalty"
                 " of factors: leave it out, or set loss.regularization for a model that has some"
             )
-        return replace(objective, found={})
+
+    def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
+        """See `recsys.training.objective.Loss`."""
+        objective = super().objective(model, data, seed=seed)
+        return objective if objective.penalty is not None else replace(objective, found={})
 
     def score_loss(
         self, scores: Tensor, row: Tensor, item: Tensor, weight: Tensor | None

@@ -65,26 +65,13 @@ class FrequencyPenalty:
 
     Args:
         interactions: to fit on.
-        model: with factors of users and items.
         strength: multiplies the penalty.
         unobserved_weight: of `frequency_scale`.
-
-    Raises:
-        ConfigError: the model has no such factors.
     """
 
     def __init__(
-        self,
-        interactions: Interactions,
-        model: object,
-        strength: float,
-        unobserved_weight: float,
+        self, interactions: Interactions, strength: float, unobserved_weight: float
     ) -> None:
-        if not isinstance(model, HasSquaredNorms):
-            raise ConfigError(
-                f"loss.regularization={strength:g} is for models with factors of users and items,"
-                f" and {type(model).__name__} has none of these: set it to 0"
-            )
         users, items = interactions.distinct.lengths(), interactions.buyers
         self._strength = strength
         self._user_scale = frequency_scale(users, len(items), unobserved_weight)  # (U,)
@@ -249,8 +236,17 @@ class UserLoss:
 
     trains: ClassVar[type] = Recommender
 
+    def require_fits(self, model: type) -> None:
+        """See `recsys.training.objective.ChecksModel`."""
+        if self.regularization and not issubclass(model, HasSquaredNorms):
+            raise ConfigError(
+                f"loss.regularization={self.regularization:g} is for models with factors of users"
+                f" and items, and {model.__name__} has none of these: set it to 0"
+            )
+
     def objective(self, model: Recommender, data: Interactions, *, seed: int) -> UserObjective:
         """See `recsys.training.objective.Loss`."""
+        self.require_fits(type(model))
         found: dict[str, float] = {}
         strength, unobserved = self.regularization, self.unobserved_weight
         if strength is None and isinstance(model, HasSquaredNorms):
@@ -259,7 +255,7 @@ class UserLoss:
             pairs = len(data.distinct.values)
             unobserved = balanced_weight(pairs, data.num_users, data.num_items)
             found["unobserved_weight"] = unobserved
-        penalty = FrequencyPenalty(data, model, strength, unobserved) if strength else None
+        penalty = FrequencyPenalty(data, strength, unobserved) if strength else None
         weight = purchase_weight(data, self.half_life_days, self.quantity_alpha)
         batch_size = self.batch_size or min(256, max(64, data.num_users // 20))
         return UserObjective(
