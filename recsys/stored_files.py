@@ -40,13 +40,13 @@ def without_trace(folder: Path, unless: str) -> Iterator[None]:
 
     Args:
         folder: may not be there yet; what it held before stays.
-        unless: name of a file or folder in it with which the rest is worth keeping.
+        unless: pattern of files in it with which the rest is worth keeping.
     """
     before = set(folder.iterdir()) if folder.is_dir() else set()
     try:
         yield
     except Exception:
-        if folder.is_dir() and not (folder / unless).exists():
+        if folder.is_dir() and not any(folder.glob(unless)):
             for each in set(folder.iterdir()) - before:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
         raise

@@ -110,12 +110,12 @@ def check_training(settings: Settings) -> None:
     been read yet.
     """
     # Lightning takes as long to load as a closed form to fit
+    from recsys.training import trainer
     from recsys.training.optimizer import try_out
-    from recsys.training.trainer import require_free
 
     arguments = {k: v for k, v in settings.trainer.arguments.items() if v is not None}
-    require_free(arguments)
     check_arguments("trainer", settings.trainer.resolve(), arguments)
+    trainer.try_out(arguments)
     schedule = settings.schedule
     try_out(_partial(settings.optimizer), None if schedule is None else _partial(schedule))
 

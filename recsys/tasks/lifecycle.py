@@ -59,7 +59,7 @@ def run_training(
     """
     run = RunFolder(folder, writes=not (_is_distributed(settings) and process_rank() > 0))
     # other processes of the training leave the folder to the first one
-    trace = without_trace(folder, unless="checkpoints") if run.writes else nullcontext()
+    trace = without_trace(folder, unless="checkpoints/*/*") if run.writes else nullcontext()
     with trace:
         task = checked_task(settings)
         trackers_of(settings.logger)  # a missing package is reported before training, not after

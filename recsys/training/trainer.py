@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from recsys.errors import ConfigError
 from recsys.training.settings import FitSettings, Validation
@@ -27,6 +28,9 @@ OWNED = {
     "use_distributed_sampler": "batches are already divided between processes",
 }
 
+# what Lightning raises at an argument
+_REFUSALS = TypeError, ValueError, RuntimeError, ImportError, MisconfigurationException
+
 
 def make_trainer(
     settings: FitSettings,
@@ -41,39 +45,50 @@ def make_trainer(
         ConfigError: an argument that it does not have, or that another setting decides.
     """
     given = settings.trainer_arguments()
-    require_free(given)
-    options: dict[str, Any] = {"enable_model_summary": False, "log_every_n_steps": 1} | given
+    bar = bool(given.get("enable_progress_bar", True))
+    return _build(
+        given,
+        max_epochs=settings.epochs,
+        gradient_clip_val=settings.gradient_clip,
+        logger=list(loggers) or False,
+        callbacks=[*_own_callbacks(bar, validation), *callbacks],
+        # a training shorter than the interval is evaluated at its end
+        check_val_every_n_epoch=min(validation.every, settings.epochs) if validation else 1,
+        limit_val_batches=None if validation else 0,
+    )
+
+
+def try_out(given: Mapping[str, Any]) -> None:
+    """Builds a trainer of these arguments, to see whether it can be had on this machine.
+
+    Raises:
+        ConfigError: an argument that it does not have, that another setting decides, or whose value
+            Lightning refuses.
+    """
+    _build(given, logger=False)
+
+
+def _build(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
+    _require_free(given)
+    options: dict[str, Any] = {"enable_model_summary": False, "log_every_n_steps": 1, **given}
     if str(options.get("strategy", "")).endswith("spawn"):
         # these processes are Lightning's own; inside a job of Slurm each would take the job's rank
         # for its own, and wait for ever
         options.setdefault("plugins", [LightningEnvironment()])
-    bar = bool(options.get("enable_progress_bar", True))
     _quieten()
     try:
         return pl.Trainer(
             **options,
-            max_epochs=settings.epochs,
-            gradient_clip_val=settings.gradient_clip,
-            logger=list(loggers) or False,
-            callbacks=[
-                *_own_callbacks(bar, validation),
-                *callbacks,
-            ],
+            **ours,
             enable_checkpointing=True,  # ours is among the callbacks
             num_sanity_val_steps=0,
-            # a training shorter than the interval is evaluated at its end
-            check_val_every_n_epoch=min(validation.every, settings.epochs) if validation else 1,
-            limit_val_batches=None if validation else 0,
             use_distributed_sampler=False,
         )
-    except (TypeError, ValueError) as error:
+    except _REFUSALS as error:
         raise ConfigError(f"trainer: {str(error).rpartition('() ')[2]}") from error
 
 
-def require_free(arguments: Mapping[str, Any]) -> None:
-    """Raises ConfigError where other settings decide one of these arguments, or where one has a
-    value that Lightning would divide by.
-    """
+def _require_free(arguments: Mapping[str, Any]) -> None:
     if owned := next((name for name in OWNED if name in arguments), None):
         raise ConfigError(f"trainer.{owned} is no setting: {OWNED[owned]}")
     batches = arguments.get("accumulate_grad_batches", 1)

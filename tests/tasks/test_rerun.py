@@ -168,8 +168,9 @@ def test_a_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, caps
         ("train.lr=-1", "it has to be above 0"),
         ("data.path=nowhere.csv", "does not exist"),
         ("model=autoencoder loss.unobserved_weight=.2", "no effect without a penalty"),
-        # noticed when the first model is built
+        # noticed when the model is built, and when Lightning starts
         ("train.pretrained.gmf=first model=neumf", "pretrained.mlp is missing"),
+        ("trainer.accelerator=tpu", "trainer: "),
     ],
 )
 def test_whatever_refuses_a_run_leaves_no_file_of_it(finished, capsys, wrong, words):
