@@ -4,6 +4,7 @@ P distinct purchases, R rows of the side that is solved, S rows of the other sid
 
 import warnings
 from collections.abc import Iterator, Mapping
+from statistics import geometric_mean
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,9 @@ UNOBSERVED_RATIO = 6.5
 # The values of λ that are tried where none is given, and epochs of each.
 _PATH = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 _PATH_EPOCHS = 2
+# Values that find hidden purchases so nearly as well as the best one are as good: a draw of them
+# tells them apart no better.
+_AS_GOOD = 0.97
 # To judge a λ, purchases are hidden until they are this share of all, or need so many scores.
 _HIDDEN_SHARE, _HIDDEN_SCORES = 0.1, 5e7
 # Scores of hidden purchases that are computed together.
@@ -134,29 +138,31 @@ class IALS(nn.Module):
 
     @torch.no_grad()
     def choose_regularization(self, interactions: Interactions) -> float:
-        """λ of the factors that best find a hidden purchase of every user; ends with these factors.
+        """The middle of the λ whose factors find a hidden purchase of every user about as well as
+        the best; ends with the factors of the best.
 
         From weak to strong, each λ goes on from the factors of the one before, until two in a row
-        have not been better. (From strong to weak, factors that had vanished would come back late.)
+        have been worse. (From strong to weak, factors that had vanished would come back late.)
         """
         kept, user, item = _hide_latest(interactions)
         self._begin(kept)
         if len(user) == 0:
             return _PATH[len(_PATH) // 2]
         sides = kept, _transposed(kept, self.num_items)
-        best, found, factors = -1.0, _PATH[0], (self.user.weight, self.item.weight)
-        for place, regularization in enumerate(_PATH):
+        best, found, factors = -1.0, list[float](), (self.user.weight, self.item.weight)
+        for regularization in _PATH:
             for _ in range(_PATH_EPOCHS):
                 self._epoch(sides, regularization)
             quality = _hidden_ndcg(self.user.weight, self.item.weight, kept, user, item)
+            found.append(quality)
             if quality > best:
-                best, found = quality, regularization
-                factors = self.user.weight.clone(), self.item.weight.clone()
-            elif place - _PATH.index(found) == 2:
+                best, factors = quality, (self.user.weight.clone(), self.item.weight.clone())
+            elif max(found[-2:]) < _AS_GOOD * best:
                 break
         self.user.weight.copy_(factors[0])
         self.item.weight.copy_(factors[1])
-        return found
+        tried = zip(_PATH, found, strict=False)
+        return geometric_mean([each for each, quality in tried if quality >= _AS_GOOD * best])
 
     def _epoch(self, sides: tuple[Ragged, Ragged], regularization: float) -> None:
         by_user, by_item = sides

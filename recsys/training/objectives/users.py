@@ -29,9 +29,9 @@ from recsys.models.recommenders.ials import IALS, balanced_weight
 from recsys.ranges import Count, NonNegative, Positive
 from recsys.training.objectives.weights import purchase_weight
 
-# Strength of the penalty on plain tastes, and factors of the least squares that decide how much
-# stronger it is on noisy ones.
-_STRENGTH, _FACTORS = 0.005, 64
+# Strength of the penalty, beside the λ of least squares with so many factors: scores of a softmax
+# are wider than from 0 to 1.
+_STRENGTH, _FACTORS = 0.4, 64
 
 
 class UserBatch(NamedTuple):
@@ -92,14 +92,12 @@ class FrequencyPenalty:
 
 def fitting_strength(interactions: Interactions, seed: int) -> float:
     """Strength of the penalty that suits the purchases: how much of them is noise shows in the λ
-    that `IALS` chooses in seconds, for factors of the same form. As that choice is itself noisy, it
-    counts two thirds, on a logarithmic scale, and a third what suits plain tastes.
+    that `IALS` chooses in seconds, for factors of the same form.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = IALS(interactions.num_users, interactions.num_items, _FACTORS)
-        chosen = model.choose_regularization(interactions)
-    return float(_STRENGTH ** (1 / 3) * chosen ** (2 / 3))
+        return _STRENGTH * model.choose_regularization(interactions)
 
 
 def frequency_scale(count: Tensor, others: int, unobserved_weight: float) -> Tensor:
