@@ -31,7 +31,7 @@ from recsys.training.objectives.weights import purchase_weight
 
 # Strength of the penalty, beside the λ of least squares with so many factors: scores of a softmax
 # are wider than from 0 to 1.
-_STRENGTH, _FACTORS = 0.4, 64
+_STRENGTH, _FACTORS = 0.5, 64
 
 
 class UserBatch(NamedTuple):
