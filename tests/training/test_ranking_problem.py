@@ -164,7 +164,7 @@ def test_a_model_without_such_factors_is_not_regularised():
         settings.objective(Autoencoder(3, 5), INTERACTIONS, seed=1)
 
 
-@pytest.mark.parametrize(("of_least_squares", "expected"), [(0.005, 0.0025), (0.04, 0.02)])
+@pytest.mark.parametrize(("of_least_squares", "expected"), [(0.005, 0.01064758), (0.04, 0.08518064)])
 def test_what_a_loss_was_not_given_it_takes_from_the_data(of_least_squares, expected, monkeypatch):
     monkeypatch.setattr(IALS, "choose_regularization", lambda self, data: of_least_squares)
     chosen = FullSoftmax().objective(network(), INTERACTIONS, seed=1).chosen()
