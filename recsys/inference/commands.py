@@ -32,6 +32,10 @@ _DIFFERENCES = {
     "recommender": "largest difference of scores",
     "forecaster": "largest relative difference of forecasts",
 }
+# Why none of some ids is known.
+_DECIMALS = (
+    "; their ids end in '.0', as pandas writes whole numbers beside empty cells: write ids as text"
+)
 # Largest number of ids in a warning.
 _NAMED = 3
 
@@ -178,12 +182,7 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             file=sys.stderr,
         )
     elif 2 * result.unknown > result.users:
-        likely = ""
-        if result.unknown_decimals == result.unknown:
-            likely = (
-                "; their ids end in '.0', as pandas writes whole numbers beside empty cells: write"
-                " ids as text"
-            )
+        likely = _DECIMALS if result.unknown_decimals == result.unknown else ""
         print(
             f"warning: {result.unknown} of {result.users} users got the most popular items, because"
             f" the bundle knows neither their ids nor what they bought{likely}",
@@ -213,7 +212,11 @@ def forecast_command(arguments: Sequence[str], program: str = f"{_COMMAND} forec
         result = forecast_file(forecaster, given.history, given.output, progress, given.dialect())
     for warning in _forecast_warnings(result, forecaster):
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{result.series} series, {result.rows} rows in {result.seconds:.1f} s: {given.output}")
+    known = "" if result.known is None else f" ({result.known} known)"
+    print(
+        f"{result.series} series{known}, {result.rows} rows in {result.seconds:.1f} s:"
+        f" {given.output}"
+    )
     return 0
 
 
@@ -237,6 +240,13 @@ def _moment(text: str | None) -> datetime | None:
 def _forecast_warnings(result: "ForecastResult", forecaster: Forecaster) -> Iterator[str]:
     """A sentence for each unexpected property of a table of histories."""
     counts, horizon = result.counts, forecaster.horizon
+    unknown_series = 0 if result.known is None else result.series - result.known
+    if 2 * unknown_series > result.series:
+        likely = _DECIMALS if result.decimals == unknown_series else ""
+        yield (
+            f"{unknown_series} of {result.series} series were forecast from their histories alone,"
+            f" because the bundle was not trained with series of such names{likely}"
+        )
     if counts.without_value:
         names = ", ".join(map(repr, counts.without_value[:_NAMED]))
         more = ", …" if len(counts.without_value) > _NAMED else ""

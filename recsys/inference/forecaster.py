@@ -3,7 +3,9 @@
 Axes: B series of a query, T steps of history, H steps of the horizon, F covariates, Q quantiles.
 """
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recsys.bundle.list_columns import left_padded
+from recsys.errors import DataError
 from recsys.inference.bundle import open_bundle
 from recsys.inference.inputs import as_list, as_strings, local_moment
+from recsys.inference.verification import SAMPLES
 from recsys.steps import later
 
 # Steps of all series of a block, history and horizon: the activations of a network of 64 units then
@@ -88,6 +92,7 @@ class Forecaster:
         Raises:
             ValueError: shapes do not fit, a value is infinite, or covariates are missing, or given
                 to a bundle without.
+            DataError: values are so large that a forecast is no finite number.
             TypeError: an id is not a string, or start holds neither moments nor whole seconds.
         """
         given = ["" if name is None else name for name in as_list(series, "series")]
@@ -117,6 +122,13 @@ class Forecaster:
         seconds = later(_seconds(start, self.timezone)[:, None], ahead, self.step)
         return seconds.astype("datetime64[s]")
 
+    @cached_property
+    def _known(self) -> set[str]:
+        """A few series that the bundle was trained with."""
+        samples = self._bundle.optional_file(SAMPLES)
+        cases = [] if samples is None else json.loads(samples)["cases"]
+        return {name for case in cases for name in case["series_id"] if name}
+
     def _covariates(
         self, covariates: Any, names: NDArray[np.object_], lengths: NDArray[np.int64], width: int
     ) -> NDArray[np.float32]:
@@ -134,6 +146,8 @@ class Forecaster:
                 f"{self.horizon} steps ahead: give (B, T + {self.horizon}, {len(wanted)}), NaN "
                 "where unknown"
             )
+        if isinstance(covariates, list | tuple):
+            covariates = [_in_order(table, wanted) for table in covariates]
         rows, found = _padded(covariates, (len(wanted),), "covariates")
         _check_rows(rows, names, "covariates", "table of covariates")
         if (wrong := np.flatnonzero(found != lengths + self.horizon)).size:
@@ -163,7 +177,35 @@ class Forecaster:
             if self.covariate_names:
                 feeds["covariates"] = covariates[block]
             (forecast[block],) = self._bundle.session.run(["forecast"], feeds)
+        lost = np.flatnonzero(~np.isfinite(forecast).all(axis=(1, 2)))
+        if lost.size:
+            most = np.nanmax(np.abs(history[lost[0]]), initial=0)
+            raise DataError(
+                f"the forecast of series {names[lost[0]]!r} is no finite number: its history holds"
+                f" values up to {most:.3g}, with which the bundle cannot compute; correct them, or"
+                " leave the series out"
+            )
         return forecast
+
+    def knows(self, series: Iterable[str | None]) -> NDArray[np.bool_] | None:
+        """Which series the bundle was trained with, as its forecasts tell them from others.
+
+        Args:
+            series: as in `forecast`, B of them.
+
+        Returns:
+            bool (B,); None where forecasts do not depend on the series.
+        """
+        known = sorted(self._known)
+        given = as_list(series, "series")
+        names = ["", *known, *given]
+        few = np.tile(np.array([1, 2], dtype=np.float32), (len(names), 1))
+        count = few.shape[1] + self.horizon, len(self.covariate_names)
+        ahead = np.full((len(names), *count), np.nan) if self.covariate_names else None
+        found = self.forecast(names, few, np.zeros(len(names), dtype=np.int64), ahead)
+        differs = (found != found[0]).any(axis=(1, 2))
+        is_read = differs[1 : 1 + len(known)].any()
+        return differs[1 + len(known) :] if is_read else None
 
     def _cut(
         self,
@@ -184,6 +226,21 @@ class Forecaster:
         return history[:, older:], later(start, older, self.step), covariates[:, older:]
 
 
+def _in_order(table: Any, wanted: Sequence[str]) -> Any:
+    """The covariates of one series, of a table of pandas by the names of its columns.
+
+    Raises:
+        ValueError: it has others.
+    """
+    if not hasattr(table, "columns"):
+        return table
+    if sorted(names := list(map(str, table.columns))) != sorted(wanted):
+        raise ValueError(
+            f"a table of covariates has the columns {', '.join(names)}: give {', '.join(wanted)}"
+        )
+    return table[list(wanted)]
+
+
 def _padded(
     values: Any, tail: tuple[int, ...], what: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -193,13 +250,13 @@ def _padded(
         ValueError: for rows that are not numbers, or of another shape.
     """
     shape = ", ".join(["B", "steps", *map(str, tail)])
-    # Includes DataFrames, which would be iterated by column.
-    if hasattr(values, "__array__") and (values := np.asarray(values)).dtype != object:
+    # Includes DataFrames, which would be iterated by column. A mask is not lost on the way.
+    if hasattr(values, "__array__") and (values := np.asanyarray(values)).dtype != object:
         array = _floats(values, what)
         if array.ndim != 2 + len(tail) or array.shape[2:] != tail:
             raise ValueError(f"{what} has the shape {array.shape}, not ({shape})")
         return array, np.full(len(array), array.shape[1], dtype=np.int64)
-    rows = [_floats(row, what) for row in values]
+    rows = [_floats(row, what) for row in as_list(values, what)]
     for number, row in enumerate(rows):
         if row.ndim != 1 + len(tail) or row.shape[1:] != tail:
             wanted = shape.removeprefix("B, ") + ("" if tail else ",")
@@ -213,6 +270,8 @@ def _floats(values: Any, what: str) -> NDArray[np.float32]:
     try:
         # A number too large for float32 becomes infinite, and is refused as such.
         with np.errstate(over="ignore"):
+            if isinstance(values, np.ma.MaskedArray):
+                return np.asarray(np.ma.filled(values.astype(np.float32), np.nan))
             return np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} holds a value that is not a number: {error}") from None
@@ -230,8 +289,11 @@ def _check_rows(rows: NDArray[np.float32], names: NDArray[np.object_], what: str
 
 def _seconds(start: Any, timezone: str) -> NDArray[np.int64]:
     """Starts as whole seconds (B,)."""
+    # types of pandas and of Arrow with a time zone, which numpy would drop
     if getattr(getattr(start, "dtype", None), "tz", None) is not None:
-        start = start.tolist()  # pandas' own type, with a time zone
+        start = start.tolist()
+    elif getattr(getattr(start, "type", None), "tz", None) is not None:
+        start = start.to_pylist()
     values = np.asarray(start)
     if values.dtype == object:
         moments = [local_moment(each, timezone, "start") for each in values.tolist()]

@@ -47,6 +47,8 @@ def as_list(values: Iterable[Any], name: str, ordered: bool = True) -> list[Any]
         if hasattr(values, method):
             values = getattr(values, method)()
             break
+    if isinstance(values, str | bytes):  # of an array without an axis
+        raise TypeError(f"{name} is a {kind} of the single string {values!r}: give a list")
     try:
         return list(values)
     except TypeError:
@@ -189,6 +191,8 @@ CLOCK_SOURCES = ("time.hour", "time.weekday")
 
 def local_moment(moment: Any, timezone: str, name: str) -> Any:
     """A moment by the clock of a time zone, without an offset; TypeError where it is none."""
+    if moment != moment:  # NaT of any library
+        return np.datetime64("NaT")
     if isinstance(moment, datetime):
         aware = moment.tzinfo is not None
         return (moment.astimezone(ZoneInfo(timezone)) if aware else moment).replace(tzinfo=None)

@@ -93,6 +93,10 @@ class _Exclusion:
     everyone: Sequence[str] = ()
     rows: ListColumn | None = None
 
+    def holds(self, item: str) -> bool:
+        """Whether an id is excluded for anybody."""
+        return item in self.everyone or (self.rows is not None and item in self.rows.values)
+
     @classmethod
     def parse(cls, exclude: Iterable[Any] | None, num_users: int) -> "_Exclusion":
         """Tells the forms that `Recommender.recommend` takes from each other."""
@@ -223,6 +227,11 @@ class Recommender:
                 stacklevel=2,
             )
         items = None if rows is None else as_id_lists(rows, "history")
+        if not isinstance(inputs, Mapping | None):
+            raise TypeError(
+                f"inputs is a {type(inputs).__name__}: give a mapping from the names of inputs to"
+                " their values"
+            )
         given = dict(inputs or {})
         for name in given:
             if name not in self.inputs:
@@ -230,7 +239,7 @@ class Recommender:
         if history_age is not None and self.reads_age:
             given["history_age"] = history_age
         excluded = _Exclusion.parse(exclude, len(names))
-        if "seen" in excluded.everyone and "seen" not in self._item_ids:
+        if excluded.holds("seen") and "seen" not in self._item_ids:
             raise ValueError(
                 "exclude holds 'seen', which is no item of the catalogue: write exclude='seen' to"
                 " leave out what users have bought"

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from recsys.errors import BundleError
+from recsys.errors import BundleError, DataError
 from recsys.inference import Forecaster, Recommender
 from recsys.inference import forecaster as module
 
@@ -217,3 +218,45 @@ def test_bundles_of_the_other_task_are_refused(forecasters: Path, bundles: Path)
         Recommender(forecasters / "plain")
     with pytest.raises(BundleError, match="task 'recommender', not 'forecaster'"):
         Forecaster(bundles / "by_user")
+
+
+def test_which_series_are_known_is_told_by_their_forecasts(plain: Forecaster) -> None:
+    assert plain.knows(["7", "nobody", None, "007"]).tolist() == [True, False, False, True]
+    assert plain.knows([]).tolist() == []
+
+
+def test_a_mask_hides_values_as_nan_does(plain: Forecaster) -> None:
+    hidden = np.ma.masked_equal(np.array([[1.0, 900, 3, 4]]), 900)
+    want = point(plain, ["7"], np.array([[1.0, NAN, 3, 4]]), [MIDNIGHT])
+    assert point(plain, ["7"], hidden, [MIDNIGHT]) == want
+    assert point(plain, ["7"], [hidden[0]], [MIDNIGHT]) == want
+
+
+def test_tables_of_covariates_are_read_by_name(ahead: Forecaster) -> None:
+    values = np.arange(10.0).reshape(5, 2)
+    want = point(ahead, ["7"], [[1.0, 2]], [MIDNIGHT], [values])
+    table = pd.DataFrame(values, columns=["price", "promo"])
+    assert point(ahead, ["7"], [[1.0, 2]], [MIDNIGHT], [table[["promo", "price"]]]) == want
+    with pytest.raises(ValueError, match="has the columns price, other: give price, promo"):
+        point(ahead, ["7"], [[1.0, 2]], [MIDNIGHT], [table.rename(columns={"promo": "other"})])
+
+
+def test_moments_of_arrow_keep_their_zone(ahead: Forecaster) -> None:
+    aware = [datetime(2024, 6, 30, 22, tzinfo=UTC)]  # midnight in Berlin
+    given = [np.arange(10.0).reshape(1, 5, 2)]
+    want = point(ahead, ["7"], [[1.0, 2]], aware, *given)
+    column = pa.array(aware, pa.timestamp("us", "UTC"))
+    for start in (column, pa.chunked_array([column])):
+        assert point(ahead, ["7"], [[1.0, 2]], start, *given) == want
+    with pytest.raises(ValueError, match="start holds NaT"):
+        point(ahead, ["7"], [[1.0, 2]], [pd.NaT], *given)
+
+
+def test_histories_have_an_order(plain: Forecaster) -> None:
+    with pytest.raises(TypeError, match="history is a set, which has no order"):
+        plain.forecast(["7", "NA"], {(1.0, 2.0), (3.0, 4.0)}, [MIDNIGHT] * 2)
+
+
+def test_a_forecast_that_is_no_number_is_refused(plain: Forecaster) -> None:
+    with pytest.raises(DataError, match=r"series '7' is no finite number.* up to 3\.4e\+38"):
+        plain.forecast(["NA", "7"], np.array([[1.0] * 4, [3.4e38] * 4]), [MIDNIGHT] * 2)

@@ -291,3 +291,23 @@ def test_a_file_replaced_after_the_bundle_was_opened_is_not_read(
         use(opened)
     copied.write_bytes(content)
     use(opened)
+
+
+def test_an_array_without_an_axis_is_not_read_by_its_letters(by_user: Recommender) -> None:
+    for name, value in (("users", "12"), ("exclude", "seen"), ("candidates", "NA")):
+        given = {"users": ["7"], name: np.array(value)}
+        with pytest.raises(TypeError, match=f"{name} is a ndarray of the single string"):
+            by_user.recommend(**given)
+    with pytest.raises(TypeError, match="single string 'NA'"):
+        by_user.recommend(["7"], exclude=[np.array("NA")])
+
+
+def test_seen_in_the_list_of_a_user_is_no_item(by_user: Recommender) -> None:
+    with pytest.raises(ValueError, match="write exclude='seen'"):
+        by_user.recommend(["7", "NA"], exclude=[["seen"], []])
+
+
+@pytest.mark.parametrize("inputs", [pd.DataFrame({"x": [1]}), ["x"]])
+def test_further_inputs_come_by_name(by_user: Recommender, inputs: Any) -> None:
+    with pytest.raises(TypeError, match="give a mapping from the names of inputs"):
+        by_user.recommend(["7"], inputs=inputs)

@@ -31,12 +31,16 @@ class ForecastResult(NamedTuple):
         rows: rows written.
         seconds: time it took.
         counts: of the history, for warnings.
+        known: series that the bundle was trained with; None where forecasts do not depend on them.
+        decimals: unknown series whose id ends in ".0".
     """
 
     series: int
     rows: int
     seconds: float
     counts: Counts
+    known: int | None
+    decimals: int
 
 
 def forecast_file(
@@ -68,7 +72,8 @@ def forecast_file(
     """
     started = time.perf_counter()
     check_paths(history, output, "history")
-    counts, done = Counts(), 0
+    counts, done, decimals = Counts(), 0, 0
+    known: int | None = None
     schema = pa.schema(
         [
             (SERIES_COLUMN, pa.string()),
@@ -89,13 +94,18 @@ def forecast_file(
         for block in window_blocks(rows, table.place, grid, counts):
             target.write(_forecast_block(forecaster, block))
             done += len(block.series)
+            if (is_known := forecaster.knows(block.series)) is not None:
+                unknown = np.array(block.series, dtype=str)[~is_known]
+                known = (known or 0) + int(is_known.sum())
+                decimals += int(np.char.endswith(unknown, ".0").sum())
             if progress is not None:
                 progress(done, None)
         if not counts.rows:
             raise DataError(f"{table.where} has a header but no histories")
         if not done:
             raise DataError(f"{table.where} has no y at all, so there is nothing to forecast from")
-    return ForecastResult(done, done * forecaster.horizon, time.perf_counter() - started, counts)
+    seconds, rows_written = time.perf_counter() - started, done * forecaster.horizon
+    return ForecastResult(done, rows_written, seconds, counts, known, decimals)
 
 
 def _forecast_block(forecaster: Forecaster, block: WindowBlock) -> list[NDArray[np.generic]]:

@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 from recsys.inference.batch.columns import check_kinds, ids, lists, numbers, row_errors, texts
 from recsys.inference.batch.input_table import Dialect, InputTable, check_paths, open_input
+from recsys.inference.inputs import CLOCK_SOURCES
 from recsys.inference.recommender import Recommender
 from recsys.tables.cells import NumberColumn
 from recsys.tables.writing import create_table
@@ -86,6 +87,7 @@ def recommend_file(
     check_paths(users, output, "users")
     table = open_input(users, dialect or Dialect(), recommender.manifest, "users")
     kinds = _kinds(recommender, table)
+    _require_effect(recommender, at)
     readers = {name: NumberColumn(table.numerals) for name in kinds}
     popular_only = recommender.reads_history and not (
         HISTORY_COLUMN in kinds or recommender.holds_seen
@@ -121,6 +123,17 @@ def recommend_file(
             raise DataError(f"{table.where} has a header but no users")
     seconds = time.perf_counter() - started
     return BatchResult(done, written, seconds, popular_only, unknown, decimals)
+
+
+def _require_effect(recommender: Recommender, at: Any) -> None:
+    """Refuses a moment that nothing reads."""
+    if at is None:
+        return
+    if not any(each.source in CLOCK_SOURCES for each in recommender.inputs.values()):
+        raise ConfigError(
+            f"at={at} has no effect: the model of this bundle reads neither hour nor weekday; leave"
+            " it out"
+        )
 
 
 def _kinds(recommender: Recommender, table: InputTable) -> dict[str, str]:
