@@ -82,6 +82,8 @@ def runs_command(arguments: Sequence[str], command: str) -> int:
     """Prints the table, and with output= the file it wrote; returns the exit code."""
     try:
         settings = parse_arguments(ListArguments, arguments, command)
+        if settings.output is not None and settings.output.suffix.lower() != ".csv":
+            raise ConfigError(f"output={settings.output}: a CSV file is written; end it with .csv")
         table = list_runs(settings)
         if settings.output is not None:
             make_folder(settings.output.parent, "output")
@@ -105,6 +107,8 @@ def list_runs(settings: ListArguments) -> pd.DataFrame:
     metrics = _words(settings.metrics)
     rows = [_row(RunFolder(folder), metrics) for folder in find_runs(settings.runs)]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *metrics])
+    if rows and (missing := [name for name in metrics if table[name].isna().all()]):
+        raise ConfigError(f"metrics={missing[0]}: none of the {len(rows)} runs has it")
     for column in ("model", "data", "split", "experiment", "seed", "task", "status"):
         if (wanted := getattr(settings, column)) is not None:
             table = _only(table, column, _words(wanted))

@@ -4,11 +4,15 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from recsys.errors import DataError
+
+# what URLs of files begin with
+_NO_DATABASES = ("http", "https", "ftp", "s3", "s3a", "gs", "gcs", "az", "abfs", "hdfs", "file")
 
 
 def is_url(location: object) -> bool:
@@ -118,6 +122,12 @@ class DatabaseTable:
                 f"{self.setting} is a SQL URL, which SQLAlchemy reads: pip install sqlalchemy and"
                 " the driver of the database, or write the table to a file"
             ) from error
+        kind = self.url.partition("://")[0].lower()
+        if kind in _NO_DATABASES:
+            raise DataError(
+                f"{self.setting}: {kind}:// is not read; download the file and give its path, or"
+                " the URL of a database, such as postgresql://…"
+            )
         if self.table is None:
             raise DataError(
                 f"{self.setting} is a SQL URL: name the table with {self.section}table=NAME"
@@ -132,6 +142,7 @@ class DatabaseTable:
                     f"{self.setting}: the URL cannot be understood; in a user name or password"
                     " write @ : / ? # as %40 %3A %2F %3F %23"
                 ) from error
+            self._require_file(engine.url)
             with engine.connect() as connection:
                 yield connection, self._reflect(connection)
         except sqlalchemy.exc.NoSuchTableError as error:
@@ -146,6 +157,14 @@ class DatabaseTable:
         finally:
             if engine is not None:
                 engine.dispose()
+
+    def _require_file(self, url: Any) -> None:
+        """Raises DataError where a file of SQLite is missing, which SQLite would make."""
+        file = url.database
+        if url.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
+            return
+        if not Path(file).exists():
+            raise DataError(f"{self.setting}: the database {file} does not exist")
 
     def _reflect(self, connection: Any) -> Any:
         """The table of the whole name, or else of a schema: shop.sales; either may hold points."""

@@ -176,9 +176,25 @@ class TableFile:
     @cached_property
     def _dataset(self) -> "pa.dataset.Dataset":
         folders = pa.dataset.HivePartitioning.discover(infer_dictionary=True)
+        if self.path.is_dir():
+            self._require_parquet_files()
         return pa.dataset.dataset(
             self.path, format="parquet", partitioning=folders if self.path.is_dir() else None
         )
+
+    def _require_parquet_files(self) -> None:
+        """Raises DataError where a folder holds no Parquet file, or another file."""
+        # Arrow, too, leaves out what begins so
+        files = [each for each in self.path.rglob("[!._]*") if each.is_file()]
+        if not files:
+            raise DataError(f"{self.where} is a folder without a Parquet file in it")
+        for file in files:
+            with file.open("rb") as content:
+                if content.read(4) != b"PAR1":
+                    raise DataError(
+                        f"{file} is no Parquet file, and all in the folder {self.where} have to be:"
+                        " move it elsewhere"
+                    )
 
     @contextmanager
     def _stream(self, names: Sequence[str]) -> Iterator["pa.csv.CSVStreamingReader"]:
@@ -203,10 +219,19 @@ class TableFile:
 
     def _uneven(self, row: int, columns: int, cells: int) -> DataError:
         if columns == 1:
+            header = self._text.header().strip()[:60]
+            begins = (
+                f"{self.where} begins with the line {header!r}, which is one column, and goes on"
+            )
+            if any(mark in header for mark in SEPARATORS.values() if mark != " "):
+                return DataError(
+                    f"{begins} with several, so {self._text.delimiter!r} does not separate its"
+                    f" cells: set {self.format.section}separator=semicolon, or to tab, pipe, space"
+                    " or what does"
+                )
             return DataError(
-                f"{self.where} has one column in its header and several in its rows, so"
-                f" {self._text.delimiter!r} does not separate its cells: set"
-                f" {self.format.section}separator=semicolon, or to tab, pipe, space or what does"
+                f"{begins} with rows of several: take out lines above the header, or set"
+                f" {self.format.section}separator to what separates its cells"
             )
         return DataError(
             f"{self.where}, line {self._text.line(row - 2):,}: {cells} cells under {columns}"

@@ -187,12 +187,18 @@ class TextFile:
             raise DataError(
                 f"{self.where} is UTF-16: set {section}encoding=utf-16, or save it as UTF-8"
             )
-        if (at := start.find(b"\0")) >= 0:
-            likely = "utf-16-le" if at % 2 else "utf-16-be"
+        if (at := start.find(b"\0")) < 0:
+            return
+        if 4 * start.count(b"\0") < len(start):
+            line = start[:at].count(b"\n") + 1
             raise DataError(
-                f"{self.where} holds zero bytes, which no UTF-8 text has: set"
-                f" {section}encoding={likely} if it is UTF-16, or save it as UTF-8"
+                f"{self.where}, line {line:,} holds a zero byte, which no text has: take it out"
             )
+        likely = "utf-16-le" if at % 2 else "utf-16-be"
+        raise DataError(
+            f"{self.where} holds zero bytes, which no UTF-8 text has: set"
+            f" {section}encoding={likely} if it is UTF-16, or save it as UTF-8"
+        )
 
     def encoding_error(self) -> str:
         """What is wrong with the bytes of the file, and where."""

@@ -28,6 +28,7 @@ from recsys.tables.cells import (
 from recsys.tables.written_times import (
     COMPACT,
     NAT,
+    YEARS,
     TimeUnit,
     digits_of,
     formatted_times,
@@ -77,10 +78,20 @@ class TimeSettings:
                 f"{self.section}timestamp_format={self.form!r} is no format of dates: write it as"
                 " %d/%m/%Y or %Y-%m-%d %H:%M:%S"
             )
+        if not any(f"(?P<{name}>" in (time_pattern(self.form) or "") for name in YEARS):
+            raise ConfigError(
+                f"{self.section}timestamp_format={self.form!r} has no year, so it names no moment:"
+                " write it as %d/%m/%Y, and give the table a year"
+            )
 
     @property
     def advice(self) -> str:
         """What to set where times cannot be read."""
+        if self.unit is not None:
+            return (
+                f"; {self.section}timestamp_unit={self.unit} counts from 1970: set another unit if"
+                " that gives no date"
+            )
         return (
             "; dates are read as 2024-01-31 18:05:00, 31/01/2024 18:05, 31.1.2024 or 20240131, and"
             f' otherwise as {self.section}timestamp_format says, such as "%d %B %y"'

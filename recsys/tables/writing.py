@@ -44,6 +44,7 @@ def create_table(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
         DataError: the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    missing = [each for each in path.absolute().parents if not each.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with pa.output_stream(partial, compression(path)) as stream:
@@ -61,6 +62,9 @@ def create_table(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
     finally:
         with suppress(OSError):
             partial.unlink()
+        with suppress(OSError):  # they hold the file
+            for each in missing:
+                each.rmdir()
 
 
 def _times_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:

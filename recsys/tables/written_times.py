@@ -71,6 +71,10 @@ _DIRECTIVES = {
 }
 
 
+# groups of directives that tell the year
+YEARS = ("year", "short", "isoyear")
+
+
 def time_pattern(form: str) -> str | None:
     """A regular expression for a format of strftime, None where it is none."""
     pattern, rest = "", form

@@ -93,17 +93,21 @@ def read_settings(
         )
     with readable(file, "write it as the files in conf/sweep"):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not content:
+        raise ConfigError(f"{file} is empty: write it as the files in conf/sweep")
     if not isinstance(content, dict) or not set(content) <= _FILE_KEYS:
         strange = sorted(set(content) - _FILE_KEYS) if isinstance(content, dict) else [content]
         raise ConfigError(
             f"{file}: {', '.join(map(str, strange))} is not a setting of a sweep;"
             f" {closest(str(strange[0]), sorted(_FILE_KEYS))}"
         )
+    if not isinstance(fixed := content.get("overrides") or [], list):
+        raise ConfigError(f"{file}: overrides={fixed!r}: it has to be a list, such as [model=gmf]")
     given = {override.partition("=")[0] for override in overrides}
     # an experiment brings a model of its own
     own = [
         override
-        for override in content.get("overrides", [])
+        for override in map(str, fixed)
         if override.partition("=")[0] not in given and "experiment" not in given
     ]
     settings = SweepSettings(

@@ -36,11 +36,15 @@ class GlobalTime:
         rows = np.arange(len(time))
         before, after = time <= val_start, time > test_start
         if not before.any():
+            days = (time.max() - time.min()) / SECONDS_A_DAY
+            remedy = (
+                "lower evaluation.split.test_days and validation_days"
+                if days
+                else "choose evaluation=leave_last_out"
+            )
             raise DataError(
-                f"{dataset.report.source} covers"
-                f" {(time.max() - time.min()) / SECONDS_A_DAY:.1f} days, fewer than the"
-                f" {self.test_days + self.validation_days:g} held out; lower"
-                " evaluation.split.test_days and validation_days"
+                f"{dataset.report.source} covers {days:.1f} days, fewer than the"
+                f" {self.test_days + self.validation_days:g} held out; {remedy}"
             )
         phases = {"test": Phase(rows[~after], rows[after])}
         if not self.validation_days:
