@@ -52,6 +52,8 @@ CONF = next(
 )
 # groups of files, of which one is chosen by its name
 _GROUPS = tuple(sorted(folder.name for folder in CONF.iterdir() if folder.is_dir()))
+# groups of which several may be chosen at once
+_SEVERAL = ("logger", "callbacks")
 
 ONE_SEASON = (
     "set data.seasonality, the one season of models, baselines, losses and the scales of metrics"
@@ -92,9 +94,11 @@ def command_line(
     os.environ["HYDRA_FULL_ERROR"] = "1"
     Multirun.folder = None
     choices, threads = _choices(arguments), threads_of_all()
+    typed = list(sys.argv)
 
     def job(config: DictConfig) -> None:
         nonlocal folder
+        sys.argv[:] = typed  # which Lightning starts the other processes of a training with
         hydra_config = HydraConfig.get()
         folder = hydra_config.runtime.output_dir
         many = hydra_config.mode == RunMode.MULTIRUN
@@ -138,11 +142,18 @@ def command_line(
             130,
         )
     except Exception as error:
-        # of a launcher, one of whose processes has gone
-        if Multirun.folder is None:
-            raise
-        text = " ".join(str(error).split()).partition(". ")[0][:300]
-        _leave(f"{type(error).__name__}: {text}; {cut_short(Multirun.folder)}")
+        _leave(_unexpected(error, has_begun=folder != "RUN_FOLDER"))
+
+
+def _unexpected(error: Exception, *, has_begun: bool) -> str:
+    """A sentence for what Hydra and its launchers meet outside of a run; raises any other error."""
+    if isinstance(error, OSError) and not has_begun:  # they make its folder
+        return f"{error.filename} cannot be written ({error.strerror}): choose another folder"
+    if Multirun.folder is None:
+        raise error
+    # of a launcher, one of whose processes has gone
+    text = " ".join(str(error).split()).partition(". ")[0][:300]
+    return f"{type(error).__name__}: {text}; {cut_short(Multirun.folder)}"
 
 
 def _name_failure(error: Exception, folder: Path, chosen: Sequence[str]) -> None:
@@ -250,6 +261,8 @@ def _require_choice(argument: str) -> None:
     """Refuses GROUP=VALUE where the value is no name; Hydra would raise a ValueError."""
     if argument == "~model":  # the loss is looked up by it
         raise ConfigError("model is missing, and no run is without: leave ~model out")
+    if argument.lstrip("+~").startswith("="):
+        raise ConfigError(f"{argument}: the key before = is missing; write key=value")
     group, _, text = argument.lstrip("+").partition("=")
     if group == "train" and text in ("null", ""):
         raise ConfigError(f"{argument}: set single keys of it, such as train.lr=0.01")
@@ -260,7 +273,7 @@ def _require_choice(argument: str) -> None:
     except HydraException:
         return  # Hydra will say it
     value = None if text == "" else override.value()
-    names = value if isinstance(value, list) else [value]
+    names = value if isinstance(value, list) and group in _SEVERAL else [value]
     if not override.is_sweep_override() and not all(isinstance(name, str) for name in names):
         known = [file.stem for file in (CONF / group).glob("*.yaml")]
         one = group if group == "loss" else group.removesuffix("s")

@@ -86,7 +86,8 @@ def explained_memory() -> Iterator[None]:
 
 # sections that decide how a network is trained, and what else reads some of their keys
 TRAINING = ("train", "loss", "optimizer", "schedule", "callbacks", "trainer")
-_READ_ELSEWHERE = ("train.monitor", "trainer", "trainer.accelerator", "trainer.devices")
+MONITOR = "train.monitor"
+_READ_ELSEWHERE = (MONITOR, "trainer", "trainer.accelerator", "trainer.devices")
 
 
 def say_idle(settings: Settings, idle: Sequence[str], why: str) -> None:
@@ -97,7 +98,7 @@ def say_idle(settings: Settings, idle: Sequence[str], why: str) -> None:
     found = [
         key
         for key in dict.fromkeys(typed)
-        if key not in _READ_ELSEWHERE
+        if (key not in _READ_ELSEWHERE or (key == MONITOR and key in idle))
         and any(key == each or key.startswith(f"{each}.") for each in idle)
     ]
     if found:

@@ -19,7 +19,7 @@ from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
-from recsys.evaluation.settings import BacktestEvaluation
+from recsys.evaluation.settings import BacktestEvaluation, require_levels
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report, say
@@ -67,6 +67,7 @@ class Forecasting:
         if not is_statistical(model):
             require_trains(required_loss(settings).resolve(), model, settings.choices.model)
             check_training(settings)
+        require_levels(settings.evaluation.arguments.get("quantiles", (0.5,)))
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 

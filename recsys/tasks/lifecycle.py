@@ -21,7 +21,7 @@ from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder, make_folder
 from recsys.runs.record import RunRecord, finished_now
 from recsys.stored_files import without_trace
-from recsys.tasks.fitting import TRAINING, explained_memory, say_idle
+from recsys.tasks.fitting import MONITOR, TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
@@ -68,7 +68,7 @@ def run_training(
         record, prepared, metrics = _begin(task, settings, run, rerun_of, data)
         with explained_memory():
             fitted = _fit_and_judge(prepared, settings, run, metrics)
-    _say_idle(settings, prepared.phases, fitted is not None)
+    _say_idle(settings, prepared.phases, fitted is not None, metrics)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
@@ -356,17 +356,23 @@ def _begin(
     return record, prepared, metrics
 
 
-def _say_idle(settings: Settings, phases: Sequence[str], is_trained: bool) -> None:
+def _say_idle(
+    settings: Settings, phases: Sequence[str], is_trained: bool, metrics: Mapping[str, float]
+) -> None:
     """Says which settings had no effect on this model and the phases that there were."""
     chosen = f"evaluation={settings.choices.evaluation}"
     if not is_trained:
-        say_idle(settings, TRAINING, f"model={settings.choices.model} is not trained step by step")
+        model = f"model={settings.choices.model}"
+        say_idle(settings, TRAINING, f"{model} is not trained step by step")
+        say_idle(settings, ("data.covariates",), f"{model} reads none")
     elif "val" not in phases:
         idle = ("train.patience", "train.validate_every")
         say_idle(settings, idle, f"{chosen} has no validation part")
     if not any(phase == "val" or phase.startswith("test") for phase in phases):
         keys = tuple(f"evaluation.{name}" for name in ("views", "ks", "baselines", "max_users"))
-        say_idle(settings, keys, f"{chosen} evaluates nothing")
+        say_idle(settings, (*keys, MONITOR), f"{chosen} evaluates nothing")
+    elif not is_trained and "val" in phases and settings.train.monitor not in metrics:
+        say_idle(settings, (MONITOR,), "it is not among the metrics, see metrics.json")
 
 
 def _require_own(run: RunFolder, settings: Settings) -> None:

@@ -79,6 +79,13 @@ class Recommendation:
             if isinstance(configured := loss.build(), ChecksModel):
                 configured.require_fits(model)
             check_training(settings)
+        if settings.choices.evaluation != "none" and not settings.evaluation.arguments.get(
+            "views", True
+        ):
+            raise ConfigError(
+                "evaluation.views=[]: nothing would be evaluated; name new, all or candidates, or"
+                " choose evaluation=none"
+            )
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -159,6 +166,11 @@ class PreparedRecommendation:
     ) -> None:
         self._settings, self._dataset, self._run, self._metrics = settings, data, run, metrics
         self._evaluation: RankingEvaluation = settings.evaluation.build()
+        if list(self._evaluation.views) == ["candidates"] and data.candidates is None:
+            raise ConfigError(
+                "evaluation.views=[candidates]: these data have no lists of candidates, so nothing"
+                " would be evaluated; name new or all, or set data.candidates_path (data=presplit)"
+            )
         start = time.perf_counter()
         self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
         _add_seconds(metrics, "data/seconds", start)
@@ -230,10 +242,12 @@ class PreparedRecommendation:
             data, views=(view,), ks=ks, device=device, block_mb=self._evaluation.block_mb
         )
         if not evaluator.has_truth(view):
+            counts = data.counts
             raise DataError(
-                f"nobody can be evaluated in the validation part: no truth for {monitor}"
-                " (train.monitor) is left, because its users or items are unknown to the part that"
-                " is fitted, or there are no candidates; data_report.json has the counts; hold out"
+                f"nobody can be evaluated in the validation part by {monitor} (train.monitor): of"
+                f" {counts['truth_users']:,} users {counts['truth_users_unknown']:,} are unknown to"
+                f" the part that is fitted, {counts['truth_users_without_known_item']:,} bought"
+                " only items unknown to it, and the others have no truth in this view; hold out"
                 " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
                 " another view"
             )

@@ -91,6 +91,8 @@ def _build(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
 def _require_free(arguments: Mapping[str, Any]) -> None:
     if owned := next((name for name in OWNED if name in arguments), None):
         raise ConfigError(f"trainer.{owned} is no setting: {OWNED[owned]}")
+    if arguments.get("limit_train_batches", 1) == 0:
+        raise ConfigError("trainer.limit_train_batches=0: nothing would be trained; leave it out")
     batches = arguments.get("accumulate_grad_batches", 1)
     if isinstance(batches, int) and batches < 1:
         raise ConfigError(

@@ -274,7 +274,7 @@ class LSTMForecaster(nn.Module):
         levels = self.quantiles
         if list(levels) != sorted(set(levels)) or 0.5 not in levels:
             raise ConfigError(
-                f"evaluation.quantiles={list(levels)}: they ascend, and 0.5 is among them"
+                f"evaluation.quantiles={list(levels)}: they have to ascend, with 0.5 among them"
             )
         if not 0 < levels[0] <= levels[-1] < 1:
             raise ConfigError(f"evaluation.quantiles={list(levels)}: they lie between 0 and 1")
