@@ -1,9 +1,6 @@
-"""What a run has written: a damaged file is named when it is read back, and never a traceback; of a
-run that is refused nothing is left.
-"""
+"""What a run has written, read back: a damaged file is named, and never a traceback."""
 
 import pickle
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -32,26 +29,6 @@ def readable(file: Path, advice: str = DAMAGED) -> Iterator[None]:
     ) as error:
         text = " ".join(str(error).split())[:200]
         raise ConfigError(f"{file} cannot be read ({text}): {advice}") from error
-
-
-@contextmanager
-def without_trace(folder: Path, unless: str) -> Iterator[None]:
-    """Takes away again what a block that fails has written into a folder.
-
-    Args:
-        folder: may not be there yet; what it held before stays.
-        unless: pattern of files in it with which the rest is worth keeping.
-    """
-    before = set(folder.iterdir()) if folder.is_dir() else set()
-    try:
-        yield
-    except Exception:
-        if folder.is_dir() and not any(folder.glob(unless)):
-            for each in set(folder.iterdir()) - before:
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
-        raise
-    finally:
-        remove_empty(folder)
 
 
 def remove_empty(folder: Path) -> None:

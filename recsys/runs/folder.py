@@ -13,6 +13,7 @@ failed.txt           why a run of a multirun has ended early
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
 vocabulary.npz       user_ids, item_ids
+inputs.npz           categories of the inputs of the model, by place
 history.npz          indptr, items: what each user bought before the query, in order of time; age:
                      days from each purchase to then, where the source has timestamps
 items.json           item id to a name for people, where the source has names
@@ -27,6 +28,9 @@ windows.npz          a few windows, which an export compares torch and graph on
 
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +45,31 @@ from torch import nn
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
-from recsys.stored_files import DAMAGED, Stored, readable
+from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
+
+# of a run and below: what is taken away again where it is refused before it was trained
+_RUN_FILES = (
+    *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
+    *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),
+    *("per_series.parquet", "forecasts.parquet", "horizon.json", "series.json", "windows.npz"),
+)
+
+
+@contextmanager
+def without_trace(folder: Path) -> Iterator[None]:
+    """Takes away again what a run has written into a folder, where the block fails before there is
+    a model or a checkpoint; what the folder held before stays.
+    """
+    new = [folder / name for name in _RUN_FILES if not (folder / name).exists()]
+    try:
+        yield
+    except Exception:
+        if not any(folder.glob("checkpoints/*/*")):
+            for each in new:
+                shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
+        raise
+    finally:
+        remove_empty(folder)
 
 
 def make_folder(folder: Path, setting: str) -> None:

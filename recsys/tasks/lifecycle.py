@@ -18,9 +18,8 @@ from recsys.environment import differences, environment, process_rank
 from recsys.errors import ConfigError, DataError
 from recsys.reports.console import say
 from recsys.reports.page import write_report
-from recsys.runs.folder import RunFolder, make_folder
+from recsys.runs.folder import RunFolder, make_folder, without_trace
 from recsys.runs.record import RunRecord, finished_now
-from recsys.stored_files import without_trace
 from recsys.tasks.fitting import MONITOR, TRAINING, explained_memory, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
@@ -59,7 +58,7 @@ def run_training(
     """
     run = RunFolder(folder, writes=not (_is_distributed(settings) and process_rank() > 0))
     # other processes of the training leave the folder to the first one
-    trace = without_trace(folder, unless="checkpoints/*/*") if run.writes else nullcontext()
+    trace = without_trace(folder) if run.writes else nullcontext()
     with trace:
         task = checked_task(settings)
         trackers_of(settings.logger)  # a missing package is reported before training, not after
