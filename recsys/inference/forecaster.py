@@ -197,12 +197,12 @@ class Forecaster:
             bool (B,); None where forecasts do not depend on the series.
         """
         known = sorted(self._known)
-        given = as_list(series, "series")
-        names = ["", *known, *given]
+        given = ["" if name is None else name for name in as_list(series, "series")]
+        names = np.array(as_strings(["", *known, *given], "series"), dtype=object)
         few = np.tile(np.array([1, 2], dtype=np.float32), (len(names), 1))
-        count = few.shape[1] + self.horizon, len(self.covariate_names)
-        ahead = np.full((len(names), *count), np.nan) if self.covariate_names else None
-        found = self.forecast(names, few, np.zeros(len(names), dtype=np.int64), ahead)
+        size = len(names), few.shape[1] + self.horizon, len(self.covariate_names)
+        ahead = np.full(size, np.nan, dtype=np.float32)
+        found = self._run(names, few, np.zeros(len(names), dtype=np.int64), ahead)
         differs = (found != found[0]).any(axis=(1, 2))
         is_read = differs[1 : 1 + len(known)].any()
         return differs[1 + len(known) :] if is_read else None

@@ -64,7 +64,7 @@ def without_trace(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if not any(folder.glob("checkpoints/*/*")):
+        if folder.is_dir() and not any(folder.glob("checkpoints/*/*")):
             for each in new:
                 shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
         raise

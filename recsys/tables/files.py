@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -219,11 +220,14 @@ class TableFile:
 
     def _uneven(self, row: int, columns: int, cells: int) -> DataError:
         if columns == 1:
-            header = self._text.header().strip()[:60]
+            with self._text.text() as file:
+                header, second = islice(filter(str.strip, file), 2)
+            header = header.strip()[:60]
             begins = (
                 f"{self.where} begins with the line {header!r}, which is one column, and goes on"
             )
-            if any(mark in header for mark in SEPARATORS.values() if mark != " "):
+            marks = (mark for mark in SEPARATORS.values() if mark != " ")
+            if any(mark in header for mark in marks) or self._text.delimiter not in second:
                 return DataError(
                     f"{begins} with several, so {self._text.delimiter!r} does not separate its"
                     f" cells: set {self.format.section}separator=semicolon, or to tab, pipe, space"

@@ -285,6 +285,7 @@ def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
 
 
 def test_table_that_is_not_in_the_database_is_named(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "s.db").execute("create table sales (x)").connection.close()
     with pytest.raises(DataError, match="there is no table 'nope' in the database"):
         read_table(TableSource(f"sqlite:///{tmp_path}/s.db", table="nope"), COLUMNS)
 

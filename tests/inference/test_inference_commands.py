@@ -135,13 +135,47 @@ def test_everyone_getting_what_is_popular_is_said(
     assert "all users got the most popular items" in capsys.readouterr().err
 
 
+def test_few_series_that_the_bundle_knows_are_said_with_the_likely_cause(
+    forecasters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history, output = tmp_path / "history.csv", tmp_path / "output.csv"
+    settings = [f"bundle={forecasters / 'plain'}", f"history={history}", f"output={output}"]
+    rows = "series_id,timestamp,y\n7.0,2024-01-01T00,1\n12.0,2024-01-01T00,2\n"
+    history.write_text(rows)
+    assert main(["forecast", *settings]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 series (0 known), 6 rows")
+    assert "2 of 2 series were forecast from their histories alone" in printed.err
+    assert "their ids end in '.0'" in printed.err
+    history.write_text(rows.replace("7.0", "7"))
+    assert main(["forecast", *settings]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_moment_that_no_model_reads_is_refused(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "users.csv").write_text("user_id\n7\n")
+    settings = [f"users={tmp_path}/users.csv", f"output={tmp_path}/new/o.csv", "at=2024-01-01"]
+    assert main(["recommend", f"bundle={bundles / 'by_user'}", *settings]) == 2
+    assert "reads neither hour nor weekday; leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_batch_that_is_refused_leaves_no_folder(bundles: Path, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text('user_id\n7\n""\n')
+    settings = [f"users={tmp_path}/users.csv", f"output={tmp_path}/new/deep/o.csv"]
+    assert main(["recommend", f"bundle={bundles / 'by_user'}", *settings]) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["users.csv"]
+
+
 def test_script_forecasts_and_says_what_it_did(forecasters: Path, tmp_path: Path) -> None:
     history, output = tmp_path / "history.csv", tmp_path / "output.csv"
     history.write_text("series_id,timestamp,y\n7,2024-01-01T00,1\nZoë,2024-01-01T00,2\n")
     script = str(ROOT / "scripts" / "forecast.py")
     done = run(script, f"bundle={forecasters / 'plain'}", f"history={history}", f"output={output}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("2 series, 6 rows in ")
+    assert done.stdout.startswith("2 series (2 known), 6 rows in ")
     assert output.read_text().splitlines()[:2] == [
         '"series_id","timestamp","0.1","0.5","0.9"',
         '"7","2024-01-01T01:00:00",100.01,101.01,102.01',

@@ -210,8 +210,8 @@ def test_months_of_a_forecast_follow_those_of_its_history() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"quantiles": (0.9, 0.5)}, "they ascend"),
-        ({"quantiles": (0.1, 0.9)}, "0.5 is among them"),
+        ({"quantiles": (0.9, 0.5)}, "they have to ascend"),
+        ({"quantiles": (0.1, 0.9)}, "0.5 among them"),
         ({"quantiles": (0.0, 0.5)}, "between 0 and 1"),
         ({"distribution": "student_t", "quantiles": (0.5,)}, "has a width"),
         ({"lags": (7, 14), "seasons_averaged": (1,)}, "give one for each lag"),
