@@ -71,6 +71,15 @@ Seed = Annotated[int, Range(low=0, high=2**32 - 1)]
 BelowOne = Annotated[float, Range(low=0, high=1, open_high=True)]
 
 
+def require_levels(quantiles: Sequence[float]) -> None:
+    """Raises ConfigError where levels of a forecast do not ascend, or lack the median."""
+    if list(quantiles) != sorted(set(quantiles)) or 0.5 not in quantiles:
+        raise ConfigError(
+            f"evaluation.quantiles={list(quantiles)}: they have to ascend, with 0.5 among them, as"
+            " in [0.1,0.5,0.9]"
+        )
+
+
 def require_declared(settings: object, section: str) -> None:
     """Raises ConfigError where a field of a dataclass is none of the choices, or outside of the
     range, that its annotation states.

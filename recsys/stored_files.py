@@ -1,4 +1,4 @@
-"""What a run has written, read back: a damaged file is named, and never a traceback."""
+"""Files and folders of runs: a damaged file is named, an empty folder removed."""
 
 import pickle
 import zipfile

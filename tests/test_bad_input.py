@@ -519,6 +519,14 @@ def test_what_is_wrong_with_a_whole_file_is_one_sentence(train, written, fragmen
     assert not Path("run").exists()
 
 
+def test_logs_in_a_folder_of_parquet_files_are_left_out(train):
+    Path("sales.csv/_delta_log").mkdir(parents=True)
+    Path("sales.csv/_delta_log/0.json").write_text("{}")
+    Path("sales.csv/.crc").write_text("x")
+    sales().to_parquet("sales.csv/part.parquet")
+    assert report_of(train(*SMALL, "data.path=sales.csv"))["rows"] == 80
+
+
 def test_what_happened_on_one_day_can_be_evaluated_as_the_sentence_says(train):
     one_day(sales())
     report_of(train(*SMALL, "data.path=sales.csv", "evaluation=leave_last_out"))

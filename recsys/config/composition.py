@@ -147,7 +147,7 @@ def command_line(
 
 def _unexpected(error: Exception, *, has_begun: bool) -> str:
     """A sentence for what Hydra and its launchers meet outside of a run; raises any other error."""
-    if isinstance(error, OSError) and not has_begun:  # they make its folder
+    if isinstance(error, OSError) and error.filename and not has_begun:  # they make its folder
         return f"{error.filename} cannot be written ({error.strerror}): choose another folder"
     if Multirun.folder is None:
         raise error

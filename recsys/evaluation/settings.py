@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recsys.errors import ConfigError
 from recsys.ranges import Count, Counts, OpenShare, Whole
 
 View = Literal["new", "all", "candidates"]
@@ -54,15 +53,3 @@ class BacktestEvaluation:
     quantiles: Sequence[OpenShare] = (0.1, 0.25, 0.5, 0.75, 0.9)
     monitor: str = "val/wape"
     baselines: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        require_levels(self.quantiles)
-
-
-def require_levels(quantiles: Sequence[float]) -> None:
-    """Raises ConfigError where levels do not ascend, or lack the median."""
-    if list(quantiles) != sorted(set(quantiles)) or 0.5 not in quantiles:
-        raise ConfigError(
-            f"evaluation.quantiles={list(quantiles)}: they have to ascend, with 0.5 among them, as"
-            " in [0.1,0.5,0.9]"
-        )

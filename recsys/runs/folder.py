@@ -47,7 +47,7 @@ from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
 from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
 
-# of a run and below: what is taken away again where it is refused before it was trained
+# files and folders of a run that are taken away again where it is refused before it was trained
 _RUN_FILES = (
     *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
     *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),

@@ -115,6 +115,12 @@ class DatabaseTable:
     @contextmanager
     def _reflected(self) -> Iterator[tuple[Any, Any]]:
         """A connection and the table in the database."""
+        kind = self.url.partition("://")[0].lower()
+        if kind in _NO_DATABASES:
+            raise DataError(
+                f"{self.setting}: {kind}:// is not read; download the file and give its path, or"
+                " the URL of a database, such as postgresql://…"
+            )
         try:
             import sqlalchemy
         except ImportError as error:
@@ -122,12 +128,6 @@ class DatabaseTable:
                 f"{self.setting} is a SQL URL, which SQLAlchemy reads: pip install sqlalchemy and"
                 " the driver of the database, or write the table to a file"
             ) from error
-        kind = self.url.partition("://")[0].lower()
-        if kind in _NO_DATABASES:
-            raise DataError(
-                f"{self.setting}: {kind}:// is not read; download the file and give its path, or"
-                " the URL of a database, such as postgresql://…"
-            )
         if self.table is None:
             raise DataError(
                 f"{self.setting} is a SQL URL: name the table with {self.section}table=NAME"

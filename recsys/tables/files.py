@@ -185,8 +185,13 @@ class TableFile:
 
     def _require_parquet_files(self) -> None:
         """Raises DataError where a folder holds no Parquet file, or another file."""
-        # Arrow, too, leaves out what begins so
-        files = [each for each in self.path.rglob("[!._]*") if each.is_file()]
+        inside = ((each, each.relative_to(self.path).parts) for each in self.path.rglob("*"))
+        # Arrow, too, leaves out what begins so, as the logs of Spark and Delta do
+        files = [
+            each
+            for each, parts in inside
+            if each.is_file() and not any(part[0] in "._" for part in parts)
+        ]
         if not files:
             raise DataError(f"{self.where} is a folder without a Parquet file in it")
         for file in files:

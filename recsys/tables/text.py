@@ -192,7 +192,8 @@ class TextFile:
         if 4 * start.count(b"\0") < len(start):
             line = start[:at].count(b"\n") + 1
             raise DataError(
-                f"{self.where}, line {line:,} holds a zero byte, which no text has: take it out"
+                f"{self.where}, line {line:,} holds a zero byte, which no UTF-8 text has: take it"
+                f" out, or set {section}encoding=utf-16-le if the file is UTF-16"
             )
         likely = "utf-16-le" if at % 2 else "utf-16-be"
         raise DataError(

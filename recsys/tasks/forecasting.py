@@ -19,9 +19,10 @@ from recsys.data.panel import SalesPanel
 from recsys.data.splits.rolling_origin import ForecastPhase
 from recsys.data.windows import PanelTensors
 from recsys.errors import ConfigError, closest
-from recsys.evaluation.settings import BacktestEvaluation, require_levels
+from recsys.evaluation.settings import BacktestEvaluation
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.forecaster import ForecastsPanel, is_network, is_statistical
+from recsys.ranges import require_levels
 from recsys.reports.console import print_forecast_leaderboard, print_panel_report, say
 from recsys.reports.labels import unit_of
 from recsys.reports.page import Page

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recsys.data.windows import Window
 from recsys.errors import ConfigError
-from recsys.ranges import BelowOne, Depth, Positive, Width, Widths
+from recsys.ranges import BelowOne, Depth, Positive, Width, Widths, require_levels
 from recsys.steps import DAY_SECONDS, SEASONALITY, Step, later
 
 CalendarPart = Literal["hour", "weekday", "month", "year"]
@@ -272,10 +272,7 @@ class LSTMForecaster(nn.Module):
 
     def _check(self, distribution: str) -> None:
         levels = self.quantiles
-        if list(levels) != sorted(set(levels)) or 0.5 not in levels:
-            raise ConfigError(
-                f"evaluation.quantiles={list(levels)}: they have to ascend, with 0.5 among them"
-            )
+        require_levels(levels)
         if not 0 < levels[0] <= levels[-1] < 1:
             raise ConfigError(f"evaluation.quantiles={list(levels)}: they lie between 0 and 1")
         if distribution == "student_t" and len(levels) < 2:
