@@ -276,9 +276,11 @@ def _require_choice(argument: str) -> None:
     names = value if isinstance(value, list) and group in _SEVERAL else [value]
     if not override.is_sweep_override() and not all(isinstance(name, str) for name in names):
         known = [file.stem for file in (CONF / group).glob("*.yaml")]
-        one = group if group == "loss" else group.removesuffix("s")
+        one = {"data": "data source", "loss": "loss"}.get(group, group.removesuffix("s"))
+        listed = isinstance(value, list) and group not in _SEVERAL
+        many = f" is a list, and a run has one {one}" if listed else ""
         raise ConfigError(
-            f"{argument}: choose {'an' if group[0] in 'aeiou' else 'a'} {one}; it is one of:"
+            f"{argument}{many}: choose {'an' if group[0] in 'aeiou' else 'a'} {one}; it is one of:"
             f" {', '.join(sorted(known))}"
         )
 

@@ -96,7 +96,7 @@ def join_attributes(
     named = {"name": "name"} if key == "item_id" and "name" in source.names else {}
     mapped = {key: key, **named, **attributes.columns}
     known = encode_ids(read_table(source, {key: mapped[key]}, required=(key,)).column(key))
-    _require_unique(known, source.label, section, key)
+    _require_unique(known, source, section, key)
     place = pd.Index(known.categories).get_indexer(pd.Index(ids, dtype="str"))
     row_of = np.empty(len(known.categories) + 1, dtype=np.int64)
     row_of[known.codes] = np.arange(len(known))
@@ -127,16 +127,17 @@ def attribute_names(attributes: AttributeTable | None, key: str, section: str) -
     return list(columns_of(source, mapped, {}, attributes.ignore, section, (key,)))
 
 
-def _require_unique(known: pd.Categorical, label: str, section: str, key: str) -> None:
+def _require_unique(known: pd.Categorical, source: TableSource, section: str, key: str) -> None:
     nameless = np.flatnonzero(known.codes == -1)
     if len(nameless):
         raise DataError(
-            f"{section}.path: data row {nameless[0] + 1:,} of {label} has no {key}; mend the table"
+            f"{section}.path: {source.place(int(nameless[0]))} of {source.label} has no {key}; mend"
+            " the table"
         )
     repeated = np.flatnonzero(pd.Series(known.codes).duplicated().to_numpy())
     if len(repeated):
         row = int(repeated[0])
         raise DataError(
-            f"{section}.path: {label} has more than one row of {key} {known[row]!r} (the second is"
-            f" data row {row + 1:,}); keep one row per id"
+            f"{section}.path: {source.label} has more than one row of {key} {known[row]!r} (the"
+            f" second is {source.place(row)}); keep one row per id"
         )

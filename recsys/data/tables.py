@@ -47,6 +47,11 @@ class TableSource:
     multiline: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.location, str) and not self.location.strip():
+            raise ConfigError(
+                f"{self.setting}={self.location!r} names no table: write a file, a folder of"
+                " Parquet files or an SQL URL"
+            )
         text = self._format
         if self.is_typed:
             text.require_idle(self.label)

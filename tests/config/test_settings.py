@@ -122,6 +122,11 @@ def test_what_each_member_of_an_ensemble_has_of_its_own_is_checked():
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
+        ("model=[gmf]", r"model=\[gmf\] is a list, and a run has one model: choose a model"),
+        (
+            "data=[a,b]",
+            r"data=\[a,b\] is a list, and a run has one data source: choose a data source",
+        ),
         ("model=3", "model=3: choose a model; it is one of: auto_arima"),
         ("+logger=[1]", "choose a logger; it is one of: default"),
         ("callbacks=null", "callbacks=null: choose a callback; it is one of: none"),

@@ -196,6 +196,13 @@ def test_two_rows_of_one_id_are_refused() -> None:
         read(items=AttributeTable(twice))
 
 
+@pytest.mark.parametrize("ids", ["7\n8\n7\n", '7\n8\n""\n'])
+def test_a_row_of_a_text_file_is_named_by_its_line(tmp_path: Path, ids: str) -> None:
+    (tmp_path / "users.csv").write_text(f"user_id\n{ids}")
+    with pytest.raises(DataError, match=r"^data\.users\.path: .*line 4"):
+        read(users=AttributeTable(str(tmp_path / "users.csv")))
+
+
 def test_the_report_states_role_and_kind_of_every_column(csv: Path) -> None:
     dataset = read(csv, items=items())
     dataset.context["channel"]

@@ -238,6 +238,16 @@ def test_database_is_read_in_the_order_of_series_and_time(
         assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [{"decimal": ","}, {"thousands": ","}])
+def test_signs_of_numbers_say_where_recommending_reads_no_numbers(
+    by_user: Recommender, tmp_path: Path, given: Any
+) -> None:
+    (tmp_path / "own.csv").write_text("user_id\n7\n")
+    name, value = next(iter(given.items()))
+    with pytest.raises(ConfigError, match=f"{name}={value!r} has no effect on .*own.csv, of which"):
+        recommend_file(by_user, tmp_path / "own.csv", tmp_path / "o.csv", dialect=Dialect(**given))
+
+
 def test_settings_of_times_are_none_of_recommending(capsys: pytest.CaptureFixture[str]) -> None:
     assert recommend_command(["timestamp_unit=s"]) == 2
     assert "'timestamp_unit' is not a known setting" in capsys.readouterr().err

@@ -85,9 +85,10 @@ def recommend_file(
     """
     started = time.perf_counter()
     check_paths(users, output, "users")
-    table = open_input(users, dialect or Dialect(), recommender.manifest, "users")
+    dialect = dialect or Dialect()
+    table = open_input(users, dialect, recommender.manifest, "users")
     kinds = _kinds(recommender, table)
-    _require_effect(recommender, at)
+    _require_effect(recommender, at, dialect, table, kinds)
     readers = {name: NumberColumn(table.numerals) for name in kinds}
     popular_only = recommender.reads_history and not (
         HISTORY_COLUMN in kinds or recommender.holds_seen
@@ -125,8 +126,17 @@ def recommend_file(
     return BatchResult(done, written, seconds, popular_only, unknown, decimals)
 
 
-def _require_effect(recommender: Recommender, at: Any) -> None:
-    """Refuses a moment that nothing reads."""
+def _require_effect(
+    recommender: Recommender, at: Any, dialect: Dialect, table: InputTable, kinds: dict[str, str]
+) -> None:
+    """Refuses a moment and signs of numbers that nothing reads."""
+    if "number" not in kinds.values():
+        for name, value in (("decimal", dialect.decimal), ("thousands", dialect.thousands)):
+            if value is not None:
+                raise ConfigError(
+                    f"{name}={value!r} has no effect on {table.where}, of which no column of numbers"
+                    " is read; leave it out"
+                )
     if at is None:
         return
     if not any(each.source in CLOCK_SOURCES for each in recommender.inputs.values()):
