@@ -144,7 +144,8 @@ def test_a_model_that_reads_more_than_histories_is_no_model_of_next_item(
 def test_next_item_by_hand(val_data: PhaseData, num_negatives: int, negatives: list[int]) -> None:
     objective = NextItem(2, num_negatives).objective(Steps(), val_data.interactions, seed=1)
     items = torch.tensor([[ITEMS, 1, 2], [0, 2, 1]])
-    batch = SequenceBatch(items, torch.tensor(negatives, dtype=torch.long))
+    stands_for = torch.full((num_negatives,), ITEMS / max(1, num_negatives)).log()
+    batch = SequenceBatch(items, torch.tensor(negatives, dtype=torch.long), stands_for)
     loss, samples = objective.loss(Steps(), batch)
     e = math.e
     # scores of items 0, 1, 2 are 0, s, 2 s after item s
@@ -155,11 +156,35 @@ def test_next_item_by_hand(val_data: PhaseData, num_negatives: int, negatives: l
 
 def test_a_negative_stands_for_those_that_were_not_drawn(val_data: PhaseData) -> None:
     objective = NextItem(2, 2).objective(Steps(), val_data.interactions, seed=1)
-    batch = SequenceBatch(torch.tensor([[1, 2], [2, 0]]), torch.tensor([0, 0]))
+    three_halves = torch.tensor([1.5, 1.5]).log()
+    batch = SequenceBatch(torch.tensor([[1, 2], [2, 0]]), torch.tensor([0, 0]), three_halves)
     loss, _ = objective.loss(Steps(), batch)
     e = math.e
     # 2 after 1, beside item 0 twice, three halves of an item each; 0 after 2, beside nothing
     torch.testing.assert_close(loss, torch.tensor(-math.log(e**2 / (e**2 + 3)) / 2))
+
+
+def test_negatives_stand_for_every_item_once_on_average(val_data: PhaseData) -> None:
+    objective = NextItem(2, 40_000).objective(Steps(), val_data.interactions, seed=1)
+    batch = next(iter(objective.batches(torch.device("cpu"), lambda: 0, ALONE)))
+    num_items = val_data.interactions.num_items
+    times = torch.bincount(batch.negatives, minlength=num_items)
+    # half of them are drawn as often as they were bought, so some are drawn far more often
+    assert times.max() > 1.2 * times.min()
+    stood_for = torch.zeros(num_items).index_add(0, batch.negatives, batch.stands_for.exp())
+    torch.testing.assert_close(stood_for, torch.ones(num_items), atol=0.1, rtol=0)
+
+
+def test_next_item_samples_where_the_catalogue_is_large(val_data: PhaseData) -> None:
+    small = val_data.interactions
+    large = replace(small, num_items=10**10)
+    found = {}
+    for name, data in {"small": small, "large": large}.items():
+        objective = NextItem().objective(Steps(), data, seed=1)
+        found[name] = objective.chosen(), objective.settings.num_negatives
+    assert found == {"small": ({"num_negatives": 0}, 0), "large": ({"num_negatives": 1024}, 1024)}
+    given = NextItem(num_negatives=0).objective(Steps(), large, seed=1)
+    assert (given.chosen(), given.settings.num_negatives) == ({}, 0)
 
 
 MODELS: dict[str, tuple[Any, Loss, float]] = {

@@ -134,8 +134,8 @@ def _require_effect(
         for name, value in (("decimal", dialect.decimal), ("thousands", dialect.thousands)):
             if value is not None:
                 raise ConfigError(
-                    f"{name}={value!r} has no effect on {table.where}, of which no column of numbers"
-                    " is read; leave it out"
+                    f"{name}={value!r} has no effect on {table.where}, of which no numbers are"
+                    " read; leave it out"
                 )
     if at is None:
         return

@@ -4,9 +4,8 @@ Axes: B segments of histories, M places that a model reads, L longest segment of
 purchases to predict, N negatives, I items, D factors.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -18,7 +17,11 @@ from recsys.data.shards import EpochOrder, Shard
 from recsys.errors import ConfigError, DataError
 from recsys.models.inputs import HISTORY, ModelInput
 from recsys.ranges import Count, Whole
-from recsys.training.losses.sampled_softmax import sampled_softmax
+
+# Pairs of a purchase and an item: with more of them an epoch over the whole catalogue takes minutes,
+# and there are so many purchases that the noise of a sample averages out.
+_MOST_PAIRS = 4_000_000_000
+_SAMPLE = 1024
 
 
 @runtime_checkable
@@ -61,10 +64,12 @@ class SequenceBatch(NamedTuple):
     Attributes:
         items: (B, L), at most M + 1 wide, padded with I on the left.
         negatives: items that all purchases of the batch are compared with (N,).
+        stands_for: log of the number of items that each of them stands for, float32 (N,).
     """
 
     items: Tensor
     negatives: Tensor
+    stands_for: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,13 @@ class NextItem:
 
     Attributes:
         batch_size: segments of histories.
-        num_negatives: drawn for each purchase; 0: the whole catalogue.
+        num_negatives: drawn for each batch, half of them from all purchases, half from all items;
+            0: the whole catalogue; None: that, or 1,024 where purchases times items are more than
+            four billion.
     """
 
     batch_size: Count = 64
-    num_negatives: Whole = 0
+    num_negatives: Whole | None = None
 
     name: ClassVar[str] = "next_item"
     trains: ClassVar[type] = LearnsFromSequences
@@ -98,7 +105,12 @@ class NextItem:
                 f"loss=next_item shows a model nothing but histories, and {type(model).__name__}"
                 f" reads {', '.join(others)}: choose another loss, such as full_softmax"
             )
-        return NextItemObjective(data, self, model.max_length, seed)
+        num_negatives, found = self.num_negatives, dict[str, float]()
+        if num_negatives is None:
+            is_large = len(data.history.values) * data.num_items > _MOST_PAIRS
+            found["num_negatives"] = num_negatives = _SAMPLE if is_large else 0
+        settings = replace(self, num_negatives=num_negatives)
+        return NextItemObjective(data, settings, model.max_length, seed, found)
 
 
 @dataclass(frozen=True)
@@ -110,12 +122,18 @@ class NextItemObjective:
         settings: of the loss.
         max_length: M.
         seed: with the epoch and the process it decides order and negatives.
+        found: see `chosen`.
     """
 
     interactions: Interactions
     settings: NextItem
     max_length: int
     seed: int
+    found: Mapping[str, float] = field(default_factory=dict)
+
+    def chosen(self) -> Mapping[str, float]:
+        """What the loss was not given and takes from the data."""
+        return self.found
 
     def batches(
         self, device: torch.device, epoch: Callable[[], int], shard: Shard
@@ -129,20 +147,19 @@ class NextItemObjective:
         real = read < model.num_items  # (B, L - 1)
         states, bought = model.states(read)[real], bought[real]  # (P, D), (P,)
         if self.settings.num_negatives:
-            return self._sampled(model, states, bought, batch.negatives), len(bought)
+            return self._sampled(model, states, bought, batch), len(bought)
         return functional.cross_entropy(model.score(states), bought), len(bought)
 
     def _sampled(
-        self, model: LearnsFromSequences, states: Tensor, bought: Tensor, negatives: Tensor
+        self, model: LearnsFromSequences, states: Tensor, bought: Tensor, batch: SequenceBatch
     ) -> Tensor:
         """Each negative stands for as many items as were left out for it, so that the denominator
         is that of the whole catalogue on average.
         """
-        others = model.score_some(states, negatives)  # (P, N)
-        others = others + math.log(model.num_items / len(negatives))
-        others = others.masked_fill(negatives == bought.unsqueeze(1), -torch.inf)
+        others = model.score_some(states, batch.negatives) + batch.stands_for  # (P, N)
+        others = others.masked_fill(batch.negatives == bought.unsqueeze(1), -torch.inf)
         own = model.score_some(states, bought.unsqueeze(1))  # (P, 1)
-        return sampled_softmax(torch.cat([own, others], dim=1))
+        return functional.cross_entropy(torch.cat([own, others], dim=1), torch.zeros_like(bought))
 
 
 class SequenceBatches:
@@ -162,7 +179,8 @@ class SequenceBatches:
     ) -> None:
         settings, history = objective.settings, objective.interactions.history.to(device)
         self._items, self._num_items = history.values, objective.interactions.num_items
-        self._num_negatives, max_length = settings.num_negatives, objective.max_length
+        self._num_negatives, max_length = settings.num_negatives or 0, objective.max_length
+        self._stands_for = -torch.log(self._expected())
         lengths = history.lengths()
         segments = (lengths + max_length - 2) // max_length  # of a purchase or none: 0
         user = torch.repeat_interleave(torch.arange(len(lengths), device=device), segments)
@@ -190,8 +208,26 @@ class SequenceBatches:
             place = stop.unsqueeze(1) + torch.arange(-width, 0, device=stop.device)  # (B, L)
             inside = place >= start.unsqueeze(1)
             items = torch.where(inside, self._items[place.clamp(min=0)], self._num_items)
-            size = (self._num_negatives,)
-            negatives = torch.randint(
-                self._num_items, size, generator=generator, device=items.device
-            )
-            yield SequenceBatch(items, negatives)
+            negatives = self._negatives(generator)
+            yield SequenceBatch(items, negatives, self._stands_for[negatives])
+
+    def _negatives(self, generator: torch.Generator) -> Tensor:
+        """Half of them of all purchases, where a model that has learned expects the next one, and
+        half of all items (N,).
+        """
+        of_purchases = self._num_negatives // 2
+        sizes = (
+            (len(self._items), of_purchases),
+            (self._num_items, self._num_negatives - of_purchases),
+        )
+        place, item = (
+            torch.randint(of, (size,), generator=generator, device=generator.device)
+            for of, size in sizes
+        )
+        return torch.cat([self._items[place], item])
+
+    def _expected(self) -> Tensor:
+        """How often each item is among the negatives, on average (I,)."""
+        of_purchases = self._num_negatives // 2
+        share = torch.bincount(self._items, minlength=self._num_items) / max(1, len(self._items))
+        return of_purchases * share + (self._num_negatives - of_purchases) / self._num_items
