@@ -18,8 +18,8 @@ from recsys.errors import ConfigError, DataError
 from recsys.models.inputs import HISTORY, ModelInput
 from recsys.ranges import Count, Whole
 
-# Pairs of a purchase and an item: with more of them an epoch over the whole catalogue takes minutes,
-# and there are so many purchases that the noise of a sample averages out.
+# Pairs of a purchase and an item: with more of them an epoch over the whole catalogue takes
+# minutes, and there are so many purchases that the noise of a sample averages out.
 _MOST_PAIRS = 4_000_000_000
 _SAMPLE = 1024
 
