@@ -207,6 +207,19 @@ def test_dropout_is_off_in_evaluation_and_on_in_training():
         assert not torch.equal(model.score_all(everyone()), model.score_all(everyone()))
 
 
+def test_candidates_of_a_user_lose_the_same_units():
+    tower = mlp.PairTower(USERS, ITEMS, 4, (8, 64), dropout=0.5, init_std=1.0).train()
+    user, items = torch.arange(USERS), torch.arange(ITEMS).repeat(USERS, 1)
+    whole = tower.eval()(user, None)
+    for candidates in (None, items):
+        hidden = tower.train()(user, candidates)
+        lost = (hidden == 0).all(dim=1)  # (users, units)
+        alive = (whole > 0).any(dim=1)
+        # a half of them, others for every user
+        assert 0.3 < lost[alive].float().mean() < 0.7
+        assert len(torch.unique(lost, dim=0)) == USERS
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", [*LEARNED, *CLOSED])

@@ -24,7 +24,7 @@ class PairTower(nn.Module):
         num_users, num_items: size of the vocabularies.
         embedding_dim: width of p and of q.
         hidden_dims: units of each layer; the last is the width of the output.
-        dropout: of each layer's output.
+        dropout: of each layer's output, the same units for all candidates of a user.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -105,10 +105,18 @@ class PairTower(nn.Module):
 
     def _layers(self, hidden: Tensor) -> Tensor:
         """What the first layer made (B, C, H), before it is rectified -> (B, C, H of the last)."""
-        hidden = self.dropout(hidden.relu_())
+        hidden = self._dropped(hidden.relu_())
         for layer in self.layers:
-            hidden = self.dropout(layer(hidden).relu_())
+            hidden = self._dropped(layer(hidden).relu_())
         return hidden
+
+    def _dropped(self, hidden: Tensor) -> Tensor:
+        """A user's candidates lose the same units: they are compared on the same ones, and random
+        bits for every pair would cost more than all else together.
+        """
+        if not self.training or self.dropout.p == 0:
+            return hidden
+        return hidden * self.dropout(torch.ones_like(hidden[:, :1]))
 
 
 def tiles(num_users: int, num_items: int, pairs: int) -> Iterator[tuple[slice, slice]]:
@@ -131,7 +139,7 @@ class MLP(nn.Module):
         num_users, num_items: size of the vocabularies.
         embedding_dim: width of the user's and of the item's embedding.
         hidden_dims: units of each layer.
-        dropout: of each layer's output, in training.
+        dropout: of each layer's output in training, the same units for all candidates of a user.
         init_std: standard deviation of the initial embeddings.
     """
 
