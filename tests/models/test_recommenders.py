@@ -137,8 +137,19 @@ def test_few_and_many_candidates_take_other_paths_to_the_same_gradient():
         items = torch.arange(ITEMS).expand(USERS, -1)  # more pairs than twice the catalogue
         many = gradients(model, model(query, items))
         by_two = torch.cat([model(query, part) for part in items.split(2, dim=1)], dim=1)
-        for found, expected in zip(gradients(model, by_two), many, strict=True):
-            torch.testing.assert_close(found, expected)
+        whole = model.score_all(query)
+        for scores in (by_two, whole):
+            for found, expected in zip(gradients(model, scores), many, strict=True):
+                torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("floats", [1, 200])
+def test_gradients_over_the_catalogue_are_the_same_a_few_users_at_a_time(monkeypatch, floats):
+    model = fitted("mlp")
+    expected = gradients(model, model.score_all(everyone()))
+    monkeypatch.setattr(mlp, "_FITTED_FLOATS", floats)
+    for found, wanted in zip(gradients(model, model.score_all(everyone())), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize("candidates", [1, 5, 6])
@@ -218,6 +229,19 @@ def test_candidates_of_a_user_lose_the_same_units():
         # a half of them, others for every user
         assert 0.3 < lost[alive].float().mean() < 0.7
         assert len(torch.unique(lost, dim=0)) == USERS
+
+
+def test_a_unit_is_lost_for_the_whole_catalogue():
+    tower = mlp.PairTower(200, ITEMS, 4, (3,), dropout=0.4, init_std=0.1).train()
+    torch.nn.init.constant_(tower.first.bias, 10.0)  # nothing is rectified
+    output = torch.nn.Linear(3, 1)
+    with torch.no_grad():
+        output.weight.copy_(torch.tensor([[0.0, 1.0, 0.0]]))
+        scores = tower.fitted_logits(torch.arange(200), output) - output.bias
+        expected = tower.eval()(torch.arange(200), None)[:, :, 1]
+    lost = (scores == 0).all(dim=1)
+    assert 0.3 < lost.float().mean() < 0.5
+    torch.testing.assert_close(scores[~lost], expected[~lost] / 0.6)
 
 
 @pytest.mark.gpu

@@ -12,6 +12,8 @@ from recsys.ranges import BelowOne, Positive, Width, Widths
 
 # Floats of a layer's output, a thread, that stay in a core's cache while the next layer reads them.
 _TILE_FLOATS = 2**17
+# Of a layer's output that is kept for the gradients.
+_FITTED_FLOATS = 2**19
 
 
 class PairTower(nn.Module):
@@ -94,6 +96,25 @@ class PairTower(nn.Module):
             scores[users, items].view(-1).addmv_(hidden.flatten(0, 1), last)
         return scores
 
+    def fitted_logits(self, user: Tensor, output: nn.Linear) -> Tensor:
+        """`output` of `forward` over the catalogue, (B,) -> (B, I), with gradients and dropout, a
+        few users at a time. The items stand last, so that every operation runs through long rows:
+        units are few.
+        """
+        item_part = self._item_weight() @ self.item.weight.T  # (H, I)
+        users = max(1, _FITTED_FLOATS // (self.widest * item_part.shape[1]))
+        scores = []
+        for user_part in self._user_part(user).split(users):
+            hidden = user_part.unsqueeze(2) + item_part  # (b, H, I)
+            for layer in (*self.layers, output):
+                weight = layer.get_parameter("weight")
+                # a unit that is dropped is a column of the next weights
+                weight = weight * self.dropout(torch.ones_like(hidden[:, :, 0])).unsqueeze(1)
+                bias = layer.get_parameter("bias").unsqueeze(1)
+                hidden = torch.baddbmm(bias, weight, hidden.relu_())
+            scores.append(hidden.squeeze(1))
+        return torch.cat(scores)
+
     def _user_part(self, user: Tensor) -> Tensor:
         """(B,) -> (B, H of the first layer)."""
         weight = self.first.weight[:, : self.user.embedding_dim]
@@ -171,9 +192,10 @@ class MLP(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> logits (B, I)."""
-        # a loop does not export, and saves nothing with gradients or without a cache to fit into
-        whole = self.training or torch.is_grad_enabled() or torch.compiler.is_exporting()
-        if whole or not query.user.is_cpu:
+        # a loop does not export, and saves nothing without a cache to fit into
+        if torch.compiler.is_exporting() or not query.user.is_cpu:
             return self.output(self.tower(query.user, None)).squeeze(2)
+        if self.training or torch.is_grad_enabled():
+            return self.tower.fitted_logits(query.user, self.output)
         with torch.autocast("cpu", enabled=False):
             return self.tower.logits(query.user, self.output)
