@@ -69,7 +69,12 @@ AROUND: Mapping[str, Sequence[Sequence[str]]] = {
         ["train.lr=0.005"],
         ["model.dropout=0.4"],
     ),
-    "sasrec": (["model.dropout=0.2"], ["train.lr=0.005"], ["model.embedding_dim=128"]),
+    "sasrec": (
+        ["train.max_epochs=8"],
+        ["model.dropout=0.2"],
+        ["train.lr=0.005"],
+        ["model.embedding_dim=128"],
+    ),
     "next_purchase": (
         ["loss.half_life_days=20"],
         ["train.weight_decay=0.3"],
