@@ -12,7 +12,7 @@ from recsys.ranges import BelowOne, Positive, Width, Widths
 
 # Floats of a layer's output, a thread, that stay in a core's cache while the next layer reads them.
 _TILE_FLOATS = 2**17
-# Of a layer's output that is kept for the gradients.
+# The same where the outputs of layers are kept for the gradients.
 _FITTED_FLOATS = 2**19
 
 

@@ -6,6 +6,7 @@ purchases to predict, N negatives, I items, D factors.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -179,8 +180,14 @@ class SequenceBatches:
     ) -> None:
         settings, history = objective.settings, objective.interactions.history.to(device)
         self._items, self._num_items = history.values, objective.interactions.num_items
-        self._num_negatives, max_length = settings.num_negatives or 0, objective.max_length
-        self._stands_for = -torch.log(self._expected())
+        max_length, num_negatives = objective.max_length, settings.num_negatives or 0
+        # half of the negatives are of all purchases, where a model that has learned expects the
+        # next one, and half of all items
+        self._of_purchases = num_negatives // 2
+        self._of_items = num_negatives - self._of_purchases
+        share = torch.bincount(self._items, minlength=self._num_items) / max(1, len(self._items))
+        drawn = self._of_purchases * share + self._of_items / self._num_items  # on average (I,)
+        self._stands_for = -torch.log(drawn)
         lengths = history.lengths()
         segments = (lengths + max_length - 2) // max_length  # of a purchase or none: 0
         user = torch.repeat_interleave(torch.arange(len(lengths), device=device), segments)
@@ -212,22 +219,7 @@ class SequenceBatches:
             yield SequenceBatch(items, negatives, self._stands_for[negatives])
 
     def _negatives(self, generator: torch.Generator) -> Tensor:
-        """Half of them of all purchases, where a model that has learned expects the next one, and
-        half of all items (N,).
-        """
-        of_purchases = self._num_negatives // 2
-        sizes = (
-            (len(self._items), of_purchases),
-            (self._num_items, self._num_negatives - of_purchases),
-        )
-        place, item = (
-            torch.randint(of, (size,), generator=generator, device=generator.device)
-            for of, size in sizes
-        )
-        return torch.cat([self._items[place], item])
-
-    def _expected(self) -> Tensor:
-        """How often each item is among the negatives, on average (I,)."""
-        of_purchases = self._num_negatives // 2
-        share = torch.bincount(self._items, minlength=self._num_items) / max(1, len(self._items))
-        return of_purchases * share + (self._num_negatives - of_purchases) / self._num_items
+        """Drawn items (N,)."""
+        draw = partial(torch.randint, generator=generator, device=generator.device)
+        place = draw(len(self._items), (self._of_purchases,))
+        return torch.cat([self._items[place], draw(self._num_items, (self._of_items,))])
