@@ -13,6 +13,7 @@ arguments = parse_arguments(Arguments, sys.argv[1:], "python scripts/count.py")
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
@@ -99,11 +100,13 @@ def usage(declaration: type[Any], command: str) -> str:
 def reports_errors(command: Callable[P, int]) -> Callable[P, int]:
     """Decorates a command: a `UserError` becomes one sentence on stderr and the exit code 2, an
     interrupt (Ctrl-C) the exit code 130; where whoever reads its output stops (`| head`), it ends
-    with the exit code 1.
+    with the exit code 1. A warning is one sentence, without the line of code that gave it.
     """
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        usual = warnings.formatwarning
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
         try:
             code = command(*args, **kwargs)
             sys.stdout.flush()
@@ -118,6 +121,8 @@ def reports_errors(command: Callable[P, int]) -> Callable[P, int]:
             # what Python still writes at its end has nobody to read it either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        finally:
+            warnings.formatwarning = usual
 
     return wrapped
 

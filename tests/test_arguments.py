@@ -1,5 +1,6 @@
 """Command lines of the form key=value."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from recsys.arguments import parse_arguments, setting, usage
+from recsys.arguments import parse_arguments, reports_errors, setting, usage
 from recsys.errors import ConfigError
 
 
@@ -92,3 +93,17 @@ def test_usage_shows_types_and_defaults() -> None:
         "  note          free text (text, optional)",
         "  columns.NAME  column of NAME (text, optional)",
     ]
+
+
+def test_a_warning_of_a_command_is_a_sentence_without_code():
+    shown = []
+
+    @reports_errors
+    def command() -> int:
+        shown.append(warnings.formatwarning("2 rows are left out", UserWarning, "code.py", 7))
+        return 0
+
+    usual = warnings.formatwarning
+    assert command() == 0
+    assert shown == ["warning: 2 rows are left out\n"]
+    assert warnings.formatwarning is usual

@@ -1,4 +1,4 @@
-"""The command line of scripts/compare.py."""
+"""The command line of `recsys compare`."""
 
 import sys
 import time

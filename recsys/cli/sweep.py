@@ -1,4 +1,4 @@
-"""The command line of scripts/sweep.py."""
+"""The command line of `recsys sweep`."""
 
 import shlex
 import sys
@@ -38,7 +38,7 @@ TRIALS = 40
 @dataclass(frozen=True, kw_only=True)
 class SweepArguments:
     """Searches settings on validation, and trains and tests the best ones once. Every other
-    argument is an override of each trial, as scripts/train.py takes them.
+    argument is an override of each trial, as `recsys train` takes them.
     """
 
     sweep: str | None = setting("name in conf/sweep, or path of a .yaml file", default=None)

@@ -132,7 +132,7 @@ def find_runs(text: str) -> list[Path]:
         runs = [run for path in paths for run in _runs_below(path)]
         if not runs:
             raise ConfigError(
-                f"runs= names {name}, which is neither a run folder nor holds one; scripts/train.py"
+                f"runs= names {name}, which is neither a run folder nor holds one; recsys train"
                 " prints the folder it wrote"
             )
         for run in runs:

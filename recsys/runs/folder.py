@@ -113,8 +113,8 @@ class RunFolder:
         folder = cls(Path(path))
         if not (folder.path / "config.yaml").is_file():
             raise ConfigError(
-                f"{path} is not a run folder: it has no config.yaml; scripts/train.py prints the"
-                " folder it wrote"
+                f"{path} is not a run folder: it has no config.yaml; recsys train prints the folder"
+                " it wrote"
             )
         return folder
 

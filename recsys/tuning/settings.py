@@ -136,7 +136,7 @@ def read_written(folder: Path) -> tuple[SweepSettings, dict[str, Any]]:
     found = RunFolder(folder).read_json("sweep.json")
     if found is None:
         raise ConfigError(
-            f"{folder} holds no sweep: it has no sweep.json; scripts/sweep.py prints its folder"
+            f"{folder} holds no sweep: it has no sweep.json; recsys sweep prints its folder"
         )
     with readable(folder / "sweep.json"):
         return SweepSettings.from_json(found.pop("settings")), found

@@ -32,7 +32,7 @@ class Job(NamedTuple):
         overrides: that compose its configuration.
         folder: of its checkpoints and logs.
         threads: of its computations.
-        tested: True trains, refits and tests as scripts/train.py does; False only validates.
+        tested: True trains, refits and tests as `recsys train` does; False only validates.
     """
 
     overrides: list[str]

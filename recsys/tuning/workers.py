@@ -33,7 +33,7 @@ class Worker:
         folder: of its checkpoints and logs.
         threads: of its computations.
         inbox: where its messages go.
-        tested: True trains, refits and tests as scripts/train.py does; False only validates.
+        tested: True trains, refits and tests as `recsys train` does; False only validates.
     """
 
     def __init__(
