@@ -2,7 +2,7 @@
 layer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class PairTower(nn.Module):
         num_users, num_items: size of the vocabularies.
         embedding_dim: width of p and of q.
         hidden_dims: units of each layer; the last is the width of the output.
-        dropout: of each layer's output, the same units for all candidates of a user.
+        dropout: of each layer's output; over the catalogue of the same units for all items.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -61,7 +61,8 @@ class PairTower(nn.Module):
         """
         user_part, item_weight = self._user_part(user), self._item_weight()
         if items is None:
-            return self._layers(user_part.unsqueeze(1) + self.item.weight @ item_weight.T)
+            first = user_part.unsqueeze(1) + self.item.weight @ item_weight.T
+            return self._layers(first, self._lose_units)
         if items.numel() < 2 * self.item.num_embeddings:
             item_part = self.item(items) @ item_weight.T  # (B, C, H)
         else:
@@ -70,7 +71,7 @@ class PairTower(nn.Module):
                 items, self.item.weight @ item_weight.T
             )  # (B, C, H)
         # in place, here and below: nobody else needs what a layer had before
-        return self._layers(item_part.add_(user_part.unsqueeze(1)))
+        return self._layers(item_part.add_(user_part.unsqueeze(1)), self.dropout)
 
     def logits(self, user: Tensor, output: nn.Linear) -> Tensor:
         """`output` of `forward` over the catalogue, (B,) -> (B, I), without gradients or dropout, a
@@ -124,16 +125,16 @@ class PairTower(nn.Module):
         """(H of the first layer, D)."""
         return self.first.weight[:, self.user.embedding_dim :]
 
-    def _layers(self, hidden: Tensor) -> Tensor:
+    def _layers(self, hidden: Tensor, dropout: Callable[[Tensor], Tensor]) -> Tensor:
         """What the first layer made (B, C, H), before it is rectified -> (B, C, H of the last)."""
-        hidden = self._dropped(hidden.relu_())
+        hidden = dropout(hidden.relu_())
         for layer in self.layers:
-            hidden = self._dropped(layer(hidden).relu_())
+            hidden = dropout(layer(hidden).relu_())
         return hidden
 
-    def _dropped(self, hidden: Tensor) -> Tensor:
-        """A user's candidates lose the same units: they are compared on the same ones, and random
-        bits for every pair would cost more than all else together.
+    def _lose_units(self, hidden: Tensor) -> Tensor:
+        """Dropout of the same units for all items of a user: random bits for every pair of a user
+        and an item would cost more than all else together.
         """
         if not self.training or self.dropout.p == 0:
             return hidden
@@ -160,7 +161,7 @@ class MLP(nn.Module):
         num_users, num_items: size of the vocabularies.
         embedding_dim: width of the user's and of the item's embedding.
         hidden_dims: units of each layer.
-        dropout: of each layer's output in training, the same units for all candidates of a user.
+        dropout: of each layer's output, in training.
         init_std: standard deviation of the initial embeddings.
     """
 

@@ -25,8 +25,7 @@ class NeuMF(nn.Module):
         embedding_dim: of the GMF half.
         hidden_dims: of the MLP half.
         mlp_embedding_dim: of the MLP half; None: as the GMF half.
-        dropout: of user factors and of each layer's output in training, the same for all candidates
-            of a user.
+        dropout: of user factors and of each layer's output, in training.
         init_std: standard deviation of the initial embeddings.
         output_init: where every weight of h on the GMF half starts; None: at random.
     """
