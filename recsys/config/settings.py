@@ -152,7 +152,8 @@ def _target(section: str, plain: Any) -> Target:
     if section == "evaluation" and "split" in target.arguments:
         split = target.arguments["split"]
         if not isinstance(split, Mapping):
-            raise ConfigError(f"evaluation.split={split}: choose a split with evaluation=NAME")
+            found = "null" if split is None else split
+            raise ConfigError(f"evaluation.split={found}: choose a split with evaluation=NAME")
     _check(section, target, SUPPLIED.get(section, set()))
     return target
 

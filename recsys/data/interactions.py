@@ -141,6 +141,8 @@ class PhaseData:
         candidates: published or sampled lists, or None.
         counts: what was kept and what left, for the report.
         fold_in: the histories of queries, where that is not the fitted part; None else.
+        cold: True for the items that the fitted part does not have and the truth does, bool (I,);
+            None where these are no part of the vocabulary.
     """
 
     name: str
@@ -150,6 +152,7 @@ class PhaseData:
     candidates: Candidates | None
     counts: dict[str, int]
     fold_in: Interactions | None = None
+    cold: Tensor | None = None
 
     @property
     def columns(self) -> PhaseColumns | None:
@@ -187,6 +190,7 @@ def index_phase(
     k_core: int = 0,
     seed: int = 0,
     max_users: int | None = None,
+    cold_items: bool = False,
 ) -> PhaseData:
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
@@ -200,6 +204,8 @@ def index_phase(
         seed: of sampled negatives.
         max_users: no more are evaluated: drawn at random, the same ones whatever the seed; None:
             all.
+        cold_items: items of the truth that the fitted part does not have belong to the vocabulary,
+            for a model that knows them by their attributes.
 
     Raises:
         DataError: fewer than two users or items are left.
@@ -218,6 +224,12 @@ def index_phase(
         items = present_codes(np.r_[items, in_test.item], len(dataset.item_ids))
     if num_fitted < 2 or len(items) < 2:
         raise _too_few(dataset, phase, num_fitted, len(items), min_buyers, k_core)
+    cold = None
+    if cold_items:
+        fitted_items = items
+        items = present_codes(np.r_[items, dataset.item[phase.truth]], len(dataset.item_ids))
+        cold = torch.from_numpy(~np.isin(items, fitted_items))
+        counts["cold_items"] = int(cold.sum())
     vocabulary = Vocabulary(dataset.user_ids[users], dataset.item_ids[items])
     indices = Indices.of(dataset, users, items)
     # computed again where a model asks: no row numbers are kept for those that do not
@@ -242,7 +254,7 @@ def index_phase(
         candidates = _sampled(histories or interactions, truth, phase.sampled_negatives, seed)
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
-    return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories)
+    return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories, cold)
 
 
 def _fitted_rows(dataset: Dataset, phase: Phase, min_buyers: int, k_core: int) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Attributes of users, context of events and the shop's clock, as one phase of a split reads them.
+"""Attributes of users and items, context of events and the shop's clock, as one phase of a split
+reads them.
 
 Axes: N rows of the dataset, U users and I items of the vocabulary, P pairs of a user and an item
-bought in the fitted part, K categories of a column.
+bought in the fitted part, K categories or terms of a column.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,15 @@ from torch import Tensor
 
 from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import present_codes, run_starts, stable_order
+from recsys.data.item_terms import TERM_KINDS, terms_of
+from recsys.data.ragged import Ragged
 from recsys.data.schema import Column
 from recsys.errors import ConfigError
 
 CLOCK = ("time.hour", "time.weekday")
 _TABLES = {"users": "users", "context": "events"}
+# "items.COLUMN": terms of the items; "references.COLUMN": items that it names, and the item itself
+ITEMS, REFERENCES = "items.", "references."
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,16 @@ class PhaseColumns:
     _categories: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def categories(self, source: str) -> np.ndarray:
-        """Categories of a column that occur in the fitted part, in natural order, object (K,).
+        """Categories or terms of a column that occur in the fitted part, in natural order, object
+        (K,).
 
         Raises:
             ConfigError: there is no such column, or it has no categories.
         """
+        if source not in self._categories and source.startswith((ITEMS, REFERENCES)):
+            item, term, terms = self._terms(source)
+            fitted = np.isin(item, self.dataset.item[self.fitted_rows()])
+            self._categories[source] = terms[present_codes(term[fitted], len(terms))]
         if source not in self._categories:
             column = self._column(source, category=True)
             rows = self.fitted_rows()
@@ -94,6 +104,42 @@ class PhaseColumns:
     def of_queries(self, source: str, category: bool) -> Tensor:
         """Values of every user at the first event of the truth, (U,)."""
         return self._values(source, category, self._truth_of_users)
+
+    def item_columns(self) -> list[str]:
+        """Names of the columns of the items that have terms."""
+        return [name for name in self.dataset.items if self.dataset.items[name].kind in TERM_KINDS]
+
+    def of_items(self, source: str) -> Ragged:
+        """Terms of every item, as indices into `categories`: a row per item, I rows. Terms that no
+        fitted item has are left out.
+
+        Raises:
+            ConfigError: there is no such column, or it has no terms.
+        """
+        item, term, terms = self._terms(source)
+        index = pd.Index(self.categories(source)).get_indexer(pd.Index(terms))[term]
+        row = self.indices.to_item[item]
+        known = (row >= 0) & (index >= 0)
+        order = stable_order(row[known])
+        return Ragged.from_sorted(row[known][order], index[known][order], len(self.indices.items))
+
+    def _terms(self, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Item of the dataset and term of every pair, and the terms; see `terms_of`."""
+        table, _, name = source.partition(".")
+        columns, ids = self.dataset.items, self.dataset.item_ids
+        if name not in columns:
+            known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
+            raise ConfigError(f"the model reads the column {name!r} of the items, and {known}")
+        item, term, terms = terms_of(columns[name])
+        if table == "items":
+            return item, term, terms
+        index = pd.Index(terms).union(pd.Index(ids), sort=False)
+        own = index.get_indexer(pd.Index(ids))
+        return (
+            np.r_[item, np.arange(len(ids))],
+            np.r_[index.get_indexer(pd.Index(terms))[term], own],
+            index.to_numpy(dtype=object),
+        )
 
     def _values(self, source: str, category: bool, rows: np.ndarray) -> Tensor:
         """Of events in `rows`, -1 for none: category codes int64, K where unknown or missing; or

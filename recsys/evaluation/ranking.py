@@ -30,7 +30,9 @@ from recsys.models.inputs import (
 )
 from recsys.models.recommender import Query, Recommender, reads_age, reads_history
 
-VIEWS = ("new", "all", "candidates")
+VIEWS = ("new", "all", "candidates", "cold_items")
+# whose lists are part of the catalogue: they do not say what the shop would show
+PARTIAL_VIEWS = ("candidates", "cold_items")
 # of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
 BY_POPULARITY = {"hit_rate": hit_rate, "recall": recall, "ndcg": ndcg}
 
@@ -100,12 +102,13 @@ class RankingEvaluator:
     closed-form models.
 
     Views: "new" counts purchases of items that the user never bought in the fitted part, with those
-    masked; "all" counts every purchase and masks nothing; "candidates" ranks a given list. A view
-    whose truth is empty is left out.
+    masked; "all" counts every purchase and masks nothing; "candidates" ranks a given list;
+    "cold_items" ranks the items that the fitted part does not have, among themselves, and the other
+    views leave these out. A view whose truth is empty is left out.
 
     Args:
         data: the phase; its truth is ranked, its histories are read and masked.
-        views: any of `VIEWS`; "candidates" is left out where the phase has none.
+        views: any of `VIEWS`; "candidates" and "cold_items" are left out where the phase has none.
         ks: cut-offs; one beyond the catalogue counts the missing places as misses.
         device: where the scores are.
         block_mb: memory that one block of scores may take.
@@ -152,7 +155,19 @@ class RankingEvaluator:
         )
         self._columns: dict[str, Tensor] = {}  # (U,) each, read for the first model that asks
         self._head = head_items(data.interactions.buyers).to(device) if by_popularity else None
-        self._catalogue_views = [view for view in views if view != "candidates"]
+        self._cold = None if data.cold is None else data.cold.to(device)
+        self._buyers = data.interactions.buyers
+        self._place: Tensor | None = None
+        if data.cold is not None:
+            # of a fitted item among the fitted ones, which are what a shop could show
+            fitted = torch.nn.functional.pad(~data.cold, (0, 1))
+            self._place = torch.where(fitted, fitted.cumsum(0) - 1, fitted.sum()).to(device)
+            self._buyers = self._buyers[~data.cold]
+        self._catalogue_views = [
+            view
+            for view in views
+            if view != "candidates" and (view != "cold_items" or data.cold is not None)
+        ]
         self._candidates = data.candidates if "candidates" in views else None
         self.reset()
 
@@ -161,10 +176,11 @@ class RankingEvaluator:
         views = self._catalogue_views + (["candidates"] if self._candidates is not None else [])
         size = self._data.vocabulary.num_users
         self._metrics = {
-            # a list of candidates says nothing about what the shop would show
             view: (
                 RankingMetrics(
-                    self._ks, None if view == "candidates" else self._data.interactions.buyers, size
+                    self._ks,
+                    None if view in PARTIAL_VIEWS else self._buyers,
+                    size,
                 ).to(self.device)
             )
             for view in views
@@ -186,7 +202,13 @@ class RankingEvaluator:
         """True where the view has a truth, so that `compute` can say something."""
         if view == "candidates":
             return self._candidates is not None and bool(self._candidates.relevant.any())
+        if view == "cold_items" and self._cold is None:
+            return False
         user = torch.arange(len(self._truth), device=self.device)
+        if self._cold is not None:
+            is_cold = self._cold[self._truth.values]
+            if view == "cold_items" or bool(is_cold.all()):
+                return view == "cold_items" and bool(is_cold.any())
         wanted, known = (
             torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values
             for rows in (self._truth, self._seen)
@@ -208,13 +230,21 @@ class RankingEvaluator:
             seen = (
                 self._seen.mask(users, self._num_items) if "new" in self._catalogue_views else None
             )
+            warm_scores, warm_truth = scores, truth
+            if self._cold is not None:
+                warm_scores = scores.masked_fill(self._cold, -torch.inf)
+                warm_truth = truth & ~self._cold
             for view in self._catalogue_views:
-                if view == "new" and seen is not None:
+                if view == "cold_items":
+                    assert self._cold is not None
+                    cold_scores = scores.masked_fill(~self._cold, -torch.inf)
+                    self._add_ranked(view, users, cold_scores, truth & self._cold)
+                elif view == "new" and seen is not None:
                     self._add_ranked(
-                        view, users, scores.masked_fill(seen, -torch.inf), truth & ~seen
+                        view, users, warm_scores.masked_fill(seen, -torch.inf), warm_truth & ~seen
                     )
                 else:
-                    self._add_ranked(view, users, scores, truth)
+                    self._add_ranked(view, users, warm_scores, warm_truth)
         if self._candidates is not None:
             self._add_candidates(model, query, users, scores)
 
@@ -282,6 +312,8 @@ class RankingEvaluator:
         # a masked item that fills up the list of a user who bought nearly everything is not
         # recommended
         shown = torch.where(values == -torch.inf, self._num_items, items)
+        if self._place is not None:
+            shown = self._place[shown]
         row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
         relevant = truth[row, item].long()
         none = relevant.new_zeros(len(users))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from recsys.ranges import Count, Counts, OpenShare, Whole
 
-View = Literal["new", "all", "candidates"]
+View = Literal["new", "all", "candidates", "cold_items"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class RankingEvaluation:
         min_buyers: items with fewer buyers in the fitted part are left out.
         k_core: above 1: users and items with fewer partners are left out, repeatedly.
         views: "new" (items the user never bought, seen ones masked), "all" (nothing masked),
-            "candidates" (published lists).
+            "candidates" (published lists), "cold_items" (items that the fitted part does not have,
+            among themselves, by models that read attributes of items).
         ks: lengths of the ranked lists.
         monitor: metric that decides which epoch is best.
         baselines: closed-form models to show beside.

@@ -6,18 +6,19 @@ Axes: B users in a block, L length of a history, I items in the catalogue, K cat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.phase_columns import PhaseColumns
+from recsys.data.phase_columns import ITEMS, REFERENCES, PhaseColumns
 from recsys.errors import ConfigError
 
 Values = TypeVar("Values")
 PER_USER = ("batch",)
 PER_PURCHASE = ("batch", "history")
+PER_ITEM = ("item", "term")
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class ModelInput:
     Attributes:
         name: in the ONNX graph, and in `Query`.
         dtype: in the graph; the model gets a string as its int64 index in the vocabulary.
-        dims: ("batch",) for a value per user, ("batch", "history") for one per purchase.
+        dims: ("batch",) for a value per user, ("batch", "history") for one per purchase, ("item",
+            "term") for terms of every item, which are part of the model and no input of its graph.
         source: "user_id", "history", "history.age", "history.quantity", "users.COLUMN",
-            "context.COLUMN", "time.hour" or "time.weekday".
+            "context.COLUMN", "time.hour", "time.weekday", "items.COLUMN" or "references.COLUMN".
         pad: in the graph, where a history is short or a value is missing.
         meaning: one line for the manifest and the model card.
     """
@@ -112,6 +114,27 @@ def context_number(column: str) -> ModelInput:
     return _number(f"context.{column}", f"{column} of the request; NaN where missing")
 
 
+def item_terms(column: str) -> ModelInput:
+    """The terms of a column of the items' table: a category, the tags of a list, the words of a
+    text.
+    """
+    return ModelInput(
+        f"items.{column}", "string", PER_ITEM, f"items.{column}", "", f"{column} of the item"
+    )
+
+
+def item_references(column: str) -> ModelInput:
+    """Ids of items in a column of the items' table, such as citations, and the item's own."""
+    return ModelInput(
+        f"references.{column}",
+        "string",
+        PER_ITEM,
+        f"references.{column}",
+        "",
+        f"items that {column} of the item names, and the item itself",
+    )
+
+
 def _category(source: str, meaning: str) -> ModelInput:
     return ModelInput(source, "string", PER_USER, source, "", meaning)
 
@@ -142,6 +165,20 @@ def reads_age(model: DeclaresInputs) -> bool:
 def column_inputs(model: DeclaresInputs) -> tuple[ModelInput, ...]:
     """The inputs with a value per user that come from a table or the clock."""
     return tuple(each for each in model.inputs if each.is_column)
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    """A recommender that knows items by their attributes, and so also items that nobody bought."""
+
+    def item_inputs(self) -> tuple[ModelInput, ...]:
+        """What it reads of every item when it is fitted."""
+        ...
+
+
+def item_inputs(model: object) -> tuple[ModelInput, ...]:
+    """What a model reads of items, nothing where it knows them by their ids alone."""
+    return model.item_inputs() if isinstance(model, ReadsItems) else ()
 
 
 @dataclass(frozen=True)
@@ -323,9 +360,18 @@ class InputVocabulary(Mapping[str, int]):
         self[name]
         return self._categories[name]
 
+    def item_columns(self) -> list[str]:
+        """Columns of the items that have terms; of a model that was stored, those that it reads."""
+        if self._columns is not None:
+            return self._columns.item_columns()
+        return [name.partition(".")[2] for name in self if name.startswith((ITEMS, REFERENCES))]
+
     def save(self, path: Path, model: DeclaresInputs) -> None:
-        """Writes the categories of the model's inputs to an npz file; no file where it has none."""
+        """Writes the categories of the model's inputs, and the terms of items that it reads, to an
+        npz file; no file where it has none.
+        """
         names = [each.name for each in model.inputs if each.is_category]
+        names += [each.name for each in item_inputs(model)]
         if names:
             arrays = {name: self.categories(name).astype(np.str_) for name in names}
             np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -29,6 +29,11 @@ VIEWS = {
         "candidate lists",
         "A given list of items for each customer, to be put in order.",
     ),
+    "cold_items": Words(
+        "Cold items",
+        "cold items",
+        "Only items that nobody had bought before the test, known by their attributes alone.",
+    ),
 }
 
 MODELS = {

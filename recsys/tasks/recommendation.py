@@ -26,7 +26,7 @@ from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
 from recsys.metrics.registry import direction_of, require_direction
-from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary
+from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
     ChoosesSettings,
     FitsInteractions,
@@ -79,9 +79,14 @@ class Recommendation:
             if isinstance(configured := loss.build(), ChecksModel):
                 configured.require_fits(model)
             check_training(settings)
-        if settings.choices.evaluation != "none" and not settings.evaluation.arguments.get(
-            "views", True
-        ):
+        views = settings.evaluation.arguments.get("views")
+        if views and list(views) == ["cold_items"] and not issubclass(model, ReadsItems):
+            raise ConfigError(
+                f"evaluation.views=[cold_items]: model={settings.choices.model} knows only items"
+                " that were bought, so nothing would be evaluated; choose a model that reads"
+                " attributes of items, such as model=content, or add another view"
+            )
+        if settings.choices.evaluation != "none" and views is not None and not views:
             raise ConfigError(
                 "evaluation.views=[]: nothing would be evaluated; name new, all or candidates, or"
                 " choose evaluation=none"
@@ -299,6 +304,8 @@ class PreparedRecommendation:
                 k_core=self._evaluation.k_core,
                 seed=self._settings.seed,
                 max_users=self._evaluation.max_users,
+                cold_items="cold_items" in self._evaluation.views
+                and issubclass(self._settings.model.resolve(), ReadsItems),
             )
             self._dataset.report.phases[phase] = self._indexed.counts
             _add_seconds(self._metrics, "data/seconds", start)

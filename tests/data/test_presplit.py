@@ -237,6 +237,36 @@ def test_items_of_a_published_split_have_attributes_candidates_too(tmp_path: Pat
     assert read.report.to_json()["attributes"]["items"]["rows"] == 2  # type: ignore[index]
 
 
+def test_test_part_of_several_files_is_read_in_their_order(tmp_path: Path) -> None:
+    warm, cold = write(tmp_path, "warm.csv", TEST[:1]), write(tmp_path, "cold.csv", TEST[1:])
+    read = presplit(write(tmp_path, "train.csv", TRAIN), [warm, cold])
+    assert read.is_test is not None
+    assert pairs(read, np.flatnonzero(read.is_test)) == [(str(u), str(i)) for u, i in TEST]
+    with pytest.raises(ConfigError, match="name at least one file"):
+        presplit(write(tmp_path, "train.csv", TRAIN), [])
+    with pytest.raises(DataError, match=r"data\.test_path: .*gone\.csv does not exist"):
+        presplit(write(tmp_path, "train.csv", TRAIN), [warm, str(tmp_path / "gone.csv")])
+
+
+def test_items_that_are_cold_in_validation_are_held_out_with_all_their_buyers(
+    tmp_path: Path,
+) -> None:
+    rows: list[tuple[object, ...]] = [(user, item) for user in range(6) for item in range(10)]
+    read = presplit(write(tmp_path, "train.csv", rows), write(tmp_path, "test.csv", [(0, 3)]))
+    phases = Presplit(validation_cold_items=0.2)(read, seed=1)
+    val, test = phases["val"], phases["test"]
+    held_out = np.setdiff1d(read.item[val.truth], read.item[val.fit])
+    assert len(held_out) == 2
+    # all six buyers of each, and one item of every user that stays warm
+    assert len(val.truth) == 2 * 6 + 6
+    assert len(val.fit) == 60 - 18
+    assert len(test.fit) == 60
+    again = Presplit(validation_cold_items=0.2)(read, seed=1)["val"]
+    assert again.truth.tolist() == val.truth.tolist()
+    other = Presplit(validation_cold_items=0.2)(read, seed=2)["val"]
+    assert other.truth.tolist() != val.truth.tolist()
+
+
 def test_negatives_of_validation_say_where_there_are_no_candidates(tmp_path: Path) -> None:
     read = presplit(write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", TEST))
     with pytest.raises(ConfigError, match="validation_negatives=7 has no effect without candidat"):

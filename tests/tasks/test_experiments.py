@@ -81,6 +81,15 @@ def tiny_world(
     pd.concat([test.assign(relevant=True), negatives.assign(relevant=False)]).to_parquet(
         folder / "candidates.parquet"
     )
+    cold = tmp_path / "citeulike_cold"
+    cold.mkdir()
+    pairs.to_parquet(cold / "train.parquet")
+    test.to_parquet(cold / "warm_test.parquet")
+    test.assign(item_id=rng.integers(60, 70, 30)).to_parquet(cold / "cold_test.parquet")
+    named = {
+        name: [[str(each % 7), str(each % 5)] for each in range(70)] for name in ("tags", "cites")
+    }
+    pd.DataFrame({"item_id": np.arange(70)} | named).to_parquet(cold / "items.parquet")
     (tmp_path / "movielens_100k").mkdir()
     pairs.assign(
         rating=4, timestamp=pd.Timestamp("1998-01-01") + pd.to_timedelta(np.arange(len(pairs)), "h")

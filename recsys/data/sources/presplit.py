@@ -1,6 +1,6 @@
 """A published split: tables to train on, to test on and, where there are any, of candidates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from recsys.data.fingerprint import fingerprint
 from recsys.data.ids import encode_ids
 from recsys.data.report import DataReport, OnBadRows
 from recsys.data.tables import TableSource, read_table
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 DEFAULT_COLUMNS = {"user_id": "user_id", "item_id": "item_id"}
 
 
 def presplit(
     train_path: str,
-    test_path: str,
+    test_path: str | Sequence[str],
     candidates_path: str | None = None,
     columns: Mapping[str, str | None] | None = None,
     on_bad_rows: OnBadRows = "error",
@@ -38,39 +38,43 @@ def presplit(
     them, candidates.
 
     Args:
-        train_path, test_path: tables with `columns`.
+        train_path, test_path: tables with `columns`; of the test also several.
         candidates_path: a table with `columns` and a boolean column `relevant`; None: the whole
             catalogue is ranked.
         columns: canonical name to the tables' name; default user_id and item_id.
         on_bad_rows: drop (counted) or error.
         where: for the error message: where the files can be had.
         users, items: tables of attributes.
-        separator, encoding: of all three, as in `recsys.data.tables.TableSource`.
+        separator, encoding: of all of them, as in `recsys.data.tables.TableSource`.
     """
     columns = dict(columns or DEFAULT_COLUMNS)
-    paths = {"train_path": train_path, "test_path": test_path, "candidates_path": candidates_path}
-    for key, path in paths.items():
-        if path is not None and "://" in path:
+    tests = [test_path] if isinstance(test_path, str) else list(test_path)
+    if not tests:
+        raise ConfigError("data.test_path=[]: name at least one file")
+    paths = [("train_path", train_path), *(("test_path", path) for path in tests)]
+    if candidates_path is not None:
+        paths.append(("candidates_path", candidates_path))
+    for key, path in paths:
+        if "://" in path:
             raise DataError(
                 f"data.{key} is a URL, but a published split is read from files: .csv, .tsv or"
                 " .parquet"
             )
-        if path is not None and not Path(path).exists():
+        if not Path(path).exists():
             raise DataError(f"data.{key}: {path} does not exist" + (f"; {where}" if where else ""))
     parts = [
         read_table(
             TableSource(path, separator, setting=f"data.{key}", encoding=encoding),
             columns | ({"relevant": "relevant"} if key == "candidates_path" else {}),
         )
-        for key, path in paths.items()
-        if path is not None
+        for key, path in paths
     ]
     keys = ["user_id", "item_id"]
     # one vocabulary over all parts; ids of different types (int64 and string) meet as strings
     together = pa.concat_tables([_ids_as_strings(part.select(keys)) for part in parts])
-    train, test = parts[0], parts[1]
-    size = train.num_rows + test.num_rows
-    report = DataReport(f"{Path(train_path).name} and {Path(test_path).name}")
+    train = parts[0]
+    size = sum(part.num_rows for part in parts[: 1 + len(tests)])
+    report = DataReport(" and ".join(Path(path).name for path in (train_path, *tests)))
     cleaned = clean_transactions(together.slice(0, size), report, Cleaning(on_bad_rows))
     if report.dropped:
         # rows were dropped, so the border between the parts moves: clean the parts on their own to
@@ -81,7 +85,7 @@ def presplit(
         border = train.num_rows
     cleaned = replace(cleaned, is_test=np.arange(len(cleaned)) >= border)
     if candidates_path is not None:
-        cleaned = _add_candidates(cleaned, together.slice(size), parts[2].column("relevant"))
+        cleaned = _add_candidates(cleaned, together.slice(size), parts[-1].column("relevant"))
     return with_attributes(cleaned, users, items)
 
 

@@ -8,21 +8,28 @@ from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import run_starts, stable_order
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError
-from recsys.ranges import Whole
+from recsys.ranges import BelowOne, Whole, require_declared
 
 NEGATIVES = 99
 
 
 @dataclass(frozen=True)
 class Presplit:
-    """The published test part; validation is one seeded item of each user, out of train.
+    """The published test part; validation is one seeded item of each user, out of train, and a
+    share of the items with everyone who bought them.
 
     Attributes:
         validation_negatives: seeded unseen items beside the validation item, where the test part
             has candidates.
+        validation_cold_items: share of the items that are held out altogether, seeded, so that they
+            are cold in validation as others are in the test.
     """
 
     validation_negatives: Whole = NEGATIVES
+    validation_cold_items: BelowOne = 0.0
+
+    def __post_init__(self) -> None:
+        require_declared(self, "evaluation.split")
 
     def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:
         """Draws the validation items; the test part is as published."""
@@ -38,8 +45,16 @@ class Presplit:
             )
         rows = np.arange(len(dataset))
         train, test = rows[~dataset.is_test], rows[dataset.is_test]
+        random = np.random.default_rng(seed)
+        is_cold = np.zeros(len(dataset.item_ids), dtype=bool)
+        if self.validation_cold_items:
+            bought = np.unique(dataset.item[train])
+            size = round(self.validation_cold_items * len(bought))
+            is_cold[random.choice(bought, size, replace=False)] = True
+        cold = train[is_cold[dataset.item[train]]]
+        every_row, train = train, train[~is_cold[dataset.item[train]]]
         user, item = dataset.user[train], dataset.item[train]
-        shuffled = np.random.default_rng(seed).permutation(len(train))
+        shuffled = random.permutation(len(train))
         by_user = shuffled[stable_order(user[shuffled])]
         chosen = by_user[run_starts(user[by_user])]
         # out of train means every row of the item; a user with one item keeps it
@@ -53,8 +68,8 @@ class Presplit:
         return {
             "val": Phase(
                 train[fit],
-                train[np.sort(chosen)],
+                np.sort(np.r_[train[chosen], cold]),
                 sampled_negatives=self.validation_negatives if has_candidates else 0,
             ),
-            "test": Phase(train, test, candidates=has_candidates),
+            "test": Phase(every_row, test, candidates=has_candidates),
         }

@@ -1,0 +1,161 @@
+"""Content-based recommendation. Axes: B users, C candidates, I items, L length of a history,
+F terms, P pairs of an item and a term.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Interactions
+from recsys.data.schema import names_of
+from recsys.errors import ConfigError
+from recsys.models.inputs import (
+    HISTORY,
+    InputVocabulary,
+    ModelInput,
+    Query,
+    item_references,
+    item_terms,
+)
+from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.ranges import Power
+
+_OF_PAIRS = ("item", "term", "weight")
+
+
+class Content(nn.Module):
+    """score(u, i) = mean over j∈history of x_jᵀx_i, where x are the terms of an item, weighted by
+    how rare they are and of length 1: what is like what the user bought, sold before or not.
+
+    The weight of a term is log(I / items that have it) to the power `idf_power`. Terms that no
+    fitted item has do not count, as nobody who is served can have bought them.
+
+    Source: Lops, de Gemmis and Semeraro, Content-based Recommender Systems, Recommender Systems
+    Handbook 2011, section 3.3.1: the profile of a user is the mean of TF-IDF vectors.
+
+    Args:
+        num_users, num_items: size of the vocabularies.
+        num_categories: terms of the items' columns.
+        columns: of the items' table; None: all that have terms.
+        references: those of them that name other items by their ids, such as citations or sets; an
+            item stands among its own references, so that what names it is like it.
+        idf_power: 1: TF-IDF; higher: rare terms count more.
+
+    Raises:
+        ConfigError: the data has no such columns.
+    """
+
+    item: Tensor
+    term: Tensor
+    weight: Tensor
+    inputs = (HISTORY,)
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_categories: InputVocabulary,
+        columns: Sequence[str] | None = None,
+        references: Sequence[str] = (),
+        idf_power: Power = 2.0,
+    ) -> None:
+        super().__init__()
+        self.num_users, self.num_items = num_users, num_items
+        self.idf_power = idf_power
+        references = names_of(references, "model.references")
+        chosen = num_categories.item_columns()
+        if columns is not None:
+            chosen = list(names_of(columns, "model.columns"))
+        if not chosen:
+            raise ConfigError(
+                "the model reads attributes of items, and the data has none with categories, lists"
+                " or text: set data.items.path to a table of them, or choose another model"
+            )
+        if unknown := [name for name in references if name not in chosen]:
+            raise ConfigError(
+                f"model.references={unknown}: it is not among the columns that the model reads,"
+                f" which are {', '.join(chosen)}"
+            )
+        self._item_inputs = tuple(
+            item_references(name) if name in references else item_terms(name) for name in chosen
+        )
+        self.num_terms = sum(num_categories[each.name] for each in self._item_inputs)
+        self.register_buffer("item", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("term", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("weight", torch.zeros(0))
+
+    @property
+    def floats_per_pair(self) -> int:
+        """Terms of a user and of an item, for each pair of the two."""
+        return 2 + (self.num_terms + len(self.term)) // max(1, self.num_items)
+
+    def item_inputs(self) -> tuple[ModelInput, ...]:
+        """Terms of its columns."""
+        return self._item_inputs
+
+    def fit(self, interactions: Interactions) -> None:
+        """Weighs the terms of every item by how few of the fitted ones have them."""
+        if interactions.columns is None:
+            raise ConfigError(
+                "these interactions come without columns: build them with index_phase"
+            )
+        fitted = interactions.buyers > 0  # (I,)
+        parts, start = [], 0
+        for each in self._item_inputs:
+            terms = interactions.columns.of_items(each.source)
+            item = torch.repeat_interleave(torch.arange(self.num_items), terms.lengths())
+            pairs = torch.unique(torch.stack([item, terms.values + start]), dim=1)  # (2, P)
+            parts.append(pairs)
+            start += len(interactions.columns.categories(each.source))
+        item, term = torch.cat(parts, dim=1)
+        items_with = torch.bincount(term[fitted[item]], minlength=self.num_terms)
+        rarity = torch.log(fitted.sum() / items_with.clamp(min=1)) ** self.idf_power  # (F,)
+        weight = rarity[term]
+        squared = torch.zeros(self.num_items).index_add(0, item, weight**2)
+        weight = weight / squared.sqrt().clamp(min=1e-12)[item]
+        order = torch.argsort(item, stable=True)
+        self.item, self.term, self.weight = item[order], term[order], weight[order]
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        """(B, C) -> (B, C)."""
+        return self.score_all(query).gather(1, items)
+
+    def score_all(self, query: Query) -> Tensor:
+        """-> (B, I)."""
+        bag = bag_of_items(query.history, self.num_items)  # (B, I)
+        bag = bag / bag.sum(dim=1, keepdim=True).clamp(min=1)
+        if torch.compiler.is_exporting():
+            # no graph has sparse matrices, and ONNX Runtime adds index_add's ScatterND in parallel
+            # without locks: sums come out wrong
+            size = len(bag)
+            profile = bag.new_zeros(size, self.num_terms).scatter_add(
+                1, self.term.expand(size, -1), bag[:, self.item] * self.weight
+            )  # (B, F)
+            of_item = profile[:, self.term] * self.weight  # (B, P)
+            return torch.zeros_like(bag).scatter_add(1, self.item.expand(size, -1), of_item)
+        by_term = torch.argsort(self.term, stable=True)
+        profiles = _sums(
+            self.term[by_term], self.item[by_term], self.weight[by_term], bag.T, self.num_terms
+        )
+        return _sums(self.item, self.term, self.weight, profiles, self.num_items).T
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        """Makes room for the pairs, whose number no setting tells."""
+        for name in _OF_PAIRS:
+            if (stored := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(stored))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _sums(row: Tensor, column: Tensor, weight: Tensor, values: Tensor, num_rows: int) -> Tensor:
+    """Weighted sums of the rows of `values` (…, B) that each row names, its pairs being ascending:
+    (R, B).
+    """
+    starts = torch.searchsorted(row, torch.arange(num_rows, device=row.device))
+    return nn.functional.embedding_bag(
+        column, values.contiguous(), starts, per_sample_weights=weight, mode="sum"
+    )
