@@ -31,7 +31,8 @@ FILES = (".onnx", ".csv", ".parquet", ".npz", ".json")
 # of the command line itself, or of Hydra
 BESIDE = {"train.resume", "hydra.run.dir"}
 BASES = [
-    *[["data=transactions", f"model={name}"] for name in ("neumf", "ease", "ials", "sasrec")],
+    *[["data=transactions", f"model={name}"] for name in ("neumf", "ease", "ials", "content")],
+    ["data=transactions", "model=sasrec"],
     *[["data=transactions", "model=next_purchase", f"loss={name}"] for name in ("next_purchases",)],
     *[["data=transactions", f"loss={name}"] for name in ("weighted_squares", "sampled_softmax")],
     *[["data=transactions", f"evaluation={name}"] for name in ("unseen_users", "presplit")],

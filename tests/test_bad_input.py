@@ -169,7 +169,10 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
             ["model=mf", "train.monitor=val/candidates/ndcg@10"],
             ["nobody can be evaluated", "val/candidates/ndcg@10"],
         ),
-        (["evaluation.views=[old]"], ["evaluation.views=['old']", "new, all or candidates"]),
+        (
+            ["evaluation.views=[old]"],
+            ["evaluation.views=['old']", "new, all, candidates or cold_items"],
+        ),
         (["evaluation.ks=[]"], ["evaluation.ks=[]"]),
         (
             ["evaluation.baselines=[popular]"],

@@ -38,6 +38,17 @@ DATA: Mapping[str, tuple[Sequence[str], str]] = {
     ),
     "m4_hourly": (["experiment=m4_hourly"], "m4_hourly/train.parquet"),
     "complete_journey_sales": (["data=complete_journey_sales"], ""),
+    # the windows of experiment=online_retail_sales
+    "online_retail_sales": (
+        [
+            "data=online_retail_sales",
+            "evaluation.split.horizon=4",
+            "evaluation.split.windows=4",
+            "evaluation.split.validation_windows=4",
+            "evaluation.split.min_steps=52",
+        ],
+        "online_retail_ii.parquet",
+    ),
 }
 FACTORS = (
     ["loss.regularization=0.004"],
@@ -83,7 +94,7 @@ AROUND: Mapping[str, Sequence[Sequence[str]]] = {
     "lstm": (["train.lr=0.002"], ["train.lr=0.01"], ["train.weight_decay=1.0"]),
 }
 FORECASTERS = ("lstm",)
-SALES = ("m4_hourly", "complete_journey_sales")
+SALES = ("m4_hourly", "complete_journey_sales", "online_retail_sales")
 WITHOUT_TIME = ("movielens_1m", "citeulike")
 
 
