@@ -1,6 +1,7 @@
 """What will this customer buy next: from a dataset to a judged recommender and its bundle."""
 
 import time
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -176,6 +177,12 @@ class PreparedRecommendation:
                 "evaluation.views=[candidates]: these data have no lists of candidates, so nothing"
                 " would be evaluated; name new or all, or set data.candidates_path (data=presplit)"
             )
+        if "cold_items" in self._evaluation.views and not self._reads_items:
+            warnings.warn(
+                f"evaluation.views: cold_items is left out, because model={settings.choices.model}"
+                " knows only items that were bought; model=content reads attributes of items",
+                stacklevel=2,
+            )
         start = time.perf_counter()
         self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
         _add_seconds(metrics, "data/seconds", start)
@@ -304,18 +311,25 @@ class PreparedRecommendation:
                 k_core=self._evaluation.k_core,
                 seed=self._settings.seed,
                 max_users=self._evaluation.max_users,
-                cold_items="cold_items" in self._evaluation.views
-                and issubclass(self._settings.model.resolve(), ReadsItems),
+                cold_items="cold_items" in self._evaluation.views and self._reads_items,
             )
             self._dataset.report.phases[phase] = self._indexed.counts
             _add_seconds(self._metrics, "data/seconds", start)
         return self._indexed
 
+    @property
+    def _reads_items(self) -> bool:
+        return issubclass(self._settings.model.resolve(), ReadsItems)
+
     def _evaluate(self, model: Any, data: PhaseData, by_popularity: bool = False) -> RankingResult:
+        views = self._evaluation.views
+        if not isinstance(model, ReadsItems):
+            # to a baseline that knows items by their buyers all cold ones are alike
+            views = [view for view in views if view != "cold_items"]
         return evaluate(
             model,
             data,
-            views=tuple(self._evaluation.views),
+            views=tuple(views),
             ks=tuple(self._evaluation.ks),
             device=evaluation_device(self._settings),
             block_mb=self._evaluation.block_mb,

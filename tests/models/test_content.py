@@ -21,6 +21,7 @@ from recsys.inference import Recommender as Bundle
 from recsys.models.inputs import InputVocabulary, Query
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.popularity import Popularity
+from recsys.runs.folder import RunFolder
 from recsys.tasks.lifecycle import run_training
 from recsys.tasks.recommendation import Recommendation
 
@@ -180,7 +181,7 @@ def test_columns_that_cannot_be_read_are_named(phase, settings, message):
         fitted(phase, **settings)
 
 
-def test_a_run_is_stored_and_loaded_with_its_terms(tmp_path, monkeypatch):
+def test_a_run_is_stored_and_loaded_with_its_terms(tmp_path):
     dataset(tmp_path)
     table = pd.DataFrame(
         {"item_id": list(TAGS), "tags": ["|".join(tags) for tags in TAGS.values()]}
@@ -195,16 +196,22 @@ def test_a_run_is_stored_and_loaded_with_its_terms(tmp_path, monkeypatch):
         *paths,
         *items,
     ]
-    folder = run_training(compose([*overrides, "model=content"]), tmp_path / "run")
-    from recsys.runs.folder import RunFolder
-
+    baselines = "evaluation.baselines=[popularity,content]"
+    folder = run_training(compose([*overrides, "model=content", baselines]), tmp_path / "run")
     run = RunFolder.open(str(folder))
     model = Recommendation().load(run)
     assert model.score_all(Query(torch.tensor([0]), torch.tensor([[0]]))).max() == pytest.approx(1)
-    assert "test/cold_items/ndcg@10" in run.read_json("metrics.json")
+    metrics = run.read_json("metrics.json")
+    cold = metrics["test/cold_items/ndcg@10"]
+    assert metrics["test/baselines/content/cold_items/ndcg@10"] == cold
+    # who knows buyers alone has no order of them
+    assert "test/baselines/popularity/all/ndcg@10" in metrics
+    assert "test/baselines/popularity/cold_items/ndcg@10" not in metrics
     assert "cold items" in (folder / "report.html").read_text()
     with pytest.raises(ConfigError, match="model=popularity knows only items that were bought"):
         run_training(
             compose([*overrides, "model=popularity", "evaluation.views=[cold_items]"]),
             tmp_path / "other",
         )
+    with pytest.warns(UserWarning, match="cold_items is left out, because model=popularity knows"):
+        run_training(compose([*overrides, "model=popularity"]), tmp_path / "other")
