@@ -18,7 +18,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import present_codes, run_starts, stable_order
 from recsys.data.item_terms import TERM_KINDS, terms_of
 from recsys.data.ragged import Ragged
-from recsys.data.schema import Column
+from recsys.data.schema import Column, Columns
 from recsys.errors import ConfigError
 
 CLOCK = ("time.hour", "time.weekday")
@@ -126,11 +126,8 @@ class PhaseColumns:
     def _terms(self, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Item of the dataset and term of every pair, and the terms; see `terms_of`."""
         table, _, name = source.partition(".")
-        columns, ids = self.dataset.items, self.dataset.item_ids
-        if name not in columns:
-            known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
-            raise ConfigError(f"the model reads the column {name!r} of the items, and {known}")
-        item, term, terms = terms_of(columns[name])
+        ids = self.dataset.item_ids
+        item, term, terms = terms_of(_named(self.dataset.items, name, "items"))
         if table == "items":
             return item, term, terms
         index = pd.Index(terms).union(pd.Index(ids), sort=False)
@@ -167,12 +164,7 @@ class PhaseColumns:
                 f"a model reads {source!r}: choose users.COLUMN, context.COLUMN, {', '.join(CLOCK)}"
             )
         columns = self.dataset.users if table == "users" else self.dataset.context
-        if name not in columns:
-            known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
-            raise ConfigError(
-                f"the model reads the column {name!r} of the {_TABLES[table]}, and {known}"
-            )
-        column = columns[name]
+        column = _named(columns, name, _TABLES[table])
         wanted = ("category", "id") if category else ("number",)
         if column.kind not in wanted:
             raise ConfigError(
@@ -232,6 +224,13 @@ class PhaseColumns:
         user = self.indices.to_user[self.dataset.user[rows]]
         found[user[user >= 0]] = rows[user >= 0]
         return found
+
+
+def _named(columns: Columns, name: str, table: str) -> Column:
+    if name not in columns:
+        known = f"it has {', '.join(columns)}" if columns else "it has no such columns"
+        raise ConfigError(f"the model reads the column {name!r} of the {table}, and {known}")
+    return columns[name]
 
 
 def _last_of_each(key: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ VIEWS = {
     "cold_items": Words(
         "Cold items",
         "cold items",
-        "Only items that nobody had bought before the test, known by their attributes alone.",
+        "Only items that the fitted part does not have, known by their attributes alone.",
     ),
 }
 

@@ -89,8 +89,8 @@ class Recommendation:
             )
         if settings.choices.evaluation != "none" and views is not None and not views:
             raise ConfigError(
-                "evaluation.views=[]: nothing would be evaluated; name new, all or candidates, or"
-                " choose evaluation=none"
+                "evaluation.views=[]: nothing would be evaluated; name new, all, candidates or"
+                " cold_items, or choose evaluation=none"
             )
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)

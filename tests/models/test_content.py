@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,9 +57,9 @@ def phase(tmp_path: Path) -> PhaseData:
     return index_phase(read, "test", Presplit()(read, 0)["test"], cold_items=True)
 
 
-def fitted(phase: PhaseData, **settings: object) -> Content:
+def fitted(phase: PhaseData, **settings: Any) -> Content:
     size = phase.vocabulary.num_users, phase.vocabulary.num_items
-    model = Content(*size, InputVocabulary(columns=phase.columns), **settings)  # type: ignore[arg-type]
+    model = Content(*size, InputVocabulary(columns=phase.columns), **settings)
     model.fit(phase.interactions)
     return model.eval()
 

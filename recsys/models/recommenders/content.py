@@ -152,8 +152,8 @@ class Content(nn.Module):
 
 
 def _sums(row: Tensor, column: Tensor, weight: Tensor, values: Tensor, num_rows: int) -> Tensor:
-    """Weighted sums of the rows of `values` (…, B) that each row names, its pairs being ascending:
-    (R, B).
+    """Weighted sums of rows of `values` (C, B): of each of R rows over its pairs (P,), whose rows
+    ascend: (R, B).
     """
     starts = torch.searchsorted(row, torch.arange(num_rows, device=row.device))
     return nn.functional.embedding_bag(
