@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
-from recsys.models.recommenders.item_profiles import item_profiles, profile_inputs
+from recsys.models.recommenders.item_profiles import ItemProfiles, item_profiles, profile_inputs
 from recsys.ranges import Power
 
 _OF_PAIRS = ("item", "term", "weight")
@@ -76,6 +76,14 @@ class Content(nn.Module):
         profiles = item_profiles(interactions, self._item_inputs, self.idf_power)
         self.item, self.term, self.weight = profiles.item, profiles.term, profiles.weight
 
+    def profiles(self) -> ItemProfiles:
+        """The terms of the items, as they were fitted."""
+        return ItemProfiles(self.item, self.term, self.weight, self.num_terms)
+
+    def has_terms(self) -> Tensor:
+        """Cosine of every item with itself: 1, or 0 where no term counts. float32 (I,)."""
+        return torch.zeros(self.num_items, device=self.item.device).index_fill(0, self.item, 1.0)
+
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
         return self.score_all(query).gather(1, items)
@@ -87,7 +95,7 @@ class Content(nn.Module):
         if torch.compiler.is_exporting():
             # no graph has sparse matrices, and ONNX Runtime adds index_add's ScatterND in parallel
             # without locks: sums come out wrong
-            size = len(bag)
+            size = bag.shape[0]
             profile = bag.new_zeros(size, self.num_terms).scatter_add(
                 1, self.term.expand(size, -1), bag[:, self.item] * self.weight
             )  # (B, F)
