@@ -5,7 +5,7 @@ Axes: N rows of the dataset, U users and I items of the vocabulary, P pairs of a
 bought in the fitted part, K categories or terms of a column.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -107,9 +107,9 @@ class PhaseColumns:
         """Values of every user at the first event of the truth, (U,)."""
         return self._values(source, category, self._truth_of_users)
 
-    def item_columns(self) -> list[str]:
-        """Names of the columns of the items that have terms."""
-        return [name for name in self.dataset.items if self.dataset.items[name].kind in TERM_KINDS]
+    def item_columns(self, kinds: Sequence[str] = TERM_KINDS) -> list[str]:
+        """Names of the columns of the items that have terms, of some kinds."""
+        return [name for name in self.dataset.items if self.dataset.items[name].kind in kinds]
 
     def user_columns(self) -> list[str]:
         """Names of the columns of the users that are categories or numbers."""

@@ -157,7 +157,7 @@ class Recommender:
 
     @property
     def _without_histories(self) -> str:
-        if self.manifest["fallback"] == "all_unknown":
+        if self.manifest.get("fallback") == "all_unknown":
             return "no purchase counts"
         return "all users get the most popular items"
 

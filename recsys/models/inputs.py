@@ -368,6 +368,14 @@ class InputVocabulary(Mapping[str, int]):
             return self._columns.item_columns()
         return [name.partition(".")[2] for name in self if name.startswith((ITEMS, REFERENCES))]
 
+    def category_columns(self) -> list[str]:
+        """Columns of the items that are categories; of a model that was stored, those that it
+        reads.
+        """
+        if self._columns is not None:
+            return self._columns.item_columns(("category",))
+        return self.item_columns()
+
     def user_inputs(self, columns: Sequence[str] | None = None) -> tuple[ModelInput, ...]:
         """Categories and numbers of the users' table, as inputs of a model.
 

@@ -264,6 +264,21 @@ def test_films_have_titles_and_genres_where_the_published_file_lies_beside(tmp_p
     np.testing.assert_array_equal(dataset.context["rating"].values, [5, 3])
 
 
+def test_people_have_age_gender_and_occupation_where_the_published_file_lies_beside(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "u.data").write_text("1\t10\t5\t880000000\n2\t11\t3\t880000001\n")
+    people = tmp_path / "u.user"
+    people.write_text("1|24|M|technician|85711\n2|53|F|other|94043\n")
+    dataset = movielens_100k(str(tmp_path / "u.data"))
+    assert list(dataset.users) == ["age", "gender", "occupation"]
+    np.testing.assert_array_equal(dataset.users["age"].values, [24, 53])
+    assert shown(dataset.users, "gender") == ["M", "F"]
+    people.write_text("1|24\n")
+    with pytest.raises(DataError, match=r"u\.user is not the published u\.user: it has 2 columns"):
+        movielens_100k(str(tmp_path / "u.data"))
+
+
 def test_groceries_bring_products_and_households(
     package_groceries: Callable[[Mapping[str, pd.DataFrame]], None],
 ) -> None:

@@ -16,6 +16,7 @@ from recsys.data.sources.presplit import presplit
 from recsys.data.splits.presplit import Presplit
 from recsys.inference import Recommender as Bundle
 from recsys.models.inputs import InputVocabulary, Query, query_of
+from recsys.models.recommenders.category_popularity import CategoryPopularity
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.content_ials import ContentIALS
 from recsys.models.recommenders.neighbours import nearest_rows
@@ -224,3 +225,17 @@ def test_a_customer_of_whom_only_a_column_is_known_is_served_by_it_from_a_bundle
 def run_buyers(run: RunFolder) -> list[int]:
     history = run.read_history()
     return np.bincount(history.values.numpy()).tolist()
+
+
+def test_category_popularity_by_hand(phase):
+    # the first tag is the colour: six fitted items have each
+    model = built(CategoryPopularity, phase, column="tags")
+    model.fit(phase.interactions)
+    found = model.score_all(query(phase, model, [0, 1]))
+    red, new, other = (place(phase, item) for item in ("red5", "new1", "plain"))
+    blue = place(phase, "blue0")
+    buyers = phase.interactions.buyers
+    assert found[0, red] == buyers[red]  # all of u0's purchases are red
+    assert (found[0, blue], found[0, other]) == (0, 0)
+    assert found[0, new] == sum(buyers[place(phase, f"red{i}")] for i in range(6)) / 6
+    assert (found[1, red], found[1, new]) == (0, 0)

@@ -7,6 +7,7 @@ from recsys.training.losses.bce import bce
 from recsys.training.losses.bpr import bpr
 from recsys.training.losses.full_softmax import full_softmax
 from recsys.training.losses.sampled_softmax import sampled_softmax
+from recsys.training.losses.warp import warp
 from recsys.training.losses.weighted_squares import weighted_squares
 from recsys.training.objectives.scores import log_q_correction, tempered
 from recsys.training.objectives.users import frequency_scale
@@ -128,3 +129,13 @@ def test_weighted_squares_by_hand():
 def test_a_row_is_regularised_by_what_it_is_fitted_to():
     found = frequency_scale(torch.tensor([2.0, 0.0]), 10, 0.3)
     assert found.tolist() == pytest.approx([5.0, 3.0])
+
+
+def test_warp_by_hand():
+    # a user who bought item 0 (score 1); items 1 and 2 come within the margin, item 3 does not
+    scores = torch.tensor([[1.0, 0.5, 2.0, -1.0, 9.0]])
+    row, item = torch.tensor([0, 0]), torch.tensor([0, 4])
+    negatives = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 0]])
+    found = warp(scores, row, item, negatives)
+    # of the first four draws two violate, item 4 was bought: rank 2/4 × 4, mean hinge (.5 + 2) / 2
+    assert found.tolist() == pytest.approx([math.log(1 + 2) * 1.25, 0.0])

@@ -20,6 +20,8 @@ from recsys.tables.written_times import TimeUnit
 
 # of u.item: id, title, release, video release, URL; then a flag per genre
 FILM_COLUMNS = 5
+# of u.user, before the zip code
+PERSON_COLUMNS = ("user_id", "age", "gender", "occupation")
 GENRES = (
     "unknown",
     "Action",
@@ -68,6 +70,7 @@ def movielens_100k(
         DataReport(file.name),
         cleaning,
         events=events,
+        users=_people(file.parent / "u.user"),
         items=_films(file.parent / "u.item"),
     )
 
@@ -83,6 +86,22 @@ def _published(file: Path, columns: list[str]) -> pa.Table:
             f"data.path: {file.name} is not the published u.data of four tab-separated columns:"
             f" {reason}"
         ) from error
+
+
+def _people(file: Path) -> AttributeTable | None:
+    """Age, gender and occupation of the published u.user, where it lies beside the ratings; its zip
+    codes say who somebody is rather than what they are like.
+    """
+    if not file.exists():
+        return None
+    rows = pd.read_csv(file, sep="|", header=None, encoding="latin-1", dtype=str)
+    if rows.shape[1] != len(PERSON_COLUMNS) + 1:
+        raise DataError(
+            f"{file} is not the published u.user: it has {rows.shape[1]} columns separated by |,"
+            f" not {len(PERSON_COLUMNS) + 1}; replace or remove it"
+        )
+    table = pa.table({name: pa.array(rows[i]) for i, name in enumerate(PERSON_COLUMNS)})
+    return AttributeTable(table)
 
 
 def _films(file: Path) -> AttributeTable | None:
