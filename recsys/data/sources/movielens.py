@@ -101,7 +101,7 @@ def _people(file: Path) -> AttributeTable | None:
             f" not {len(PERSON_COLUMNS) + 1}; replace or remove it"
         )
     table = pa.table({name: pa.array(rows[i]) for i, name in enumerate(PERSON_COLUMNS)})
-    return AttributeTable(table)
+    return AttributeTable(table, kinds={"age": "number"})
 
 
 def _films(file: Path) -> AttributeTable | None:
