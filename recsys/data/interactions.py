@@ -258,7 +258,7 @@ def index_phase(
         # in phase "known" they are fitted too
         histories = _events(dataset, distinct_keys(np.r_[rows, fold_in]), indices)
     truth = _truth(dataset, phase.truth, indices, counts)
-    missed = {}
+    missed: Mapping[str, Tensor] = {}
     if unknown_items == "miss":
         missed = _missed(dataset, phase, indices, cold)
         nothing_known = counts.pop("truth_users_without_known_item")

@@ -99,8 +99,8 @@ def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
         )
     if manifest.get("holds_purchases"):
         found.append(
-            f"- `model.onnx` holds how often each of up to {manifest['num_users']:,} customers bought"
-            " what, without their ids: answers are made of the purchases of similar customers."
+            f"- `model.onnx` holds how often each of up to {manifest['num_users']:,} customers"
+            " bought what, without their ids: answers are made of what similar customers bought."
         )
     if holds_seen:
         found.append(f"- `seen.npz` holds {customers} and what each of them bought.")

@@ -139,7 +139,7 @@ class TIFUKNN(nn.Module):
         return (self.alpha * own + (1 - self.alpha) / near.shape[1] * summed).float()
 
     def _frequency(self, query: Query) -> Tensor:
-        """p of the histories, float64 (B, I): a runtime that rounds otherwise must not choose other
+        """Of the histories p, float64 (B, I): a runtime that rounds otherwise must not choose other
         neighbours.
         """
         padding = query.history == self.num_items
