@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from recsys.data.dataset import Dataset
+from recsys.data.interactions import index_phase
 from recsys.data.splits.global_time import GlobalTime
 from recsys.data.splits.leave_last_basket import LeaveLastBasket
 from recsys.data.splits.phase import Phase
@@ -50,9 +51,20 @@ def test_all_rows_of_the_last_moment_are_the_test_and_those_before_it_validation
     }
 
 
-def test_queries_are_of_the_day_of_the_last_basket_that_is_fitted(purchases: Purchases) -> None:
-    read = purchases([("a", "1", "2024-01-03"), ("a", "2", "2024-01-09")])
-    assert all(phase.own_clock for phase in LeaveLastBasket()(read, seed=1).values())
+def test_ages_are_counted_to_the_last_basket_that_is_fitted(purchases: Purchases) -> None:
+    read = purchases(
+        [
+            ("a", "1", "2024-01-03"),
+            ("a", "2", "2024-01-09"),
+            ("a", "1", "2024-02-09"),
+            ("b", "2", "2024-01-20"),
+            ("b", "1", "2024-01-25"),
+        ]
+    )
+    data = index_phase(read, "test", LeaveLastBasket()(read, seed=1)["test"])
+    assert data.ages is not None
+    # a: six days before the second basket, and that; b: the one basket that is fitted
+    assert data.ages.tolist() == [6, 0, 0]
 
 
 def test_basket_ids_go_before_moments_and_end_with_their_last_row() -> None:

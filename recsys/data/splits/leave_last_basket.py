@@ -18,7 +18,7 @@ class LeaveLastBasket:
     A user with two baskets has no validation, a user with one is only fitted. Queries are of the
     day of a user's last fitted purchase: when the next basket comes is not known.
 
-    Source: Li et al., A Next Basket Recommendation Reality Check, TOIS 2023, section 4.
+    Source: Li et al., A Next Basket Recommendation Reality Check, TOIS 2023.
     """
 
     def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:

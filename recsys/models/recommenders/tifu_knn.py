@@ -35,7 +35,7 @@ class TIFUKNN(nn.Module):
     The p of all fitted users are part of the model, and so of its bundle, without their ids.
 
     Source: Hu et al., Modeling Personalized Item Frequency Information for Next-basket
-    Recommendation, SIGIR 2020, equations 1 to 4; the settings are those of the paper for Ta-Feng.
+    Recommendation, SIGIR 2020; the default settings are those of the paper for Ta-Feng.
 
     Args:
         num_users, num_items: size of the vocabularies.
