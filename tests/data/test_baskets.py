@@ -7,10 +7,10 @@ import pytest
 
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import index_phase
+from recsys.data.sources.transactions import transactions
 from recsys.data.splits.global_time import GlobalTime
 from recsys.data.splits.leave_last_basket import LeaveLastBasket
 from recsys.data.splits.phase import Phase
-from recsys.data.sources.transactions import transactions
 from recsys.errors import ConfigError, DataError
 
 Purchases = Callable[..., Dataset]
@@ -118,6 +118,20 @@ def test_a_row_without_both_is_refused() -> None:
     read = with_baskets([("a", "1", "x"), ("a", "2", None), ("b", "1", "y")], timestamps=False)
     with pytest.raises(DataError, match="1 rows have no basket_id .*there are no timestamps"):
         LeaveLastBasket()(read, seed=1)
+
+
+def test_basket_ids_that_are_read_as_numbers_are_refused() -> None:
+    frame = pd.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "basket_id": [1, 2]})
+    columns = {name: name for name in frame}
+    read = transactions(frame, columns, kinds={"basket_id": "number"})
+    with pytest.raises(ConfigError, match=r"data\.kinds\.basket_id=number: ids of baskets"):
+        LeaveLastBasket()(read, seed=1)
+
+
+def test_a_period_without_purchases_has_no_first_baskets(purchases: Purchases) -> None:
+    read = purchases([("u", "i", "2024-01-01"), ("u", "j", "2024-01-20")])
+    phases = GlobalTime(test_days=5, validation_days=5, truth="first_basket")(read, seed=1)
+    assert rows_of(phases) == {"val": ([0], []), "test": ([0], [1])}
 
 
 def test_ids_that_are_used_again_are_said() -> None:

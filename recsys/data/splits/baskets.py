@@ -10,7 +10,7 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.data.integer_keys import run_starts, stable_order
 from recsys.data.splits.phase import places_in_history
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 
 def places_of_baskets(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
@@ -28,6 +28,7 @@ def places_of_baskets(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
 
     Raises:
         DataError: a row has neither a basket_id nor a timestamp.
+        ConfigError: basket ids are read as something else.
     """
     user = dataset.user[rows].astype(np.int64)
     code = _codes(dataset, rows)
@@ -59,7 +60,11 @@ def _codes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
             )
         return time[rows] - time.min()
     column = dataset.context[name]
-    assert column.categories is not None
+    if column.categories is None:
+        raise ConfigError(
+            f"data.kinds.{name}={column.kind}: ids of baskets are read as id or category; leave the"
+            " setting out"
+        )
     code = column.values[rows].astype(np.int64)
     _warn_of_long_baskets(dataset, rows, code)
     missing = code < 0
