@@ -18,6 +18,8 @@ from recsys.stored_files import readable
 
 # settings of the evaluation that change no number of the model itself
 NO_PROTOCOL = ("baselines", "block_mb")
+# settings that came later, and what runs did that have none of them
+ADDED = {"unknown_items": "leave_out", "split.truth": "period"}
 # settings that change no number at all: names, the seed (told apart on its own), what is logged
 NO_RECIPE = ("seed", "choices", "logger", "hydra")
 
@@ -251,7 +253,9 @@ def _runs_below(path: Path) -> list[Path]:
 
 def _protocol(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     evaluation = config.get("evaluation") or {}
-    return flat({key: value for key, value in evaluation.items() if key not in NO_PROTOCOL})
+    for key, value in flat({k: v for k, v in evaluation.items() if k not in NO_PROTOCOL}):
+        if key not in ADDED or value != ADDED[key]:
+            yield key, value
 
 
 def _refuse(first: Run, other: Run, reason: str) -> NoReturn:

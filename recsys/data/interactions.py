@@ -4,8 +4,10 @@ their answers.
 Axes: U users and I items of the vocabulary, N events, R users who are evaluated, C candidates.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +21,9 @@ from recsys.data.phase_columns import Indices, PhaseColumns
 from recsys.data.ragged import Ragged
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError
+
+# of items of the truth that the fitted part does not have: they are no truth, or cannot be hit
+UnknownItems = Literal["leave_out", "miss"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,9 @@ class PhaseData:
         fold_in: the histories of queries, where that is not the fitted part; None else.
         cold: True for the items that the fitted part does not have and the truth does, bool (I,);
             None where these are no part of the vocabulary.
+        own_clock: queries are of the day of each user's last purchase, as those of `fold_in` are.
+        missed: view ("new", "all") to the number of further items that each user bought in the
+            evaluated period and nothing can recommend, int64 (U,); empty where they are left out.
     """
 
     name: str
@@ -153,6 +161,8 @@ class PhaseData:
     counts: dict[str, int]
     fold_in: Interactions | None = None
     cold: Tensor | None = None
+    own_clock: bool = False
+    missed: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def columns(self) -> PhaseColumns | None:
@@ -167,13 +177,13 @@ class PhaseData:
     @cached_property
     def ages(self) -> Tensor | None:
         """Days from each purchase in `histories` to the day of its user's query, float32
-        (N,): the last of the fitted part, or of the own history where that is folded in; None
-        without time.
+        (N,): the last of the fitted part, or of the own history where that is folded in or the
+        phase says so; None without time.
         """
         day = self.histories.day
         if day is None:
             return None
-        if self.fold_in is None:
+        if self.fold_in is None and not self.own_clock:
             return (day.max() - day).float()
         lengths, end = self.histories.history.lengths(), self.histories.history.indptr[1:]
         some = lengths > 0
@@ -191,6 +201,7 @@ def index_phase(
     seed: int = 0,
     max_users: int | None = None,
     cold_items: bool = False,
+    unknown_items: UnknownItems = "leave_out",
 ) -> PhaseData:
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
@@ -206,6 +217,9 @@ def index_phase(
             all.
         cold_items: items of the truth that the fitted part does not have belong to the vocabulary,
             for a model that knows them by their attributes.
+        unknown_items: "leave_out": what was bought of items that are not in the vocabulary (or
+            cold) is no truth; "miss": it is truth of the views "new" and "all" that nobody can hit,
+            and a user who bought nothing else is evaluated.
 
     Raises:
         DataError: fewer than two users or items are left.
@@ -244,17 +258,34 @@ def index_phase(
         # in phase "known" they are fitted too
         histories = _events(dataset, distinct_keys(np.r_[rows, fold_in]), indices)
     truth = _truth(dataset, phase.truth, indices, counts)
+    missed: Mapping[str, Tensor] = {}
+    if unknown_items == "miss":
+        missed = _missed(dataset, phase, indices, cold)
+        nothing_known = counts.pop("truth_users_without_known_item")
+        counts["truth_items_missed"] = int(missed["all"].sum())
+        counts["truth_users_with_unknown_items_only"] = nothing_known
     candidates = None
     if phase.candidates and in_test is not None:
         candidates = _published(in_test, indices, counts)
     if max_users is not None:
         _require_max_users(max_users)
-        truth, candidates = _ask_fewer(truth, candidates, max_users, counts)
+        truth, candidates, missed = _ask_fewer(truth, candidates, missed, max_users, counts)
     if phase.sampled_negatives:
         candidates = _sampled(histories or interactions, truth, phase.sampled_negatives, seed)
     counts |= {"users": len(users), "items": len(items), "events": len(interactions.history.values)}
     counts["positives"] = len(interactions.distinct.values)
-    return PhaseData(name, vocabulary, interactions, truth, candidates, counts, histories, cold)
+    return PhaseData(
+        name,
+        vocabulary,
+        interactions,
+        truth,
+        candidates,
+        counts,
+        histories,
+        cold,
+        phase.own_clock,
+        missed,
+    )
 
 
 def _fitted_rows(dataset: Dataset, phase: Phase, min_buyers: int, k_core: int) -> np.ndarray:
@@ -373,6 +404,8 @@ def _truth(dataset: Dataset, rows: np.ndarray, indices: Indices, counts: dict[st
     known_users = int((to_user[evaluated] >= 0).sum())
     counts["truth_users"] = len(evaluated)
     counts["truth_users_unknown"] = len(evaluated) - known_users
+    if len(rows):
+        counts["truth_users_only_fitted"] = len(indices.users) - known_users
     known = (user >= 0) & (item >= 0)
     user, item = np.divmod(distinct_keys(user[known] * num_items + item[known]), num_items)
     truth = Ragged.from_sorted(user, item, len(indices.users))
@@ -380,17 +413,51 @@ def _truth(dataset: Dataset, rows: np.ndarray, indices: Indices, counts: dict[st
     return truth
 
 
+def _missed(
+    dataset: Dataset, phase: Phase, indices: Indices, cold: Tensor | None
+) -> dict[str, Tensor]:
+    """See `PhaseData.missed`. An item that the filters left out is unknown to the models, and yet
+    not new to a user who bought it.
+    """
+    learned = indices.to_item >= 0
+    if cold is not None:
+        learned[indices.items[cold.numpy()]] = False
+    num_items = len(dataset.item_ids)
+
+    def pairs(rows: np.ndarray) -> np.ndarray:
+        """Known users and items that are not learned, each pair once."""
+        user, item = indices.to_user[dataset.user[rows]], dataset.item[rows]
+        unknown = (user >= 0) & ~learned[item]
+        return distinct_keys(user[unknown] * num_items + item[unknown])
+
+    wanted, before = pairs(phase.truth), pairs(phase.fit)
+    if phase.fold_in is not None:
+        before = np.r_[before, pairs(phase.fold_in)]
+    return {
+        view: torch.from_numpy(np.bincount(keys // num_items, minlength=len(indices.users)))
+        for view, keys in (("all", wanted), ("new", wanted[~np.isin(wanted, before)]))
+    }
+
+
 def _ask_fewer(
-    truth: Ragged, candidates: Candidates | None, max_users: int, counts: dict[str, int]
-) -> tuple[Ragged, Candidates | None]:
-    """The truth and the candidates of `max_users` of the users who have any, the others counted."""
+    truth: Ragged,
+    candidates: Candidates | None,
+    missed: Mapping[str, Tensor],
+    max_users: int,
+    counts: dict[str, int],
+) -> tuple[Ragged, Candidates | None, Mapping[str, Tensor]]:
+    """The truth, the candidates and what is missed of `max_users` of the users who have any, the
+    others counted.
+    """
     evaluated = truth.lengths() > 0
+    if missed:
+        evaluated = evaluated | (missed["all"] > 0)
     if candidates is not None:
         evaluated[candidates.user] = True
     users = torch.nonzero(evaluated).squeeze(1)
     counts["asked_users_left_out_by_max_users"] = max(0, len(users) - max_users)
     if len(users) <= max_users:
-        return truth, candidates
+        return truth, candidates, missed
     # not the seed of the run: runs of several seeds are compared user by user
     drawn = torch.randperm(len(users), generator=torch.Generator().manual_seed(0))[:max_users]
     kept = torch.zeros(len(truth), dtype=torch.bool)
@@ -403,7 +470,7 @@ def _ask_fewer(
     if candidates is not None:
         stay = kept[candidates.user]
         candidates = Candidates(*(part[stay] for part in vars(candidates).values()))
-    return fewer, candidates
+    return fewer, candidates, {view: count * kept for view, count in missed.items()}
 
 
 def _published(

@@ -106,6 +106,9 @@ class RankingEvaluator:
     "cold_items" ranks the items that the fitted part does not have, among themselves, and the other
     views leave these out. A view whose truth is empty is left out.
 
+    What a phase counts as missed joins the size of the truth in "new" and "all": nobody can hit it.
+    "candidates" is judged by its lists, and "cold_items" by what the other two miss.
+
     Args:
         data: the phase; its truth is ranked, its histories are read and masked.
         views: any of `VIEWS`; "candidates" and "cold_items" are left out where the phase has none.
@@ -146,6 +149,7 @@ class RankingEvaluator:
         self._num_items = data.vocabulary.num_items
         self._depth = min(max(ks), self._num_items)
         self._keep_users = keep_users
+        self._missed = {view: count.to(device) for view, count in data.missed.items()}
         self._truth = data.truth.to(device)
         self._seen = data.histories.distinct.to(device)
         self._history = data.histories.history.to(device)
@@ -190,6 +194,9 @@ class RankingEvaluator:
     def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:
         """Users to evaluate, as many at once as the memory budget allows for this model."""
         evaluated = self._truth.lengths() > 0
+        for view in self._catalogue_views:
+            if view in self._missed:
+                evaluated = evaluated | (self._missed[view] > 0)
         if self._candidates is not None:
             evaluated[self._candidates.user.to(self.device)] = True
         # scores, their mask and the ranking's copies take about four floats a pair beside the
@@ -317,11 +324,14 @@ class RankingEvaluator:
         row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
         relevant = truth[row, item].long()
         none = relevant.new_zeros(len(users))
+        num_truth = none.index_add(0, row, relevant)
         popular = None
         if self._head is not None:
             num_head = none.index_add(0, row, relevant * self._head[item])
-            popular = self._head[items], num_head
-        self._add(view, users, hits, none.index_add(0, row, relevant), shown, popular)
+            popular = self._head[items], num_head, num_truth - num_head
+        if view in self._missed:
+            num_truth = num_truth + self._missed[view][users]
+        self._add(view, users, hits, num_truth, shown, popular)
 
     def _add_candidates(
         self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None
@@ -352,7 +362,8 @@ class RankingEvaluator:
         popular = None
         if self._head is not None:
             is_head = self._head[items.masked_fill(padding, 0)]
-            popular = is_head.gather(1, order), (relevant & is_head).sum(dim=1)
+            num_head = (relevant & is_head).sum(dim=1)
+            popular = is_head.gather(1, order), num_head, relevant.sum(dim=1) - num_head
         self._add("candidates", users[listed], hits, relevant.sum(dim=1), None, popular)
 
     def _add(
@@ -362,13 +373,13 @@ class RankingEvaluator:
         hits: Tensor,
         num_truth: Tensor,
         shown: Tensor | None,
-        popular: tuple[Tensor, Tensor] | None,
+        popular: tuple[Tensor, Tensor, Tensor] | None,
     ) -> None:
         per_user = ranking_metrics(hits, num_truth, self._ks)
         self._metrics[view].update(per_user, shown)
         if self._keep_users:
             if popular is not None:
-                per_user = per_user | self._by_popularity(hits, num_truth, *popular)
+                per_user = per_user | self._by_popularity(hits, *popular)
             columns = {name: values.cpu().numpy() for name, values in per_user.items()}
             frame = pd.DataFrame(
                 {"user": users.cpu().numpy(), "view": view, "num_truth": num_truth.cpu().numpy()}
@@ -377,13 +388,12 @@ class RankingEvaluator:
             self._per_user.append(frame[frame["num_truth"] > 0])
 
     def _by_popularity(
-        self, hits: Tensor, num_truth: Tensor, is_head: Tensor, num_head: Tensor
+        self, hits: Tensor, is_head: Tensor, num_head: Tensor, num_tail: Tensor
     ) -> dict[str, Tensor]:
-        """Metrics of the head's and the tail's share in hits (B, K) and truth (B,), each (B,)."""
-        parts = {
-            "head": (hits & is_head, num_head),
-            "tail": (hits & ~is_head, num_truth - num_head),
-        }
+        """Metrics of the head's and the tail's share in hits (B, K) and truth (B,), each (B,); what
+        is not in the catalogue is in neither.
+        """
+        parts = {"head": (hits & is_head, num_head), "tail": (hits & ~is_head, num_tail)}
         return {
             f"{name}_{part}@{k}": metric(*share, k)
             for part, share in parts.items()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from recsys.data.interactions import UnknownItems
 from recsys.ranges import Count, Counts, OpenShare, Whole
 
 View = Literal["new", "all", "candidates", "cold_items"]
@@ -26,6 +27,9 @@ class RankingEvaluation:
         block_mb: memory for one block of scores, in 2^20 bytes.
         max_users: evaluate at most this many, drawn at random, the same ones for every seed; None:
             all.
+        unknown_items: what was bought of items that are not in the catalogue (the fitted part does
+            not have them, or `min_buyers` left them out): "leave_out" of the truth, or "miss":
+            truth of "new" and "all" that no model can hit, as published protocols count it.
     """
 
     split: Any
@@ -37,6 +41,7 @@ class RankingEvaluation:
     baselines: Sequence[str] = ()
     block_mb: Count = 256
     max_users: Count | None = None
+    unknown_items: UnknownItems = "leave_out"
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,15 @@ class Recommender(Protocol):
     """A network, or a fitted table, that scores items; a higher score is recommended first.
 
     One that is not trained by every loss of its kind names those that train it in
-    `supported_losses`.
+    `supported_losses`; one whose weights are purchases of single users says `keeps_purchases`, and
+    the card of its bundle then does.
 
     Attributes:
         inputs: what scores depend on.
         num_users, num_items: size of the vocabularies.
         floats_per_pair: width of the widest intermediate of `score_all` per (user, item) pair:
-            blocks are sized by it.
+            blocks are sized by it; those of a bundle by `graph_floats_per_pair`, where a model says
+            that its graph is wider.
     """
 
     if TYPE_CHECKING:  # issubclass takes protocols of methods alone

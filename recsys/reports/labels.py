@@ -46,6 +46,7 @@ MODELS = {
     "ials": "iALS",
     "item_knn": "item k-NN",
     "user_knn": "user k-NN",
+    "tifu_knn": "TIFU-kNN",
     "personal_frequency": "personal top frequency (P-TopFreq)",
     "personal_top_frequency": "personal top frequency (P-TopFreq)",
     "lstm": "LSTM",
@@ -65,6 +66,7 @@ BASELINES = {
     "ials": "matrix factorization by alternating least squares",
     "item_knn": "items bought by the same customers as earlier purchases",
     "user_knn": "what customers with similar purchases bought",
+    "tifu_knn": "what the customer and similar customers bought often and lately",
     "seasonal_naive": "what was sold one season before",
     "moving_average": "the mean of the last steps",
     "weekday_mean": "the mean of the last weeks, weekday by weekday",
@@ -99,6 +101,9 @@ COUNTS = {
     "truth_users": "Customers in the period to predict",
     "truth_users_unknown": "… unseen in training, not evaluated",
     "truth_users_without_known_item": "… without any known item, not evaluated",
+    "truth_users_with_unknown_items_only": "… without any known item, evaluated without a hit",
+    "truth_items_missed": "Different items of customers that are not known, counted as misses",
+    "truth_users_only_fitted": "Customers known without anything to predict, only fitted",
     "series_fitted": "Training series",
     "steps_fitted": "… steps of these",
     "windows": "Windows to forecast",
@@ -186,9 +191,12 @@ def protocol(split: dict[str, object]) -> str:
     """How the model was judged, from the split's configuration."""
     name = str(split.get("_target_", "")).rpartition(".")[2]
     if name == "GlobalTime":
-        return f"tested on the last {split.get('test_days', 28)} days"
+        days = f"the last {split.get('test_days', 28)} days"
+        first = split.get("truth") == "first_basket"
+        return f"tested on {'the first basket of each customer in ' if first else ''}{days}"
     known = {
         "LeaveLastOut": "tested on the last purchase of each customer",
+        "LeaveLastBasket": "tested on the last basket of each customer",
         "Presplit": "tested on the published test part",
         "RollingOrigin": "tested on rolling windows",
         "UnseenUsers": "tested on customers not seen in training",

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 # categories of the model's inputs, in the folder of a run
 INPUTS = "inputs.npz"
+# counts of the users who bought only what is not in the catalogue, whatever becomes of them
+WITHOUT_KNOWN_ITEM = ("truth_users_without_known_item", "truth_users_with_unknown_items_only")
 
 
 class Recommendation:
@@ -258,10 +260,11 @@ class PreparedRecommendation:
         )
         if not evaluator.has_truth(view):
             counts = data.counts
+            nothing_known = sum(counts.get(key, 0) for key in WITHOUT_KNOWN_ITEM)
             raise DataError(
                 f"nobody can be evaluated in the validation part by {monitor} (train.monitor): of"
                 f" {counts['truth_users']:,} users {counts['truth_users_unknown']:,} are unknown to"
-                f" the part that is fitted, {counts['truth_users_without_known_item']:,} bought"
+                f" the part that is fitted, {nothing_known:,} bought"
                 " only items unknown to it, and the others have no truth in this view; hold out"
                 " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
                 " another view"
@@ -273,6 +276,8 @@ class PreparedRecommendation:
         data = self._index(phase)
         if not self._evaluation.views or not len(self._rows[phase].truth):
             return {}
+        if phase == "test":
+            _say_unknown(data)
         start = time.perf_counter()
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
@@ -315,6 +320,7 @@ class PreparedRecommendation:
                 seed=self._settings.seed,
                 max_users=self._evaluation.max_users,
                 cold_items="cold_items" in self._evaluation.views and self._reads_items,
+                unknown_items=self._evaluation.unknown_items,
             )
             self._dataset.report.phases[phase] = self._indexed.counts
             _add_seconds(self._metrics, "data/seconds", start)
@@ -350,6 +356,22 @@ class PreparedRecommendation:
             found = self._evaluate(model, data).metrics
             metrics |= {f"test/baselines/{name}/{key}": value for key, value in found.items()}
         return metrics
+
+
+def _say_unknown(data: PhaseData) -> None:
+    """Says what becomes of purchases of items that are not in the catalogue."""
+    counts = data.counts
+    rows, unknown = counts["truth_rows"], counts["truth_rows_of_unknown_items"]
+    if data.missed:
+        say(
+            f"{data.name}: {counts['truth_items_missed']:,} items that users bought and that are"
+            " not in the catalogue count as misses (evaluation.unknown_items=miss)"
+        )
+    elif unknown:
+        say(
+            f"{data.name}: {unknown:,} of {rows:,} rows to predict are of items that are not in the"
+            " catalogue: left out of the truth (evaluation.unknown_items=leave_out)"
+        )
 
 
 def _note_chosen(

@@ -98,6 +98,14 @@ def test_what_changes_no_number_is_no_protocol(recommender):
     )
 
 
+def test_runs_from_before_a_setting_did_what_its_default_does(recommender):
+    old = recommender("old", EVEN)
+    added = {"evaluation__unknown_items": "leave_out"}
+    comparable(old, recommender("new", EVEN, **added))
+    with pytest.raises(ConfigError, match=r"unknown_items \(not set and miss\)"):
+        comparable(old, recommender("other", EVEN, evaluation__unknown_items="miss"))
+
+
 def test_recommenders_and_forecasters_are_refused(recommender, forecaster, sales):
     with pytest.raises(ConfigError, match="runs of the tasks recommender and forecaster"):
         comparable(recommender("first", EVEN), forecaster("other", sales()))

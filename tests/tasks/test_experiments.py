@@ -46,6 +46,8 @@ def tiny_world(
             ),
         }
     )
+    moment = lines["transaction_timestamp"]
+    lines["basket_id"] = 1000 * lines["household_id"] + moment.dt.dayofyear
     products = pd.DataFrame(
         {
             "product_id": np.arange(1, 31),
@@ -105,7 +107,7 @@ def test_there_are_experiments():
 
 
 @pytest.mark.parametrize("name", recommender_experiments())
-@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
+@pytest.mark.filterwarnings("ignore:leave-last")
 def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
     overrides = [f"experiment={name}", *SMALL]
     settings = compose(overrides)
@@ -129,9 +131,10 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
         (evaluation, model)
         for evaluation in ("leave_last_out", "none")
         for model in ("ease", "gmf", "next_purchase", "personal_recency", "sasrec")
-    ],
+    ]
+    + [("leave_last_basket", model) for model in ("gmf", "next_purchase", "tifu_knn")],
 )
-@pytest.mark.filterwarnings("ignore:leave-last-out leaks time")
+@pytest.mark.filterwarnings("ignore:leave-last")
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):
     overrides = [f"model={model}", f"evaluation={evaluation}", "evaluation.min_buyers=1", *SMALL]
     overrides += loss_of(model)
@@ -153,6 +156,25 @@ def test_a_model_of_histories_serves_users_it_never_saw(tiny_world, model):
     assert phases["test"]["users_not_fitted"] > 0 == phases["known"]["users_not_fitted"]
     assert phases["test"]["items"] == phases["known"]["items"]
     assert "users known" in (folder / "report.html").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:leave-last")
+def test_baskets_and_misses_are_said_on_screen_and_in_the_report(tiny_world, capsys):
+    common = ["model=tifu_knn", "evaluation=leave_last_basket", "evaluation.min_buyers=20", *SMALL]
+    folders, said = {}, {}
+    for setting in ("leave_out", "miss"):
+        overrides = [*common, f"evaluation.unknown_items={setting}"]
+        folders[setting] = run_training(compose(overrides), tiny_world / setting)
+        said[setting] = " ".join(capsys.readouterr().err.split())
+    assert "not in the catalogue: left out of the truth" in said["leave_out"]
+    assert "not in the catalogue count as misses (evaluation.unknown_items=miss)" in said["miss"]
+    found = {name: json.loads((f / "metrics.json").read_text()) for name, f in folders.items()}
+    assert found["miss"]["test/all/recall@10"] < found["leave_out"]["test/all/recall@10"]
+    reports = {name: (folder / "report.html").read_text() for name, folder in folders.items()}
+    for report in reports.values():
+        assert "tested on the last basket of each customer" in report
+    assert "count as misses, except in candidate lists" in reports["miss"]
+    assert "left out of what is to be predicted" in reports["leave_out"]
 
 
 def test_a_model_of_user_ids_is_refused_where_users_are_new(tiny_world):

@@ -1,10 +1,12 @@
 """Test and validation are the last days, the same for every user."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from recsys.data.dataset import Dataset
+from recsys.data.splits.baskets import places_of_baskets
 from recsys.data.splits.phase import Phase
 from recsys.data.timestamps import SECONDS_A_DAY
 from recsys.errors import DataError
@@ -15,10 +17,17 @@ from recsys.ranges import NonNegative, Positive, require_declared
 class GlobalTime:
     """Test is the last `test_days` before the last timestamp, validation the `validation_days`
     before those; 0: no phase "val", and a model trains for all its epochs.
+
+    Attributes:
+        test_days, validation_days: how long each is.
+        truth: of each user everything in the "period", or the "first_basket" in it: one basket a
+            user, as the protocols of next-basket recommendation have it, without their leak of
+            time. See `recsys.data.splits.baskets` for what a basket is.
     """
 
     test_days: Positive = 28
     validation_days: NonNegative = 28
+    truth: Literal["period", "first_basket"] = "period"
 
     def __post_init__(self) -> None:
         require_declared(self, "evaluation.split")
@@ -46,7 +55,14 @@ class GlobalTime:
                 f"{dataset.report.source} covers {days:.1f} days, fewer than the"
                 f" {self.test_days + self.validation_days:g} held out; {remedy}"
             )
-        phases = {"test": Phase(rows[~after], rows[after])}
+        phases = {"test": Phase(rows[~after], self._asked(dataset, rows[after]))}
         if not self.validation_days:
             return phases
-        return {"val": Phase(rows[before], rows[~before & ~after])} | phases
+        between = self._asked(dataset, rows[~before & ~after])
+        return {"val": Phase(rows[before], between)} | phases
+
+    def _asked(self, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+        """What is to be predicted of the rows of a period."""
+        if self.truth == "period":
+            return rows
+        return rows[places_of_baskets(dataset, rows) == 0]

@@ -14,7 +14,8 @@ class LeaveLastOut:
     """Test is each user's last purchase, validation the one before; ties by row order, which also
     decides where there is no time.
 
-    A user with two purchases has no validation, a user with one is only fitted.
+    A user with two purchases has no validation, a user with one is only fitted. Of what was bought
+    together a single row is held out: `LeaveLastBasket` holds out all of it.
     """
 
     def __call__(self, dataset: Dataset, seed: int) -> dict[str, Phase]:

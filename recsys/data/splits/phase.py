@@ -28,6 +28,8 @@ class Phase:
             last purchase among them.
         catalogue: rows whose items, after the filters, are ranked and learned; None: those that are
             fitted.
+        own_clock: queries are of the day of each user's last purchase, also where they are not
+            folded in.
     """
 
     fit: np.ndarray
@@ -36,6 +38,7 @@ class Phase:
     sampled_negatives: int = 0
     fold_in: np.ndarray | None = None
     catalogue: np.ndarray | None = None
+    own_clock: bool = False
 
 
 class Split(Protocol):

@@ -159,13 +159,15 @@ def _fallback(model: Recommender) -> str:
 def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, object]:
     data = provenance.get("data")
     timezone = data.get("timezone", "UTC") if isinstance(data, Mapping) else "UTC"
-    facts = {
+    facts: dict[str, Any] = {
         "num_users": model.num_users,
         "num_items": model.num_items,
         "reads_history": reads_history(model),
         "reads_age": reads_age(model),
         "fallback": _fallback(model),
         "timezone": timezone,
-        "floats_per_pair": model.floats_per_pair,
+        "floats_per_pair": getattr(model, "graph_floats_per_pair", model.floats_per_pair),
     }
+    if getattr(model, "keeps_purchases", False):
+        facts["holds_purchases"] = True
     return manifest_content("recommender", graph_inputs(model), OUTPUTS, facts, provenance)

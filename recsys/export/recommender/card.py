@@ -102,6 +102,11 @@ def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
             f"- `model.onnx` holds {customers} and what the model learned of each."
             "\n- `samples.json` holds the ids of three of them."
         )
+    if manifest.get("holds_purchases"):
+        found.append(
+            f"- `model.onnx` holds how often each of up to {manifest['num_users']:,} customers"
+            " bought what, without their ids: answers are made of what similar customers bought."
+        )
     if holds_seen:
         found.append(f"- `seen.npz` holds {customers} and what each of them bought.")
     if found:

@@ -8,7 +8,7 @@ from recsys.reports.blocks import Cell, Figure, Figures, Section, Table, Terms
 from recsys.reports.charts.bars import Bar, bar_chart
 from recsys.reports.charts.canvas import NARROW, WIDTH
 from recsys.reports.facts import RankingFacts
-from recsys.reports.formats import decimal, plural
+from recsys.reports.formats import decimal, percent, plural, whole
 from recsys.reports.labels import BASELINES, INTERVAL, METRICS, model_title, view_words
 
 
@@ -17,6 +17,7 @@ def leaderboard_section(facts: RankingFacts) -> Section | None:
     if facts.board.empty:
         return None
     lead = f"Means over customers, from the first {facts.k} recommendations to each."
+    lead += _unknown_items(facts)
     beside = [
         f"{model_title(name)} ({BASELINES[name]})"
         for name in facts.board.index
@@ -30,6 +31,24 @@ def leaderboard_section(facts: RankingFacts) -> Section | None:
     meanings = tuple((words.title, words.meaning) for words in METRICS.values())
     terms = Terms("What the numbers mean", meanings)
     return Section("leaderboard", "Leaderboard", lead, (Figures(pictures, narrow), *tables, terms))
+
+
+def _unknown_items(facts: RankingFacts) -> str:
+    """What became of purchases of items that are not in the catalogue; empty without any."""
+    counts = (facts.data.get("phases") or {}).get("test") or {}
+    if facts.config.get("evaluation", {}).get("unknown_items") == "miss":
+        missed = whole(counts.get("truth_items_missed"))
+        return (
+            f" Items that customers bought and that are not in the catalogue, {missed} in all,"
+            " count as misses, except in candidate lists and among cold items."
+        )
+    unknown, rows = counts.get("truth_rows_of_unknown_items"), counts.get("truth_rows")
+    if not unknown:
+        return ""
+    return (
+        f" {percent(unknown / rows)} of what was bought in the test are items that are not in the"
+        " catalogue; they are left out of what is to be predicted."
+    )
 
 
 def _leaderboard_figure(facts: RankingFacts, view: str, narrow: bool) -> Figure:
