@@ -12,6 +12,7 @@ from recsys.data.interactions import Interactions
 from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.item_profiles import ItemProfiles, item_profiles, profile_inputs
+from recsys.models.recommenders.weighted_sums import weighted_sums
 from recsys.ranges import Power
 
 _OF_PAIRS = ("item", "term", "weight")
@@ -102,10 +103,10 @@ class Content(nn.Module):
             of_item = profile[:, self.term] * self.weight  # (B, P)
             return torch.zeros_like(bag).scatter_add(1, self.item.expand(size, -1), of_item)
         by_term = torch.argsort(self.term, stable=True)
-        profiles = _sums(
+        profiles = weighted_sums(
             self.term[by_term], self.item[by_term], self.weight[by_term], bag.T, self.num_terms
         )
-        return _sums(self.item, self.term, self.weight, profiles, self.num_items).T
+        return weighted_sums(self.item, self.term, self.weight, profiles, self.num_items).T
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
@@ -115,13 +116,3 @@ class Content(nn.Module):
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(stored))
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _sums(row: Tensor, column: Tensor, weight: Tensor, values: Tensor, num_rows: int) -> Tensor:
-    """Weighted sums of rows of `values` (C, B): of each of R rows over its pairs (P,), whose rows
-    ascend: (R, B).
-    """
-    starts = torch.searchsorted(row, torch.arange(num_rows, device=row.device))
-    return nn.functional.embedding_bag(
-        column, values.contiguous(), starts, per_sample_weights=weight, mode="sum"
-    )

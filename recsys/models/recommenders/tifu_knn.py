@@ -13,6 +13,7 @@ from recsys.data.integer_keys import run_starts
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
+from recsys.models.recommenders.weighted_sums import weighted_sums
 from recsys.ranges import Count, Share
 
 _OF_DATA = ("user", "item", "weight", "squared_norm", "bound")
@@ -133,7 +134,7 @@ class TIFUKNN(nn.Module):
             )
         else:
             order = self.by_item
-            summed = _sums(
+            summed = weighted_sums(
                 self.item[order], self.user[order], self.weight[order], share.T, self.num_items
             ).T
         return (self.alpha * own + (1 - self.alpha) / near.shape[1] * summed).float()
@@ -179,7 +180,7 @@ class TIFUKNN(nn.Module):
                 1, self.user.expand(own.shape[0], -1), products
             )
         else:
-            common = _sums(self.user, self.item, self.weight.double(), own.T, size).T
+            common = weighted_sums(self.user, self.item, self.weight.double(), own.T, size).T
         # ‖p_u - p_v‖² = ‖p_u‖² - closeness
         closeness = (2 * common - self.squared_norm).clamp(min=-self.bound, max=self.bound)
         # distance, then user, in one integer of 63 bits: topk breaks ties arbitrarily
@@ -214,13 +215,3 @@ def _baskets(user: Tensor, day: Tensor) -> tuple[Tensor, Tensor]:
     _, owner, baskets = user[starts].unique_consecutive(return_inverse=True, return_counts=True)
     after = baskets.cumsum(0)[owner] - 1 - torch.arange(len(starts))
     return after[basket_of_event], baskets[owner][basket_of_event]
-
-
-def _sums(row: Tensor, column: Tensor, weight: Tensor, values: Tensor, num_rows: int) -> Tensor:
-    """Weighted sums of rows of `values` (C, B): of each of R rows over its pairs (P,), whose rows
-    ascend: (R, B).
-    """
-    starts = torch.searchsorted(row, torch.arange(num_rows, device=row.device))
-    return nn.functional.embedding_bag(
-        column, values.contiguous(), starts, per_sample_weights=weight, mode="sum"
-    )
