@@ -282,18 +282,9 @@ class Recommender:
             BundleError: the bundle holds no reasons, or no purchases and none are given.
             ValueError, TypeError: as `recommend`; or rows of items differ in length.
         """
-        if not self.holds_reasons:
-            raise BundleError(
-                f"{self._bundle.path} holds no {BECAUSE}, so there are no reasons: export it with"
-                " because=true"
-            )
+        self.require_reasons(history is not None)
         names = as_strings(users, "users")
         recommended = as_item_rows(item_ids, len(names))
-        if history is None and not self.holds_seen:
-            raise BundleError(
-                f"{self._bundle.path} holds no {SEEN}, and reasons are purchases: give history=, or"
-                " export it with seen=true"
-            )
         rows = None if history is None else as_rows(history, "history", len(names))
         given = self._given(inputs, history_age)
         items = None if rows is None else as_id_lists(rows, "history")
@@ -304,6 +295,19 @@ class Recommender:
             exclude_all=np.empty(0, dtype=object),
         )
         return self._explained(query, recommended, max(operator.index(top), 1))
+
+    def require_reasons(self, history_given: bool) -> None:
+        """Raises a BundleError where `reasons` has nothing to answer from."""
+        if not self.holds_reasons:
+            raise BundleError(
+                f"{self._bundle.path} holds no {BECAUSE}, so there are no reasons: export it with"
+                " because=true"
+            )
+        if not (history_given or self.holds_seen):
+            raise BundleError(
+                f"{self._bundle.path} holds no {SEEN}, and reasons are purchases: give the history,"
+                " or export it with seen=true"
+            )
 
     def _explained(self, query: _Query, item_ids: NDArray[np.object_], top: int) -> Reasons:
         """Reasons of items (B, K), computed in blocks."""
