@@ -66,9 +66,7 @@ def example_customers(
         "new": rank_top(scores.masked_fill(seen, -torch.inf), depth),
         "all": rank_top(scores, depth),
     }
-    reasons = {
-        view: _reasons(model, evaluator, here, items) for view, (_, items) in lists.items()
-    }
+    reasons = {view: _reasons(model, evaluator, here, items) for view, (_, items) in lists.items()}
 
     def item(index: Tensor | int) -> ItemExample:
         item_id = str(data.vocabulary.item_ids[int(index)])

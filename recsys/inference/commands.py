@@ -85,7 +85,7 @@ class RecommendArguments(TableArguments):
         "seen leaves out the purchases of a user", default="none"
     )
     because: int = setting(
-        "purchases that carry each item, so many at most; needs a bundle exported with because=true",
+        "purchases that carry an item, so many at most; of a bundle exported with because=true",
         default=0,
         minimum=0,
     )

@@ -65,8 +65,8 @@ class Reasons:
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def sentences(self) -> NDArray[np.object_]:
-        """"because you bought MILK (62 %), BREAD (21 %)" for each recommendation, object (B, K); ""
-        where no purchase carries it. Shares below half a percent are left out.
+        """As "because you bought MILK (62 %), BREAD (21 %)" for each recommendation, object (B, K);
+        "" where no purchase carries it. Shares below half a percent are left out.
         """
         percent = np.rint(100 * self.share).astype(np.int64)
         named = np.array(_named(self.because.ravel().tolist(), self.names), dtype=object)
@@ -114,10 +114,17 @@ def joined(
     if not blocks:
         shape = (*item_ids.shape, top)
         numbers = np.zeros(shape, dtype=np.float32)
-        return Reasons(item_ids, np.full(shape, "", object), numbers, numbers, numbers[..., 0], names)
-    columns = ("because", "share", "contribution", "rest")
-    joined = (np.concatenate([getattr(block, name) for block in blocks]) for name in columns)
-    return Reasons(item_ids, *joined, names)
+        return Reasons(
+            item_ids, np.full(shape, "", object), numbers, numbers, numbers[..., 0], names
+        )
+    return Reasons(
+        item_ids,
+        np.concatenate([block.because for block in blocks]),
+        np.concatenate([block.share for block in blocks]),
+        np.concatenate([block.contribution for block in blocks]),
+        np.concatenate([block.rest for block in blocks]),
+        names,
+    )
 
 
 def open_because(bundle: Bundle, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -152,7 +159,9 @@ def as_item_rows(item_ids: Iterable[Any], num_users: int) -> NDArray[np.object_]
         ValueError: there are more or fewer rows than users, or they differ in length.
         TypeError: an id is not a string.
     """
-    rows = [as_strings(row, "a row of item_ids") for row in as_rows(item_ids, "item_ids", num_users)]
+    rows = [
+        as_strings(row, "a row of item_ids") for row in as_rows(item_ids, "item_ids", num_users)
+    ]
     width = len(rows[0]) if rows else 0
     if any(len(row) != width for row in rows):
         raise ValueError("rows of item_ids differ in length: fill them up with ''")

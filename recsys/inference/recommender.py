@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -311,7 +311,7 @@ class Recommender:
 
     def _explained(self, query: _Query, item_ids: NDArray[np.object_], top: int) -> Reasons:
         """Reasons of items (B, K), computed in blocks."""
-        entry: BecauseEntry = self.manifest["because"]
+        entry = cast(BecauseEntry, self.manifest["because"])
         read = [value["name"] for value in entry["inputs"] if value["name"] != "item_id"]
         lengths = sum(
             (source.lengths for source in query.purchases["history"]),

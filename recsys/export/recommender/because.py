@@ -49,11 +49,14 @@ _OUTPUTS = (
         "what each purchase adds to the score of each item; 0 for '' and unknown items",
     ),
     GraphValue(
-        "rest", "float32", ("batch", "k"), "what else is in the score; -inf for '' and unknown items"
+        "rest",
+        "float32",
+        ("batch", "k"),
+        "what else is in the score; -inf for '' and unknown items",
     ),
 )
 _REST = {
-    "exact": "what does not depend on single purchases: the item itself, and what is trained on all",
+    "exact": "what no single purchase adds: how the item sells, constants, what a fit left open",
     "gradient": "the score of an empty history: the gradients are integrated from there",
     "leave_one_out": "what the purchases do together, and the score without any of them",
 }
@@ -85,8 +88,8 @@ class Explained(nn.Module):
         self.register_buffer("popularity", popularity)
 
     def forward(self, *values: Tensor) -> Tensor:
-        """Values of `reasons_inputs`, (B,) or (B, L), and items (B, K), I for what is unknown -> (B,
-        K, L + 1): what each purchase adds, and last the rest.
+        """Values of `reasons_inputs`, (B,) or (B, L), and items (B, K), I for what is unknown ->
+        (B, K, L + 1): what each purchase adds, and last the rest.
         """
         model = cast(Recommender, self.model)
         *given, items = values
@@ -176,7 +179,10 @@ def build_because_graph(
     parts.node("Slice", ["model/reasons", "last", "end", "axis"], "rest/last")  # (B, K, 1)
     parts.node("Squeeze", ["rest/last", "axis"], "rest")
     values = [
-        *(GraphValue(each.name, each.dtype, each.dims, each.meaning, each.source) for each in inputs),
+        *(
+            GraphValue(each.name, each.dtype, each.dims, each.meaning, each.source)
+            for each in inputs
+        ),
         _ITEM,
     ]
     entry = BecauseEntry(

@@ -126,9 +126,7 @@ def recommend_file(
             ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
             repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
             columns_of_reasons = _reason_columns(reasons, kept)
-            target.write(
-                [repeated, ranks[kept], item_ids[kept], scores[kept], *columns_of_reasons]
-            )
+            target.write([repeated, ranks[kept], item_ids[kept], scores[kept], *columns_of_reasons])
             done += len(names)
             written += len(repeated)
             if progress is not None:
@@ -167,14 +165,13 @@ def _reason_columns(reasons: Reasons | None, kept: NDArray[np.bool_]) -> list[ND
     """The columns of `_reason_fields` for the recommendations that are written (B, K)."""
     if reasons is None:
         return []
-    found = []
-    because, share = reasons.because[kept], reasons.share[kept]
-    missing = because == ""
-    for place in range(because.shape[1]):
-        for values in (because, share):
-            found.append(np.where(missing[:, place], None, values[:, place]))
+    because, share = reasons.because[kept], reasons.share[kept].astype(object)
+    share[because == ""] = None
+    because[because == ""] = None
     sentences = reasons.sentences()[kept]
-    return [*found, np.where(sentences == "", None, sentences)]
+    sentences[sentences == ""] = None
+    pairs = zip(because.T, share.T, strict=True)
+    return [*(column for pair in pairs for column in pair), sentences]
 
 
 def _require_effect(

@@ -1,4 +1,5 @@
-"""A history without order and repeats. Axes: B users, C candidates, L length of a history, I items.
+"""A history without order and repeats. Axes: B users, C candidates, L length of a history, I
+items.
 """
 
 import torch
@@ -24,7 +25,6 @@ def repeats(history: Tensor, num_items: int) -> Tensor:
 
 
 def shared(of_item: Tensor, history: Tensor, num_items: int) -> Tensor:
-    """What the item of each purchase adds (B, C, L), shared among its purchases; 0 in the padding.
-    """
+    """What the item of each purchase adds (B, C, L), shared among its purchases; 0 for padding."""
     share = (history < num_items) / repeats(history, num_items)  # (B, L)
     return of_item * share.unsqueeze(1)

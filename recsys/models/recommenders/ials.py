@@ -150,9 +150,9 @@ class IALS(nn.Module):
         return self.user(query.user) @ self.item.weight.T
 
     def reasons(self, query: Query, items: Tensor) -> Reasons:
-        """With W_u = (α₀ HᵀH + Σ_S h hᵀ + λ_u)⁻¹, the user's least squares give w_u = W_u Σ_S h_j, so
-        that j adds h_i W_u h_j to the score: the likeness of i and j in the eyes of u. The rest is
-        what the last steps of the fit left unsolved.
+        """With W_u = (α₀ HᵀH + Σ_S h hᵀ + λ_u)⁻¹, the user's least squares give w_u = W_u Σ_S h_j,
+        so that j adds h_i W_u h_j to the score: the likeness of i and j in the eyes of u. The rest
+        is what the last steps of the fit left unsolved.
 
         It is as the fit took it where the query has the history that was fitted; purchases since
         then change W_u, not w_u.

@@ -177,8 +177,7 @@ def latest(history: Tensor, length: int, pad: int) -> Tensor:
 
 
 def _columns(history: Tensor, length: int, pad: int) -> Tensor:
-    """The place of each purchase (B, L) among the latest; `length` for padding and what is older.
-    """
+    """The place of each purchase (B, L) among the latest; `length` for padding and older ones."""
     real = history < pad
     from_end = real.sum(dim=1, keepdim=True) - real.cumsum(dim=1)  # (B, L): 0 is the latest
     return torch.where(real & (from_end < length), length - 1 - from_end, length)

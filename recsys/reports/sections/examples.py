@@ -19,8 +19,8 @@ def examples_section(facts: RankingFacts) -> Section | None:
     )
     if any(map(_is_explained, facts.examples)):
         lead += (
-            " Below a recommendation stand the purchases that carry its score most, with their share"
-            " of what all purchases add or take away."
+            " Below a recommendation stand the purchases that carry its score most, with their"
+            " share of what all purchases add or take away."
         )
     # the first one is open, the others open with a click
     customers = [_customer(example, place == 0) for place, example in enumerate(facts.examples)]
@@ -59,7 +59,7 @@ def _listed(item: ItemExample, bought: set[str]) -> ListedItem:
 
 
 def _because(item_id: str, reasons: list[ReasonExample]) -> str:
-    """because of A (62 %), B (21 %)."""
+    """The purchases that carry an item: because of A (62 %), B (21 %)."""
     if not reasons:
         return ""
     named = (
