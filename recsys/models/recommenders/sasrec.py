@@ -119,6 +119,7 @@ class SASRec(nn.Module):
         recent = latest(query.history, self.max_length, self.num_items)  # (B, M)
         same = recent.unsqueeze(2) == recent.unsqueeze(1)  # (B, M, M)
         without = recent.unsqueeze(1).masked_fill(same, self.num_items).flatten(0, 1)
+        without = latest(without, self.max_length, self.num_items)  # closes the gaps
         states = self.states(without)[:, -1].view(*recent.shape, -1)  # (B, M, D)
         factors = self.item(items)  # (B, C, D)
         score = dot_products(self.states(recent)[:, -1], factors)
