@@ -190,9 +190,7 @@ def test_what_a_household_buys_again_carries_itself_and_new_items_are_carried_by
 ):
     model = next_purchase()
     history, ages = torch.tensor([[2, 5, 2]]), torch.tensor([[150.0, 9, 0]])
-    purchases, _ = explained(
-        model, Query(torch.tensor([0]), history, ages), torch.tensor([[2, 7]])
-    )
+    purchases, _ = explained(model, Query(torch.tensor([0]), history, ages), torch.tensor([[2, 7]]))
     # again: log(.01 + e⁻¹ + 1) - log(.01), shared as e⁻¹ to 1; the other item adds nothing
     gain = np.log(0.01 + np.exp(-1) + 1) - np.log(0.01)
     share = np.exp(-1) / (1 + np.exp(-1))
