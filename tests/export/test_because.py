@@ -17,11 +17,9 @@ from recsys.export.recommender.because import build_because_graph, check_reasons
 from recsys.export.recommender.histories import Histories
 from recsys.export.recommender.parity import Catalogue
 from recsys.inference.bundle import open_session
-from recsys.models.inputs import HISTORY, InputVocabulary, Query
+from recsys.models.inputs import HISTORY, Query
 from recsys.models.recommender import Reasons
-from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.ials import IALS
-from recsys.models.recommenders.item_knn import ItemKNN
 from recsys.models.recommenders.next_purchase import NextPurchase
 
 INDPTR = np.array([0, 3, 3, 5, 6, 7, 8, 10])
@@ -50,16 +48,7 @@ def fitted(model: Any) -> nn.Module:
     return model
 
 
-def content() -> nn.Module:
-    model = Content(USERS, ITEMS, InputVocabulary({"items.tags": list("abcde")}))
-    item, term = torch.arange(ITEMS).repeat_interleave(2), torch.arange(2 * ITEMS) % 5
-    model.load_state_dict({"item": item, "term": term, "weight": torch.full((20,), 0.5**0.5)})
-    return model
-
-
 MODELS: dict[str, Callable[[], Any]] = {
-    "item_knn": lambda: fitted(ItemKNN(USERS, ITEMS, num_neighbours=4)),
-    "content": content,
     "ials": lambda: fitted(IALS(USERS, ITEMS, embedding_dim=4)),
     "next_purchase": next_purchase,
 }
@@ -116,7 +105,9 @@ def test_reasons_that_do_not_add_up_or_that_torch_does_not_give_are_refused(
     lying: Any = Lying(0.1)
     session = open_session(build_because_graph(lying, *vocabulary).model.SerializeToString())
     histories = Histories(INDPTR, BOUGHT)
-    with pytest.raises(ExportError, match="disagrees with the scores that they add up to: 1.1, not"):
+    with pytest.raises(
+        ExportError, match="disagrees with the scores that they add up to: 1.1, not"
+    ):
         check_reasons(session, lying, vocabulary, histories)
     honest: Any = Lying(0.0)
     with pytest.raises(ExportError, match="disagrees with torch's reasons: 0.1, not 0"):
@@ -129,15 +120,3 @@ def test_reasons_are_refused_of_a_model_that_has_none_before_anything_is_written
     with pytest.raises(ExportError, match="because=true: Factors knows users by their ids: no"):
         write_recommender_bundle(folder, **bundle_arguments, because=True)
     assert not folder.exists()
-
-
-def test_a_bundle_holds_no_reasons_unless_they_are_asked_for(
-    folder: Path, bundle_arguments: dict[str, Any]
-) -> None:
-    write_recommender_bundle(folder, **bundle_arguments)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md",
-        "manifest.json",
-        "model.onnx",
-        "samples.json",
-    ]

@@ -101,6 +101,8 @@ def test_what_cannot_be_explained_is_said(recommender: Recommender, bundles: Pat
         recommender.reasons(["ann", "bob"], [["jam"]])
     with pytest.raises(TypeError, match="a row of item_ids is the single string 'jam'"):
         recommender.reasons(["ann"], ["jam"])
+    # no bundle holds reasons unless they are asked for
+    assert not (bundles / "by_history" / "because.onnx").exists()
     with pytest.raises(BundleError, match="holds no because.onnx.*because=true"):
         Recommender(bundles / "by_history").reasons(["7"], [["milk"]])
 
