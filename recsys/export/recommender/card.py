@@ -110,8 +110,11 @@ def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
     customers = f"the ids of {manifest['num_users']:,} customers"
     found = []
     if not manifest["reads_history"]:
+        graphs = "`model.onnx` holds"
+        if "because" in manifest:
+            graphs = "`model.onnx` and `because.onnx` hold"
         found.append(
-            f"- `model.onnx` holds {customers} and what the model learned of each."
+            f"- {graphs} {customers} and what the model learned of each."
             "\n- `samples.json` holds the ids of three of them."
         )
     if holds_seen:

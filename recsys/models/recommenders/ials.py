@@ -28,7 +28,7 @@ _BLOCK_ROWS = 2048
 # make an epoch slower and no better.
 _STEPS = 2
 # Steps of conjugate gradients of a reason, which start from nothing.
-_STEPS_OF_REASONS = 20
+_STEPS_OF_REASONS = 10
 # Products with XᵀX that turn a random space towards the first singular vectors.
 _POWER_ITERATIONS = 3
 # What all pairs together weigh beside the purchases, where nothing is said.
