@@ -72,6 +72,10 @@ def example_customers(
         item_id = str(data.vocabulary.item_ids[int(index)])
         return {"item_id": item_id, "name": names.get(item_id, item_id)}
 
+    def reason(index: int, share: float) -> ReasonExample:
+        found = item(index)
+        return {"item_id": found["item_id"], "name": found["name"], "share": share}
+
     def ranked(view: str, place: int) -> list[ItemExample]:
         values, items = lists[view]
         listed = zip(values[place], items[place], reasons[view][place], strict=True)
@@ -79,7 +83,7 @@ def example_customers(
             {
                 **item(index),
                 "score": float(score),
-                "because": [{**_named(item(bought)), "share": share} for bought, share in carried],
+                "because": [reason(bought, share) for bought, share in carried],
             }
             for score, index, carried in listed
             if score > -torch.inf
@@ -98,10 +102,6 @@ def example_customers(
         }
 
     return [row(place, user) for place, user in enumerate(users)]
-
-
-def _named(item: ItemExample) -> dict[str, str]:
-    return {"item_id": item["item_id"], "name": item["name"]}
 
 
 def _reasons(

@@ -237,38 +237,20 @@ def check_reasons(
     explained = Explained(model, torch.from_numpy(catalogue.popularity)).eval()
     generator = np.random.default_rng(0)
     vocabulary = vocabulary or InputVocabulary()
-    number = {item: index for index, item in enumerate(catalogue.item_ids.tolist())}
-    known_users = {user: index for index, user in enumerate(catalogue.user_ids.tolist())}
+    inputs = reasons_inputs(recommender)
+    numbers = {each.name: _numbers(each, catalogue, vocabulary) for each in inputs}
     num_items = len(catalogue.item_ids)
     ids = np.append(catalogue.item_ids, [unknown_id(catalogue.item_ids)])
     largest = 0.0
     for group in query_groups(recommender, catalogue, histories, vocabulary, generator):
-        size = (len(group.user_ids), min(_OTHERS, num_items))
-        items = np.concatenate(
-            [
-                rank(group.reference)[:, :_BEST],
-                generator.integers(0, num_items, size),
-                np.full((size[0], 1), num_items),
-            ],
-            axis=1,
-        )  # (B, K)
-        feeds: dict[str, NDArray[Any]] = {_ITEM.name: ids[items]}
-        read = []
-        for each in reasons_inputs(recommender):
-            match each.name:
-                case USER.name:
-                    values, lookup, beyond = group.user_ids, known_users, len(known_users)
-                case HISTORY.name:
-                    values, lookup, beyond = group.history, number, num_items
-                case name:
-                    values = group.more[name]
-                    known = vocabulary.categories(name).tolist() if each.is_category else []
-                    lookup, beyond = {text: index for index, text in enumerate(known)}, len(known)
-            feeds[each.name] = values
-            if each.dtype == "string":
-                flat = [lookup.get(text, beyond) for text in values.ravel().tolist()]
-                values = np.array(flat, dtype=np.int64).reshape(values.shape)
-            read.append(torch.from_numpy(values))
+        items = _explained_items(group.reference, generator)  # (B, K), I is unknown
+        feeds: dict[str, NDArray[Any]] = {
+            USER.name: group.user_ids,
+            HISTORY.name: group.history,
+            **group.more,
+        }
+        feeds = {each.name: feeds[each.name] for each in inputs} | {_ITEM.name: ids[items]}
+        read = [_indexed(feeds[each.name], numbers[each.name]) for each in inputs]
         with torch.no_grad():
             wanted = explained(*read, torch.from_numpy(items)).numpy()
         contribution, rest = session.run([value.name for value in _OUTPUTS], feeds)
@@ -279,9 +261,38 @@ def check_reasons(
         scores = np.pad(group.reference, ((0, 0), (0, 1)), constant_values=-np.inf)
         scores = np.take_along_axis(scores, items, axis=1)
         _require_close(got.sum(axis=2), scores, "the scores that they add up to")
-        finite = np.isfinite(scores)
-        largest = max(largest, float(np.abs(got.sum(axis=2)[finite] - scores[finite]).max()))
+        known = items < num_items
+        largest = max(largest, float(np.abs(got.sum(axis=2)[known] - scores[known]).max()))
     return largest
+
+
+def _numbers(
+    each: ModelInput, catalogue: Catalogue, vocabulary: InputVocabulary
+) -> dict[str, int] | None:
+    """Index of every text that an input knows; None for numbers."""
+    if each.dtype != "string":
+        return None
+    ids = {USER: catalogue.user_ids, HISTORY: catalogue.item_ids}.get(each)
+    known = vocabulary.categories(each.name) if ids is None else ids
+    return {text: index for index, text in enumerate(known.tolist())}
+
+
+def _indexed(values: NDArray[Any], numbers: dict[str, int] | None) -> Tensor:
+    """Values of an input as the model reads them."""
+    if numbers is None:
+        return torch.from_numpy(values)
+    indices = [numbers.get(text, len(numbers)) for text in values.ravel().tolist()]
+    return torch.tensor(indices, dtype=torch.int64).view(values.shape)
+
+
+def _explained_items(
+    scores: NDArray[np.float32], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """The best items of users (B, I), others and an unknown one, I: (B, K)."""
+    rows, num_items = scores.shape
+    others = generator.integers(0, num_items, (rows, min(_OTHERS, num_items)))
+    unknown = np.full((rows, 1), num_items)
+    return np.concatenate([rank(scores)[:, :_BEST], others, unknown], axis=1)
 
 
 def _require_close(got: NDArray[np.float32], wanted: NDArray[np.float32], what: str) -> None:
