@@ -22,9 +22,11 @@ from recsys.data.schema import Column, Columns
 from recsys.errors import ConfigError
 
 CLOCK = ("time.hour", "time.weekday")
+USER_KINDS = ("category", "number")
 _TABLES = {"users": "users", "context": "events"}
 # "items.COLUMN": terms of the items; "references.COLUMN": items that it names, and the item itself
 ITEMS, REFERENCES = "items.", "references."
+USERS, CONTEXT = "users.", "context."
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,17 @@ class PhaseColumns:
     def item_columns(self) -> list[str]:
         """Names of the columns of the items that have terms."""
         return [name for name in self.dataset.items if self.dataset.items[name].kind in TERM_KINDS]
+
+    def user_columns(self) -> list[str]:
+        """Names of the columns of the users that are categories or numbers."""
+        found = self.dataset.users.items()
+        return [name for name, each in found if each.kind in USER_KINDS and each.role is None]
+
+    def is_number(self, source: str) -> bool:
+        """Whether "users.COLUMN" or "context.COLUMN" is a number."""
+        table, _, name = source.partition(".")
+        columns = self.dataset.users if table == "users" else self.dataset.context
+        return _named(columns, name, _TABLES[table]).kind == "number"
 
     def of_items(self, source: str) -> Ragged:
         """Terms of every item, as indices into `categories`: a row per item, I rows. Terms that no

@@ -167,6 +167,12 @@ class Recommender:
         return Recommender, self._opened
 
     @property
+    def _without_histories(self) -> str:
+        if self.manifest["fallback"] == "all_unknown":
+            return "no purchase counts"
+        return "all users get the most popular items"
+
+    @property
     def reads_age(self) -> bool:
         """Whether scores depend on how long ago the purchases were."""
         return "history.age" in {entry.source for entry in self.inputs.values()}
@@ -238,8 +244,8 @@ class Recommender:
         rows = None if history is None else as_rows(history, "history", len(names))
         if rows is None and self.reads_history and not self.holds_seen:
             warnings.warn(
-                f"{self._bundle.path} reads histories and holds no {SEEN}: without history= all "
-                "users get the most popular items; give histories, or export it with seen=true",
+                f"{self._bundle.path} reads histories and holds no {SEEN}: without history= "
+                f"{self._without_histories}; give histories, or export it with seen=true",
                 stacklevel=2,
             )
         items = None if rows is None else as_id_lists(rows, "history")

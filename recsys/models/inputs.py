@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.phase_columns import ITEMS, REFERENCES, PhaseColumns
+from recsys.data.phase_columns import CONTEXT, ITEMS, REFERENCES, USERS, PhaseColumns
 from recsys.errors import ConfigError
 
 Values = TypeVar("Values")
@@ -336,17 +336,19 @@ class InputVocabulary(Mapping[str, int]):
     Args:
         categories: name to categories, object of str (K,).
         columns: of a phase, where further categories are looked up.
+        numbers: names of inputs that are numbers, where there is no phase to ask.
     """
 
     def __init__(
         self,
         categories: Mapping[str, Sequence[str] | np.ndarray] | None = None,
         columns: PhaseColumns | None = None,
+        numbers: Sequence[str] = (),
     ) -> None:
         self._categories = {
             name: np.array(values, dtype=object) for name, values in (categories or {}).items()
         }
-        self._columns = columns
+        self._columns, self._numbers = columns, frozenset(numbers)
 
     def __getitem__(self, name: str) -> int:
         if name not in self._categories:
@@ -372,14 +374,52 @@ class InputVocabulary(Mapping[str, int]):
             return self._columns.item_columns()
         return [name.partition(".")[2] for name in self if name.startswith((ITEMS, REFERENCES))]
 
+    def user_inputs(self, columns: Sequence[str] | None = None) -> tuple[ModelInput, ...]:
+        """Categories and numbers of the users' table, as inputs of a model.
+
+        Args:
+            columns: of the table; None: all of them, or those that a stored model reads.
+        """
+        if columns is None and self._columns is not None:
+            columns = self._columns.user_columns()
+        if columns is None:
+            stored = (*self, *self._numbers)
+            columns = [name.removeprefix(USERS) for name in stored if name.startswith(USERS)]
+        return tuple(
+            user_number(name) if self._is_number(f"{USERS}{name}") else user_category(name)
+            for name in columns
+        )
+
+    def context_inputs(self, columns: Sequence[str]) -> tuple[ModelInput, ...]:
+        """Columns beside an event, or "time.hour" and "time.weekday", as inputs of a model."""
+        clock = {each.name: each for each in (HOUR, WEEKDAY)}
+        return tuple(
+            clock.get(name)
+            or (
+                context_number(name)
+                if self._is_number(f"{CONTEXT}{name}")
+                else context_category(name)
+            )
+            for name in columns
+        )
+
+    def _is_number(self, source: str) -> bool:
+        return source in self._numbers if self._columns is None else self._columns.is_number(source)
+
     def save(self, path: Path, model: DeclaresInputs) -> None:
         """Writes the categories of the model's inputs, and the terms of items that it reads, to an
         npz file; no file where it has none.
         """
         names = [each.name for each in model.inputs if each.is_category]
         names += [each.name for each in item_inputs(model)]
-        if names:
-            arrays = {name: self.categories(name).astype(np.str_) for name in names}
+        arrays = {name: self.categories(name).astype(np.str_) for name in names}
+        # a number has no categories: an empty array says that it is read
+        arrays |= {
+            each.name: np.empty(0, dtype=np.float32)
+            for each in column_inputs(model)
+            if each.dtype == "float32"
+        }
+        if arrays:
             np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
     @classmethod
@@ -388,4 +428,7 @@ class InputVocabulary(Mapping[str, int]):
         if not path.is_file():
             return cls()
         with np.load(path, allow_pickle=False) as arrays:
-            return cls({name: arrays[name].astype(object) for name in arrays.files})
+            found = {name: arrays[name] for name in arrays.files}
+        numbers = [name for name, values in found.items() if values.dtype.kind == "f"]
+        categories = {k: v.astype(object) for k, v in found.items() if k not in numbers}
+        return cls(categories, numbers=numbers)

@@ -138,6 +138,17 @@ class ObservesInteractions(Protocol):
 
 
 @runtime_checkable
+class ServesUnknownUsers(Protocol):
+    """A model that reads the user's id and can do without it: index U stands for an unknown one."""
+
+    def serves(self, query: Query) -> Tensor:
+        """Whether it knows anything of a query, bool (B,): where it does not, a bundle falls back
+        on what is popular.
+        """
+        ...
+
+
+@runtime_checkable
 class LoadsPretrained(Protocol):
     """A model whose halves can start from trained models."""
 

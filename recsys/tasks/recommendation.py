@@ -34,6 +34,7 @@ from recsys.models.recommender import (
     LoadsPretrained,
     ObservesInteractions,
     Recommender,
+    ServesUnknownUsers,
 )
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
@@ -220,6 +221,8 @@ class PreparedRecommendation:
             return model, None
         if isinstance(model, ObservesInteractions):
             model.observe(data.interactions)
+            if isinstance(model, ChoosesSettings):
+                _note_chosen(self._metrics, phase, "model", model.chosen())
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
             fingerprints = self._dataset.report.fingerprint, self.split_fingerprint
             _load_pretrained(model, settings, data, fingerprints)
@@ -417,7 +420,7 @@ def _stored_model(run: RunFolder) -> Target:
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    if unknown and USER in model.inputs:
+    if unknown and USER in model.inputs and not isinstance(model, ServesUnknownUsers):
         raise ConfigError(
             f"{type(model).__name__} knows users by their ids, and {unknown:,} of those to evaluate"
             " (evaluation=unseen_users) were not fitted; choose a model that reads histories, such"

@@ -38,7 +38,12 @@ from recsys.models.inputs import (
     Query,
     reads_history,
 )
-from recsys.models.recommender import ExplainsScores, Recommender, reasons_inputs
+from recsys.models.recommender import (
+    ExplainsScores,
+    Recommender,
+    ServesUnknownUsers,
+    reasons_inputs,
+)
 
 _ITEM = GraphValue("item_id", "string", ("batch", "k"), "items to explain; '' pads")
 _OUTPUTS = (
@@ -99,14 +104,16 @@ class Explained(nn.Module):
         fallback = torch.zeros_like(history[:, 0], dtype=torch.bool)  # (B,)
         if user is None:
             user = torch.zeros_like(history[:, 0])
-        else:
+        elif not isinstance(model, ServesUnknownUsers):
             fallback = user >= model.num_users
             user = torch.where(fallback, 0, user)
-        if reads_history(model):
+        query = Query(user, history, columns.pop(HISTORY_AGE.name, None), columns)
+        if isinstance(model, ServesUnknownUsers):
+            fallback = ~model.serves(query)
+        elif reads_history(model):
             fallback = fallback | (history == model.num_items).all(dim=1)
         unknown = items >= model.num_items  # (B, K)
         known = torch.where(unknown, 0, items)
-        query = Query(user, history, columns.pop(HISTORY_AGE.name, None), columns)
         purchases, rest = self.model.reasons(query, known)
         purchases = torch.where((fallback.unsqueeze(1) | unknown).unsqueeze(2), 0.0, purchases)
         rest = torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity)[known], rest)

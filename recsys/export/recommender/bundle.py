@@ -33,7 +33,12 @@ from recsys.inference.reasons import BECAUSE
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
-from recsys.models.recommender import Recommender, reads_age, reads_history
+from recsys.models.recommender import (
+    Recommender,
+    ServesUnknownUsers,
+    reads_age,
+    reads_history,
+)
 
 
 def write_recommender_bundle(
@@ -183,7 +188,11 @@ def _check_arrays(catalogue: Catalogue, histories: Histories) -> None:
 
 
 def _fallback(model: Recommender) -> str:
-    """What gets the popular items: a history without known item, an unknown user, or nothing."""
+    """What gets the popular items: a history without known item, an unknown user, one of whom
+    nothing at all is known, or nothing.
+    """
+    if isinstance(model, ServesUnknownUsers):
+        return "all_unknown"
     if reads_history(model):
         return "history"
     return "popularity" if USER in model.inputs or not model.inputs else "none"

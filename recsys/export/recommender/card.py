@@ -44,6 +44,11 @@ _FALLBACKS = {
         "The user id is not read: everyone is served from `history`, new customers included. "
         "A history without a known item gets what most customers bought."
     ),
+    "all_unknown": (
+        "Whatever is known of a customer counts: the user id, `history`, attributes and context, "
+        "each of which may be missing. Where nothing is known, the answer is what most customers "
+        "bought."
+    ),
     "none": "The user id is not read: customers with the same inputs get the same items.",
 }
 

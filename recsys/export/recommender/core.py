@@ -12,7 +12,7 @@ from torch.export import Dim
 
 from recsys.export.onnx.tracing import check_size, checked, trace, translate
 from recsys.models.inputs import PER_PURCHASE, USER, ModelInput, query_of, reads_history
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import Recommender, ServesUnknownUsers
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
 _TRACED_BATCH, _TRACED_HISTORY = 3, 5
@@ -43,11 +43,14 @@ class Scores(nn.Module):
         fallback = None
         if user is None:
             user = values[0].new_zeros(values[0].shape[0], dtype=torch.int64)
-        elif USER in model.inputs:
+        elif USER in model.inputs and not isinstance(model, ServesUnknownUsers):
             known = user < model.num_users  # (B,)
             user, fallback = torch.where(known, user, 0), ~known
-        scores = model.score_all(query_of(model, user, columns, history, age))
-        if history is not None and reads_history(model):
+        query = query_of(model, user, columns, history, age)
+        scores = model.score_all(query)
+        if isinstance(model, ServesUnknownUsers):
+            fallback = ~model.serves(query)
+        elif history is not None and reads_history(model):
             empty = (history == model.num_items).all(dim=1)  # (B,)
             fallback = empty if fallback is None else fallback | empty
         if fallback is None:

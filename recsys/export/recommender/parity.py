@@ -21,7 +21,7 @@ from recsys.models.inputs import (
     query_of,
     reads_history,
 )
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import Recommender, ServesUnknownUsers
 
 _BATCH_SIZES = (1, 2, 17)
 _NUM_USERS = 204  # twelve batches of the largest size
@@ -129,19 +129,21 @@ def reference_scores(
         popularity: buyers of each item (I,).
         more: further inputs by name, (B,) or (B, L), categories as indices.
     """
+    columns = {name: torch.from_numpy(values) for name, values in (more or {}).items()}
+    age = columns.pop("history_age", None)
+    index = torch.from_numpy(user)
+    if not isinstance(model, ServesUnknownUsers):
+        index = torch.where(index == model.num_users, 0, index)
+    with torch.no_grad():
+        query = query_of(model, index, columns, torch.from_numpy(history), age)
+        scores = model.score_all(query).numpy()
+        if isinstance(model, ServesUnknownUsers):
+            return np.where(model.serves(query).numpy()[:, None], scores, popularity)
     fallback = np.zeros(len(user), dtype=bool)
     if USER in model.inputs:
         fallback |= user == model.num_users
     if reads_history(model):
         fallback |= (history == model.num_items).all(axis=1)
-    safe_user = np.where(user == model.num_users, 0, user)
-    columns = {name: torch.from_numpy(values) for name, values in (more or {}).items()}
-    age = columns.pop("history_age", None)
-    with torch.no_grad():
-        query = query_of(
-            model, torch.from_numpy(safe_user), columns, torch.from_numpy(history), age
-        )
-        scores = model.score_all(query).numpy()
     return np.where(fallback[:, None], popularity, scores)
 
 

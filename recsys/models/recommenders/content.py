@@ -9,18 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.data.schema import names_of
-from recsys.errors import ConfigError
-from recsys.models.inputs import (
-    HISTORY,
-    InputVocabulary,
-    ModelInput,
-    Query,
-    item_references,
-    item_terms,
-)
+from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
 from recsys.models.recommender import Reasons
 from recsys.models.recommenders.bag_of_items import bag_of_items, repeats, shared
+from recsys.models.recommenders.item_profiles import ItemProfiles, item_profiles, profile_inputs
 from recsys.ranges import Power
 
 _OF_PAIRS = ("item", "term", "weight")
@@ -68,23 +60,7 @@ class Content(nn.Module):
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.idf_power = idf_power
-        references = names_of(references, "model.references")
-        chosen = num_categories.item_columns()
-        if columns is not None:
-            chosen = list(names_of(columns, "model.columns"))
-        if not chosen:
-            raise ConfigError(
-                "the model reads attributes of items, and the data has none with categories, lists"
-                " or text: set data.items.path to a table of them, or choose another model"
-            )
-        if unknown := [name for name in references if name not in chosen]:
-            raise ConfigError(
-                f"model.references={unknown}: it is not among the columns that the model reads,"
-                f" which are {', '.join(chosen)}"
-            )
-        self._item_inputs = tuple(
-            item_references(name) if name in references else item_terms(name) for name in chosen
-        )
+        self._item_inputs = profile_inputs(num_categories, columns, references)
         self.num_terms = sum(num_categories[each.name] for each in self._item_inputs)
         self.register_buffer("item", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("term", torch.zeros(0, dtype=torch.int64))
@@ -108,27 +84,17 @@ class Content(nn.Module):
 
     def fit(self, interactions: Interactions) -> None:
         """Weighs the terms of every item by how few of the fitted ones have them."""
-        if interactions.columns is None:
-            raise ConfigError(
-                "these interactions come without columns: build them with index_phase"
-            )
-        fitted = interactions.buyers > 0  # (I,)
-        parts, start = [], 0
-        for each in self._item_inputs:
-            terms = interactions.columns.of_items(each.source)
-            item = torch.repeat_interleave(torch.arange(self.num_items), terms.lengths())
-            pairs = torch.unique(torch.stack([item, terms.values + start]), dim=1)  # (2, P)
-            parts.append(pairs)
-            start += len(interactions.columns.categories(each.source))
-        item, term = torch.cat(parts, dim=1)
-        items_with = torch.bincount(term[fitted[item]], minlength=self.num_terms)
-        rarity = torch.log(fitted.sum() / items_with.clamp(min=1)) ** self.idf_power  # (F,)
-        weight = rarity[term]
-        squared = torch.zeros(self.num_items).index_add(0, item, weight**2)
-        weight = weight / squared.sqrt().clamp(min=1e-12)[item]
-        order = torch.argsort(item, stable=True)
-        self.item, self.term, self.weight = item[order], term[order], weight[order]
+        profiles = item_profiles(interactions, self._item_inputs, self.idf_power)
+        self.item, self.term, self.weight = profiles.item, profiles.term, profiles.weight
         self._spread()
+
+    def profiles(self) -> ItemProfiles:
+        """The terms of the items, as they were fitted."""
+        return ItemProfiles(self.item, self.term, self.weight, self.num_terms)
+
+    def has_terms(self) -> Tensor:
+        """Cosine of every item with itself: 1, or 0 where no term counts. float32 (I,)."""
+        return torch.zeros(self.num_items, device=self.item.device).index_fill(0, self.item, 1.0)
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
@@ -141,7 +107,7 @@ class Content(nn.Module):
         if torch.compiler.is_exporting():
             # no graph has sparse matrices, and ONNX Runtime adds index_add's ScatterND in parallel
             # without locks: sums come out wrong
-            size = len(bag)
+            size = bag.shape[0]
             profile = bag.new_zeros(size, self.num_terms).scatter_add(
                 1, self.term.expand(size, -1), bag[:, self.item] * self.weight
             )  # (B, F)

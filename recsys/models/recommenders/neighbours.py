@@ -46,6 +46,24 @@ def cosine_neighbours(rows: csr_array, k: int, shrinkage: float) -> Neighbours:
     return Neighbours(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
+def nearest_rows(rows: csr_array, others: csr_array, k: int) -> Neighbours:
+    """The k of the other rows with the highest dot product with every row, ties to the lower one.
+
+    Args:
+        rows, others: float32, sparse, (R, …) and (S, …), nothing below 0.
+        k: K, up to S.
+
+    Returns:
+        Places in `others` and dot products, (R, K) each.
+    """
+    columns, found = others.T.tocsr(), []
+    for block in torch.split(torch.arange(rows.shape[0]), max(1, _PAIRS // others.shape[0])):
+        products = torch.from_numpy((rows[block.numpy()] @ columns).toarray())  # (B, S)
+        nearest = _nearest(products, k)
+        found.append(Neighbours(nearest, products.gather(1, nearest)))
+    return Neighbours(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
 def _nearest(similarity: Tensor, k: int) -> Tensor:
     """Columns of the k highest similarities (B, R), ascending (B, K).
 

@@ -19,6 +19,7 @@ from recsys.errors import ConfigError
 from recsys.models.inputs import (
     HISTORY_AGE,
     HISTORY_QUANTITY,
+    ReadsItems,
     query_of,
     reads_history,
     required,
@@ -43,6 +44,8 @@ class UserBatch(NamedTuple):
         columns: further inputs of the model by name, (B,) each, at the user's last event.
         of_pairs: days since each positive was last bought and its units, (P,) each, where the model
             reads them.
+        fitted: items that somebody bought, ascending, where the model knows others too: these are
+            nothing that anybody decided against, and no negatives. None: all.
     """
 
     user: Tensor
@@ -51,6 +54,12 @@ class UserBatch(NamedTuple):
     weight: Tensor | None
     columns: Mapping[str, Tensor] = {}
     of_pairs: Mapping[str, Tensor] = {}
+    fitted: Tensor | None = None
+
+    def place_of(self, item: Tensor) -> Tensor:
+        """Places of items among the fitted ones."""
+        assert self.fitted is not None
+        return torch.searchsorted(self.fitted, item)
 
     def bags(self, values: Tensor, pad: int) -> Tensor:
         """Values of the positives (P,) as histories (B, L), filled with `pad` on the right."""
@@ -130,6 +139,7 @@ class UserObjective:
         columns: further inputs of the model, see `user_columns`.
         of_pairs: further inputs of the model, see `pair_numbers`.
         found: see `chosen`.
+        only_fitted: whether items that nobody bought are no negatives.
     """
 
     interactions: Interactions
@@ -141,6 +151,7 @@ class UserObjective:
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     of_pairs: Mapping[str, Tensor] = field(default_factory=dict)
     found: Mapping[str, float] = field(default_factory=dict)
+    only_fitted: bool = False
 
     def chosen(self) -> Mapping[str, float]:
         """What the loss was not given and takes from the data."""
@@ -159,7 +170,10 @@ class UserObjective:
         age = numbers.pop(HISTORY_AGE.name, None)
         query = query_of(model, batch.user, {**batch.columns, **numbers}, history, age)
         scores = model.score_all(query)
-        loss = self.score_loss(scores, batch.row, batch.item, batch.weight)
+        item = batch.item
+        if batch.fitted is not None:
+            scores, item = scores[:, batch.fitted], batch.place_of(item)
+        loss = self.score_loss(scores, batch.row, item, batch.weight)
         if self.penalty is not None:
             loss = loss + self.penalty(model, batch)
         return loss, batch.item.numel()
@@ -184,6 +198,9 @@ class UserBatches:
             for name, values in objective.of_pairs.items()
         }
         self._users = torch.nonzero(self._purchases.lengths()).squeeze(1)
+        self._fitted: Tensor | None = None
+        if objective.only_fitted:
+            self._fitted = torch.nonzero(objective.interactions.buyers).squeeze(1).to(device)
         self._order = EpochOrder(
             len(self._users), objective.batch_size, objective.seed, device, epoch, shard
         )
@@ -197,7 +214,8 @@ class UserBatches:
             weight = None if self._weight is None else self._weight.take(user)[1]
             columns = {name: values[user] for name, values in self._columns.items()}
             of_pairs = {name: values.take(user)[1] for name, values in self._of_pairs.items()}
-            yield UserBatch(user, *self._purchases.take(user), weight, columns, of_pairs)
+            purchases = self._purchases.take(user)
+            yield UserBatch(user, *purchases, weight, columns, of_pairs, self._fitted)
 
 
 def pair_numbers(model: Recommender, interactions: Interactions) -> dict[str, Tensor]:
@@ -270,6 +288,7 @@ class UserLoss:
             user_columns(model, data.columns),
             pair_numbers(model, data),
             found,
+            isinstance(model, ReadsItems) and bool((data.buyers == 0).any()),
         )
 
     def score_loss(
