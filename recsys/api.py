@@ -57,19 +57,20 @@ class Run:
         """report.html, one self-contained page."""
         return self.folder / "report.html"
 
-    def export(self, path: str | Path, seen: bool = False) -> Path:
+    def export(self, path: str | Path, seen: bool = False, because: bool = False) -> Path:
         """Writes a bundle.
 
         Args:
             path: folder of the bundle; its last part is the bundle's name.
             seen: also ship what each user bought (personal data), so that it can be excluded.
+            because: also ship a graph that tells which purchases carry a recommendation.
 
         Raises:
-            ExportError: the model has no graph, or one that disagrees with torch.
+            ExportError: the model has no graph, or one that disagrees with torch, or no reasons.
         """
         from recsys.tasks.lifecycle import export_run
 
-        return export_run(self.folder, Path(path), seen)
+        return export_run(self.folder, Path(path), seen, because)
 
     def load(self) -> Any:
         """The trained model, an `nn.Module` on the CPU in evaluation mode."""

@@ -33,7 +33,8 @@ def main() -> int:
         sales = RunFolder(run_training(compose(["experiment=demo_sales"]), runs / "forecaster"))
         console.rule("3  export, and prove that the bundles answer as torch does")
         for run, bundle in ((buying, RECOMMENDER), (sales, FORECASTER)):
-            export_run(run.path, bundle, include_seen=bundle == RECOMMENDER)
+            buys = bundle == RECOMMENDER
+            export_run(run.path, bundle, include_seen=buys, because=buys)
             verify(bundle)
             console.print(f"verified {bundle}")
         console.rule("4  recommend and forecast, with numpy and ONNX Runtime alone")
@@ -57,9 +58,13 @@ def _recommend(run: RunFolder, console: Console) -> None:
     for item in customer["history"][:5]:
         console.print(f"     {item['name']}")
     console.print("and has never bought, but may like")
-    items, scores = Recommender(RECOMMENDER).recommend([customer["user_id"]], k=5, exclude="seen")
-    for rank, (item, score) in enumerate(zip(items[0], scores[0], strict=True), start=1):
+    recommender, households = Recommender(RECOMMENDER), [customer["user_id"]]
+    items, scores = recommender.recommend(households, k=5, exclude="seen")
+    reasons = recommender.reasons(households, items, top=2).sentences()
+    listed = zip(items[0], scores[0], reasons[0], strict=True)
+    for rank, (item, score, because) in enumerate(listed, start=1):
         console.print(f"  {rank}. {names.get(str(item), item)}  (item {item}, score {score:.2f})")
+        console.print(f"     {because}")
 
 
 def _forecast(run: RunFolder, console: Console) -> None:

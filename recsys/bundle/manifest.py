@@ -78,6 +78,7 @@ class Manifest(TypedDict):
     reads_history: NotRequired[bool]
     floats_per_pair: NotRequired[int]
     fallback: NotRequired[str]
+    because: NotRequired[dict[str, Any]]  # of because.onnx, where there is one
     # forecaster
     num_series: NotRequired[int]
     horizon: NotRequired[int]

@@ -18,6 +18,10 @@ class ExportArguments:
     name: str = setting("name of the bundle")
     folder: Path = setting("where bundles go", default=Path("exported"))
     seen: bool = setting("put what each user bought into the bundle (personal data)", default=False)
+    because: bool = setting(
+        "put a second graph into the bundle that tells which purchases carry a recommendation",
+        default=False,
+    )
     allow: str = setting("package of your own that the run's model comes from", default="")
 
 
@@ -30,7 +34,7 @@ def export_command(arguments: list[str], program: str) -> int:
                 f"name={given.name!r} is a path; give a plain name, and folder= for the place"
             )
         allow([name.strip() for name in given.allow.strip("[]").split(",") if name.strip()])
-        print(export_run(given.run, given.folder / given.name, given.seen))
+        print(export_run(given.run, given.folder / given.name, given.seen, given.because))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

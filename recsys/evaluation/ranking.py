@@ -23,6 +23,7 @@ from recsys.metrics.ranking.recall import recall
 from recsys.metrics.ranking_accumulator import RankingMetrics
 from recsys.models.inputs import (
     HISTORY_QUANTITY,
+    DeclaresInputs,
     column_inputs,
     query_columns,
     query_of,
@@ -255,7 +256,7 @@ class RankingEvaluator:
         if self._candidates is not None:
             self._add_candidates(model, query, users, scores)
 
-    def query(self, model: Recommender, users: Tensor) -> Query:
+    def query(self, model: DeclaresInputs, users: Tensor) -> Query:
         """The declared inputs of the model for these users (B,); context and clock are those of
         the first event of the truth.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COMMAND = "python -m recsys.inference"
 _USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
-       {_COMMAND} recommend bundle=BUNDLE users=FILE output=FILE [k=10] [exclude=none]
+       {_COMMAND} recommend bundle=BUNDLE users=FILE output=FILE [k=10] [exclude=none] [because=0]
        {_COMMAND} forecast bundle=BUNDLE history=FILE output=FILE
 
 verify     verifies checksums and replays the golden samples of bundles
@@ -70,6 +70,7 @@ class TableArguments:
 class RecommendArguments(TableArguments):
     """Writes the best items for each user of a file: user_id, rank (1 is the best), item_id, score.
 
+    because=3 adds the three purchases that carry an item most, with their shares, and a sentence.
     The file may hold further inputs of the model, in columns named as in the manifest.
     """
 
@@ -82,6 +83,11 @@ class RecommendArguments(TableArguments):
     k: int = setting("items a user", default=10, minimum=1)
     exclude: Literal["none", "seen"] = setting(
         "seen leaves out the purchases of a user", default="none"
+    )
+    because: int = setting(
+        "purchases that carry an item, so many at most; of a bundle exported with because=true",
+        default=0,
+        minimum=0,
     )
     at: str | None = setting(
         "moment of the request, such as 2024-01-31T18:00, for models that read the hour or the "
@@ -174,6 +180,7 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             progress,
             _moment(given.at),
             given.dialect(),
+            given.because,
         )
     if result.popular_only:
         print(

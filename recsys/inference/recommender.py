@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from recsys.bundle.list_columns import ListColumn, ListSource, concatenated
@@ -31,6 +32,16 @@ from recsys.inference.inputs import (
     clock_value,
     local_times,
     missing_values,
+)
+from recsys.inference.reasons import (
+    BECAUSE,
+    BecauseEntry,
+    Reasons,
+    as_item_rows,
+    block_users,
+    joined,
+    merged,
+    open_because,
 )
 
 ITEM_NAMES = "items.json"
@@ -171,6 +182,11 @@ class Recommender:
         """Whether the bundle holds what each user has bought."""
         return SEEN in self.manifest["files"]
 
+    @property
+    def holds_reasons(self) -> bool:
+        """Whether the bundle tells which purchases carry a recommendation."""
+        return BECAUSE in self.manifest["files"]
+
     @cached_property
     def item_names(self) -> dict[str, str]:
         """Names of items for people, by item id; empty where the bundle holds none."""
@@ -233,17 +249,7 @@ class Recommender:
                 stacklevel=2,
             )
         items = None if rows is None else as_id_lists(rows, "history")
-        if not isinstance(inputs, Mapping | None):
-            raise TypeError(
-                f"inputs is a {type(inputs).__name__}: give a mapping from the names of inputs to"
-                " their values"
-            )
-        given = dict(inputs or {})
-        for name in given:
-            if name not in self.inputs:
-                raise ValueError(unknown(name, self.inputs, "input of this bundle"))
-        if history_age is not None and self.reads_age:
-            given["history_age"] = history_age
+        given = self._given(inputs, history_age)
         excluded = _Exclusion.parse(exclude, len(names))
         if excluded.holds("seen") and "seen" not in self._item_ids:
             raise ValueError(
@@ -257,6 +263,101 @@ class Recommender:
             exclude_all=np.array([*excluded.everyone, *self._all_but(candidates)], dtype=object),
         )
         return self._run(query, min(max(operator.index(k), 0), self.num_items))
+
+    def reasons(
+        self,
+        users: Iterable[str],
+        item_ids: Iterable[Iterable[str]],
+        history: Iterable[Iterable[str] | None] | None = None,
+        history_age: Iterable[Iterable[float] | None] | None = None,
+        *,
+        inputs: Mapping[str, Iterable[Any]] | None = None,
+        at: Any = None,
+        top: int = 3,
+    ) -> Reasons:
+        """The purchases that carry recommendations, of `recommend` or of whatever is shown in the
+        end: the scores are explained, not the order. Needs a bundle with because.onnx.
+
+        Args:
+            users: user ids, B of them.
+            item_ids: a row of K items for each user; "" and unknown items have no reasons.
+            history, history_age, inputs, at: as given to `recommend`.
+            top: N, reasons of an item at most.
+
+        Raises:
+            BundleError: the bundle holds no reasons, or no purchases and none are given.
+            ValueError, TypeError: as `recommend`; or rows of items differ in length.
+        """
+        self.require_reasons(history is not None)
+        names = as_strings(users, "users")
+        recommended = as_item_rows(item_ids, len(names))
+        rows = None if history is None else as_rows(history, "history", len(names))
+        given = self._given(inputs, history_age)
+        items = None if rows is None else as_id_lists(rows, "history")
+        query = _Query(
+            values=self._values(names, given, at),
+            purchases=self._purchases(names, rows, items, given, always=True),
+            exclude=[],
+            exclude_all=np.empty(0, dtype=object),
+        )
+        return self._explained(query, recommended, max(operator.index(top), 1))
+
+    def require_reasons(self, history_given: bool) -> None:
+        """Raises a BundleError where `reasons` has nothing to answer from."""
+        if not self.holds_reasons:
+            raise BundleError(
+                f"{self._bundle.path} holds no {BECAUSE}, so there are no reasons: export it with"
+                " because=true"
+            )
+        if not (history_given or self.holds_seen):
+            raise BundleError(
+                f"{self._bundle.path} holds no {SEEN}, and reasons are purchases: give the history,"
+                " or export it with seen=true"
+            )
+
+    def _explained(self, query: _Query, item_ids: NDArray[np.object_], top: int) -> Reasons:
+        """Reasons of items (B, K), computed in blocks."""
+        entry = cast(BecauseEntry, self.manifest["because"])
+        read = [value["name"] for value in entry["inputs"] if value["name"] != "item_id"]
+        lengths = sum(
+            (source.lengths for source in query.purchases["history"]),
+            start=np.zeros(query.num_users, dtype=np.int64),
+        )  # (B,)
+        longest = int(lengths.max(initial=0))
+        step = block_users(entry, self.num_items, item_ids.shape[1], longest)
+        found = []
+        for start in range(0, query.num_users, step):
+            stop = min(start + step, query.num_users)
+            feeds = query.feeds(start, stop, self._graph_inputs)
+            feeds = {name: feeds[name] for name in read} | {"item_id": item_ids[start:stop]}
+            contribution, rest = self._because.run(["contribution", "rest"], feeds)
+            block = item_ids[start:stop], feeds["history"], contribution, rest
+            found.append(merged(*block, top, self.item_names))
+        return joined(found, item_ids, top, self.item_names)
+
+    @cached_property
+    def _because(self) -> onnxruntime.InferenceSession:
+        """The graph of reasons, opened when it is first asked."""
+        return open_because(self._bundle, self._opened[1])
+
+    def _given(
+        self,
+        inputs: Mapping[str, Iterable[Any]] | None,
+        history_age: Iterable[Iterable[float] | None] | None,
+    ) -> dict[str, Iterable[Any]]:
+        """Further inputs of the model that a caller gives, by name."""
+        if not isinstance(inputs, Mapping | None):
+            raise TypeError(
+                f"inputs is a {type(inputs).__name__}: give a mapping from the names of inputs to"
+                " their values"
+            )
+        given = dict(inputs or {})
+        for name in given:
+            if name not in self.inputs:
+                raise ValueError(unknown(name, self.inputs, "input of this bundle"))
+        if history_age is not None and self.reads_age:
+            given["history_age"] = history_age
+        return given
 
     def _values(
         self, users: list[str], given: Mapping[str, Iterable[Any]], at: Any
@@ -281,11 +382,15 @@ class Recommender:
         rows: list[Any] | None,
         items: ListColumn | None,
         given: Mapping[str, Iterable[Any]],
+        always: bool = False,
     ) -> dict[str, list[ListSource]]:
-        """The inputs with one value a purchase: from `rows` (`items`, flat), else from seen.npz."""
+        """The inputs with one value a purchase: from `rows` (`items`, flat), else from seen.npz;
+        none where no score depends on them, unless `always`.
+        """
         found: dict[str, list[ListSource]] = {}
+        reads = self.reads_history or always
         stored = None
-        if self.reads_history and self._seen is not None:
+        if reads and self._seen is not None:
             stored = self._seen.of(users)
             if rows is not None:
                 stored = stored.where(np.array([row is None for row in rows], dtype=bool))
@@ -293,7 +398,7 @@ class Recommender:
             if not entry.per_purchase:
                 continue
             sources: list[ListSource] = []
-            if self.reads_history and items is not None:
+            if reads and items is not None:
                 sources.append(
                     items if name == "history" else self._beside(entry, items, given.get(name))
                 )

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
-from recsys.bundle.agreement import check_same_forecast, check_same_ranking
+from recsys.bundle.agreement import check_same_forecast, check_same_ranking, score_bound
+from recsys.bundle.manifest import ValueEntry
 from recsys.errors import BundleError
 from recsys.inference.bundle import Bundle, open_bundle
+from recsys.inference.reasons import BECAUSE, open_because
 
 SAMPLES = "samples.json"
 
@@ -43,8 +47,12 @@ def verify(path: str | Path) -> Verification:
         raise BundleError(f"{path} holds no {SAMPLES}, so there is nothing to compare with")
     replay = _REPLAYS[bundle.manifest["task"]]
     try:
-        cases = json.loads(samples)["cases"]
-        differences = [_named(replay, bundle, case) for case in cases]
+        content = json.loads(samples)
+        differences = [_named(replay, bundle, case) for case in content["cases"]]
+        if BECAUSE in bundle.manifest["files"]:
+            session = open_because(bundle)
+            reasons = partial(_replay_reasons, session)
+            differences += [_named(reasons, bundle, case) for case in content["because"]]
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{Path(path) / SAMPLES} does not hold golden samples: {error!r}"
@@ -67,7 +75,9 @@ def _named(
 def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
-    got_items, got_scores = bundle.session.run(["item_id", "score"], _feeds(bundle, case, batch))
+    got_items, got_scores = bundle.session.run(
+        ["item_id", "score"], _feeds(bundle.manifest["inputs"], case, batch)
+    )
     want_items = np.array(case["item_id"], dtype=object).reshape(batch, -1)
     # JSON has no infinity: null stands for the score of an empty place.
     scores = [-np.inf if score is None else score for row in case["score"] for score in row]
@@ -75,17 +85,41 @@ def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     return check_same_ranking(want_items, want_scores, got_items, got_scores)
 
 
+def _replay_reasons(
+    session: onnxruntime.InferenceSession, bundle: Bundle, case: Mapping[str, Any]
+) -> float:
+    """Runs the graph of reasons on the inputs of a case; the largest difference of two."""
+    batch, entry = len(case["item_id"]), bundle.manifest["because"]
+    feeds = _feeds(entry["inputs"], case, batch)
+    contribution, rest = session.run(["contribution", "rest"], feeds)
+    empty = [[value is None for value in row] for row in case["rest"]]
+    want_rest = np.where(empty, -np.inf, _numbers(case["rest"]))
+    want = np.concatenate([_numbers(case["contribution"]), want_rest[:, :, None]], axis=2)
+    got = np.concatenate([contribution, rest[:, :, None]], axis=2)
+    if got.shape != want.shape:
+        raise ValueError(f"the reasons have the shape {contribution.shape}")
+    finite = np.isfinite(want)
+    difference = np.abs(np.where(finite, got, 0) - np.where(finite, want, 0))
+    # Written so that NaN fails.
+    wrong = np.argwhere(~(difference <= score_bound(np.where(finite, want, 0))))
+    if len(wrong) or not np.array_equal(finite, np.isfinite(got)):
+        raise ValueError(f"reasons of row {wrong[0][0] if len(wrong) else '?'} differ")
+    return float(difference.max(initial=0.0))
+
+
 def _replay_forecaster(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest relative difference."""
-    feeds = _feeds(bundle, case, len(case["series_id"]))
+    feeds = _feeds(bundle.manifest["inputs"], case, len(case["series_id"]))
     (got,) = bundle.session.run(["forecast"], feeds)
     return check_same_forecast(_numbers(case["forecast"]), got, feeds["history"])
 
 
-def _feeds(bundle: Bundle, case: Mapping[str, Any], batch: int) -> dict[str, NDArray[Any]]:
+def _feeds(
+    inputs: list[ValueEntry], case: Mapping[str, Any], batch: int
+) -> dict[str, NDArray[Any]]:
     """The inputs of a case in the types and dimensions that the manifest declares."""
     feeds = {}
-    for entry in bundle.manifest["inputs"]:
+    for entry in inputs:
         shape = [
             size if isinstance(size, int) else batch if size == "batch" else -1
             for size in entry["dims"]

@@ -6,7 +6,7 @@ Axes: B users in a block, L length of a history, I items in the catalogue, K cat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -150,6 +150,12 @@ class DeclaresInputs(Protocol):
     def inputs(self) -> tuple[ModelInput, ...]:
         """What its scores depend on."""
         ...
+
+
+class Declared(NamedTuple):
+    """Inputs that are read without a model."""
+
+    inputs: tuple[ModelInput, ...]
 
 
 def reads_history(model: DeclaresInputs) -> bool:

@@ -1,27 +1,30 @@
 """What every recommender offers, learned or closed-form, and what some can do beside.
 
-Axes: B users in a block, C candidates, I items in the catalogue.
+Axes: B users in a block, C candidates, I items in the catalogue, L length of a history.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.models.inputs import ModelInput, Query, reads_age, reads_history
+from recsys.models.inputs import HISTORY, ModelInput, Query, reads_age, reads_history
 
 __all__ = [
     "ChoosesSettings",
     "ExemptsFromWeightDecay",
+    "ExplainsScores",
     "FitsInteractions",
     "HasSquaredNorms",
     "LoadsPretrained",
     "ObservesInteractions",
     "Query",
+    "Reasons",
     "Recommender",
     "reads_age",
     "reads_history",
+    "reasons_inputs",
 ]
 
 
@@ -70,6 +73,52 @@ class FitsInteractions(Protocol):
     def fit(self, interactions: Interactions) -> None:
         """Fits on all interactions."""
         ...
+
+
+class Reasons(NamedTuple):
+    """What scores are made of: `purchases.sum(2) + rest` is the score.
+
+    Attributes:
+        purchases: what each purchase of the history adds to the score of each candidate, 0 in the
+            padding, (B, C, L). What an item adds that was bought often is shared among its
+            purchases.
+        rest: what comes from elsewhere: the item itself, the season, the trained constants (B, C).
+    """
+
+    purchases: Tensor
+    rest: Tensor
+
+
+@runtime_checkable
+class ExplainsScores(Protocol):
+    """A recommender that can tell which purchases carry a score.
+
+    Attributes:
+        reasons_kind: how. "exact": the score, as far as it is a sum over the purchases; "gradient":
+            integrated gradients, from an empty history to this one; "leave_one_out": what the score
+            loses without the item, where the rest holds what several do together.
+        floats_per_reason: width of the widest intermediates of `reasons`, per candidate and per
+            pair of a candidate and a purchase: blocks are sized by them.
+    """
+
+    if TYPE_CHECKING:  # issubclass takes protocols of methods alone
+        reasons_kind: Literal["exact", "gradient", "leave_one_out"]
+
+        @property
+        def floats_per_reason(self) -> tuple[int, int]:
+            """See above."""
+            ...
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """Of the scores of candidates `items` (B, C); the query also has the history where the
+        scores do not depend on it.
+        """
+        ...
+
+
+def reasons_inputs(model: Recommender) -> tuple[ModelInput, ...]:
+    """What `ExplainsScores.reasons` reads: the inputs of the model, and the history."""
+    return tuple(dict.fromkeys((*model.inputs, HISTORY)))
 
 
 @runtime_checkable

@@ -84,12 +84,15 @@ class Code:
 
 
 class ListedItem(NamedTuple):
-    """One line of a list of items; `hit` says that it was recommended and bought."""
+    """One line of a list of items; `hit` says that it was recommended and bought, `because` what
+    was bought before and carries it.
+    """
 
     name: str
     item_id: str
     score: str = ""
     hit: bool = False
+    because: str = ""
 
 
 class ItemList(NamedTuple):

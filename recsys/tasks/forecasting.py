@@ -122,14 +122,15 @@ class Forecasting:
             model.load_state_dict(run.read_weights())
         return model.eval()
 
-    def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
+    def export(self, run: RunFolder, folder: Path, *, seen: bool, because: bool = False) -> Path:
         """A bundle from raw numbers to raw quantiles."""
         from recsys.export import SampleWindows, write_forecaster_bundle
 
-        if seen:
-            raise ConfigError(
-                f"seen=true is for recommenders, and {run.path} is a forecaster's run"
-            )
+        for name, given in (("seen", seen), ("because", because)):
+            if given:
+                raise ConfigError(
+                    f"{name}=true is for recommenders, and {run.path} is a forecaster's run"
+                )
         model, data = self.load(run), run.read_json("data_report.json")
         return write_forecaster_bundle(
             folder,

@@ -238,7 +238,9 @@ def load_run(folder: str | Path) -> tuple[nn.Module, RunFolder]:
     return task_of_run(run).load(run), run
 
 
-def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> Path:
+def export_run(
+    folder: str | Path, bundle: Path, include_seen: bool = False, because: bool = False
+) -> Path:
     """Exports the model of a finished run.
 
     Args:
@@ -246,13 +248,14 @@ def export_run(folder: str | Path, bundle: Path, include_seen: bool = False) -> 
         bundle: folder to write; its name is the bundle's.
         include_seen: also ship what each user bought, so that it can be excluded or read as
             history.
+        because: also ship a graph that tells which purchases carry a recommendation.
 
     Returns:
         The bundle.
     """
     run = RunFolder.open(folder)
     run.require_finished()
-    written = task_of_run(run).export(run, bundle, seen=include_seen)
+    written = task_of_run(run).export(run, bundle, seen=include_seen, because=because)
     send_bundle(run, written)
     return written
 

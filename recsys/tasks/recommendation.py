@@ -137,7 +137,7 @@ class Recommendation:
             model.load_state_dict(run.read_weights())
         return model.eval()
 
-    def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
+    def export(self, run: RunFolder, folder: Path, *, seen: bool, because: bool = False) -> Path:
         """A bundle from strings to strings."""
         from recsys.export import write_recommender_bundle
 
@@ -156,6 +156,7 @@ class Recommendation:
             include_seen=seen,
             item_names=run.read_json("items.json") or None,
             provenance=provenance(run),
+            because=because,
         )
 
 

@@ -130,12 +130,13 @@ class Task(Protocol):
         """
         ...
 
-    def export(self, run: RunFolder, folder: Path, *, seen: bool) -> Path:
+    def export(self, run: RunFolder, folder: Path, *, seen: bool, because: bool = False) -> Path:
         """Writes a bundle of the model of a finished run.
 
         Args:
             run: finished.
             folder: of the bundle.
             seen: also ship what each user bought; ConfigError where the task has no users.
+            because: also ship what tells which purchases carry an answer; likewise.
         """
         ...

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from recsys.export import SampleWindows, write_forecaster_bundle, write_recommender_bundle
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
-from recsys.models.inputs import HISTORY, USER, Query
+from recsys.models.inputs import HISTORY, HISTORY_AGE, USER, Query
+from recsys.models.recommender import Reasons
 
 USERS = ["007", "7", "NA", "Zoë Müller", "名前", "u 5"]
 ITEMS = ["milk", " milk", "0012", "12", "NA", "crème brûlée", 'say "hi"', "a,b", "日本", "last"]
@@ -112,6 +113,75 @@ def by_user(bundles: Path) -> Recommender:
 @pytest.fixture(scope="session")
 def by_history(bundles: Path) -> Recommender:
     return Recommender(bundles / "by_history")
+
+
+BUYERS = ["ann", "bob", "cid"]
+SHELF = ["milk", "bread", "tea", "ale", "jam"]
+# ann lately bought tea, before that milk twice; cid nothing
+BOUGHT = {"ann": ["milk", "milk", "tea"], "bob": ["ale", "bread"], "cid": []}
+AGES = {"ann": [3.0, 1, 0], "bob": [1.0, 0], "cid": []}
+BUYERS_OF = np.array([5.0, 4, 3, 2, 1], dtype=np.float32)
+# what a purchase of today adds to each item: milk carries jam and bread, tea speaks against bread
+ADDS = [
+    [0, 2, 0, 0, 4],
+    [1, 0, 0, 0, 2],
+    [0, -1, 0, 3, 1],
+    [0, 0, 0, 0, 0.5],
+    [0, 0, 0, 0, 0],
+]
+
+
+class Sums(nn.Module):
+    """score(u, i) = i / 8 + Σ ADDS[j, i] / (1 + age) over the purchases j."""
+
+    adds: Tensor
+    inputs = (HISTORY, HISTORY_AGE)
+    floats_per_pair = 1
+    reasons_kind = "exact"
+    floats_per_reason = (1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_users, self.num_items = len(BUYERS), len(SHELF)
+        self.register_buffer("adds", torch.tensor([*ADDS, [0.0] * 5]))  # padding adds nothing
+
+    def score_all(self, query: Query) -> Tensor:
+        items = torch.arange(5).expand(len(query.history), -1)
+        purchases, rest = self.reasons(query, items)
+        return purchases.sum(dim=2) + rest
+
+    def forward(self, query: Query, items: Tensor) -> Tensor:
+        return self.score_all(query).gather(1, items)
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        adds = self.adds[query.history].transpose(1, 2)  # (B, I, L)
+        adds = adds / (1 + query.days()).unsqueeze(1)
+        places = items.unsqueeze(2).expand(-1, -1, query.history.shape[1])
+        return Reasons(adds.gather(1, places), items / 8)
+
+
+def write_sums(folder: Path) -> Path:
+    rows = [[SHELF.index(item) for item in BOUGHT[user]] for user in BUYERS]
+    return write_recommender_bundle(
+        folder,
+        model=Sums(),
+        user_ids=np.array(BUYERS),
+        item_ids=np.array(SHELF),
+        popularity=BUYERS_OF,
+        history_indptr=np.cumsum([0, *map(len, rows)]),
+        history_items=np.concatenate(rows).astype(int),
+        history_age=np.concatenate([AGES[user] for user in BUYERS]).astype(np.float32),
+        include_seen=True,
+        item_names={"milk": "Milk, 1 l", "tea": "Tea"},
+        provenance={"model": "Sums"},
+        because=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def explaining(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that tells which purchases carry a recommendation."""
+    return write_sums(tmp_path_factory.mktemp("exported") / "sums")
 
 
 class Means(nn.Module):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recsys.inference import verify
+
 NODE_TESTS = Path(__file__).parents[1] / "node"
 
 pytestmark = pytest.mark.skipif(
@@ -24,6 +26,19 @@ def test_node_replays_the_samples(bundles: Path) -> None:
     done = replay(bundles / "by_user", bundles / "by_history")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(": ok (") == 2
+
+
+def test_node_replays_reasons(explaining: Path, tmp_path: Path) -> None:
+    done = replay(explaining)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f": ok ({verify(explaining).cases} samples" in done.stdout
+    tampered = Path(shutil.copytree(explaining, tmp_path / "tampered"))
+    samples = json.loads((tampered / "samples.json").read_text())
+    samples["because"][0]["rest"][0][0] += 0.001
+    (tampered / "samples.json").write_text(json.dumps(samples))
+    done = replay(tampered)
+    assert done.returncode == 1
+    assert "disagrees with its reasons of 'known users'" in done.stderr
 
 
 def test_node_replays_forecasts(forecasters: Path, tmp_path: Path) -> None:

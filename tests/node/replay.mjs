@@ -116,9 +116,31 @@ async function replayRanking(session, inputs, sample) {
   );
 }
 
+// What each purchase adds to a score, and the rest; null stands for -infinity.
+async function replayReasons(session, inputs, sample) {
+  const { contribution, rest } = await session.run(feedsOf(inputs, sample, sample.item_id.length));
+  const wanted = [...sample.contribution.flat(Infinity), ...sample.rest.flat()];
+  const got = [...contribution.data, ...rest.data];
+  if (got.length !== wanted.length) {
+    throw new Disagreement(`it gives ${got.length} numbers, not ${wanted.length}`);
+  }
+  let largest = 0;
+  wanted.forEach((value, place) => {
+    if (value === null && got[place] === -Infinity) return;
+    const difference = Math.abs(value - got[place]);
+    // Written so that NaN fails.
+    if (value === null || !(difference <= scoreBound(value))) {
+      throw new Disagreement(`number ${place} is ${got[place]}, not ${value}`);
+    }
+    largest = Math.max(largest, difference);
+  });
+  return largest;
+}
+
 async function replay(bundle) {
-  const { cases } = JSON.parse(await readFile(path.join(bundle, "samples.json"), "utf8"));
-  const { inputs } = JSON.parse(await readFile(path.join(bundle, "manifest.json"), "utf8"));
+  const samples = JSON.parse(await readFile(path.join(bundle, "samples.json"), "utf8"));
+  const { inputs, because } = JSON.parse(await readFile(path.join(bundle, "manifest.json"), "utf8"));
+  const { cases } = samples;
   const session = await ort.InferenceSession.create(path.join(bundle, "model.onnx"));
   let largest = 0;
   for (const sample of cases) {
@@ -128,6 +150,18 @@ async function replay(bundle) {
     } catch (error) {
       if (!(error instanceof Disagreement)) throw error;
       throw new Disagreement(`${bundle} disagrees with its sample '${sample.name}': ${error.message}`);
+    }
+  }
+  if (because) {
+    const reasons = await ort.InferenceSession.create(path.join(bundle, "because.onnx"));
+    for (const sample of samples.because) {
+      try {
+        largest = Math.max(largest, await replayReasons(reasons, because.inputs, sample));
+      } catch (error) {
+        if (!(error instanceof Disagreement)) throw error;
+        throw new Disagreement(`${bundle} disagrees with its reasons of '${sample.name}': ${error.message}`);
+      }
+      cases.push(sample);
     }
   }
   console.log(`${bundle}: ok (${cases.length} samples, largest difference ${largest.toPrecision(1)})`);

@@ -122,6 +122,20 @@ def test_undefined_metric_is_a_dash(make_run, metrics):
     assert "NaN" not in page.html
 
 
+def test_the_purchases_that_carry_a_recommendation_stand_below_it(make_run):
+    milk = {"item_id": "1", "name": HOSTILE + " milk", "share": 0.625}
+    itself = {"item_id": "2", "name": "tea", "share": 0.25}
+    tea = {"item_id": "2", "name": "tea", "score": 1.0, "because": [milk, itself]}
+    page = written(make_run(examples=[{"user_id": "u", "new": [tea]}]))
+    assert f"because of {HOSTILE} milk (62 %), this item (25 %)" in page.text
+    assert "Below a recommendation stand the purchases that carry its score most" in page.text
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    plain = {key: value for key, value in tea.items() if key != "because"}
+    page = written(make_run(examples=[{"user_id": "u", "new": [plain]}]))
+    assert "because of" not in page.text
+    assert "Below a recommendation" not in page.text
+
+
 def test_hits_are_what_was_recommended_and_bought(make_run):
     page = written(make_run())
     items = [attributes for tag, attributes in page.tags if tag == "li"]

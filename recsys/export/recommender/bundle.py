@@ -17,12 +17,19 @@ from recsys.bundle.seen import SEEN, write_seen
 from recsys.errors import ExportError
 from recsys.export.content import checked_ids, manifest_content
 from recsys.export.folder import appearing, check_replaceable, write_json
+from recsys.export.recommender.because import (
+    build_because_graph,
+    check_reasons,
+    reasons_samples,
+    require_reasons,
+)
 from recsys.export.recommender.card import recommender_card
 from recsys.export.recommender.graph import OUTPUTS, build_graph, graph_inputs
 from recsys.export.recommender.histories import Histories
 from recsys.export.recommender.parity import Catalogue, check_parity
 from recsys.export.recommender.samples import golden_samples
 from recsys.inference.bundle import open_session
+from recsys.inference.reasons import BECAUSE
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
@@ -49,6 +56,7 @@ def write_recommender_bundle(
     include_seen: bool,
     item_names: Mapping[str, str] | None,
     provenance: Mapping[str, Any],
+    because: bool = False,
 ) -> Path:
     """Exports a model to a bundle; the folder appears when it is proven to answer as torch does.
 
@@ -70,19 +78,23 @@ def write_recommender_bundle(
         item_names: names of items for people, by item id, or None.
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
             config, versions, git_commit, model (class name), split, seed.
+        because: whether the bundle holds a second graph that tells which purchases carry a score.
 
     Returns:
         The folder.
 
     Raises:
         ExportError: if the model has no graph or one that disagrees with torch, ids cannot be used,
-            or the folder is something else than a bundle.
+            the folder is something else than a bundle, or reasons are asked of a model that has
+            none.
     """
     if not isinstance(model, nn.Module):
         raise ExportError(
             f"{type(model).__name__} is no torch module, so it has no graph to export"
         )
     check_replaceable(folder)
+    if because:
+        require_reasons(model)
     users = checked_ids(user_ids, model.num_users, "user", "users")
     items = checked_ids(item_ids, model.num_items, "item", "items")
     catalogue = Catalogue(users, items, np.asarray(popularity, dtype=np.float32))
@@ -103,10 +115,18 @@ def write_recommender_bundle(
     session = open_session(graph)
     difference = check_parity(session, model, catalogue, histories, vocabulary)
     content["parity"] = {"largest_difference": difference}
+    reasons = _Reasons(model, catalogue, histories, vocabulary) if because else None
+    if reasons is not None:
+        content["because"] = reasons.entry
+        content["parity"]["reasons"] = reasons.difference
 
     with appearing(folder) as partial:
         (partial / GRAPH).write_bytes(graph)
-        write_json(partial / SAMPLES, golden_samples(session, users, items, model, vocabulary))
+        samples = golden_samples(session, users, items, model, vocabulary)
+        if reasons is not None:
+            (partial / BECAUSE).write_bytes(reasons.graph)
+            samples |= {"because": reasons.samples(samples["cases"], items)}
+        write_json(partial / SAMPLES, samples)
         if include_seen:
             write_seen(
                 partial / SEEN,
@@ -125,6 +145,28 @@ def write_recommender_bundle(
         write_manifest(partial, content)
         verify(partial)
     return folder
+
+
+class _Reasons:
+    """The second graph of the bundle, compared with torch."""
+
+    def __init__(
+        self,
+        model: Recommender,
+        catalogue: Catalogue,
+        histories: Histories,
+        vocabulary: InputVocabulary,
+    ) -> None:
+        explains = require_reasons(model)
+        built = build_because_graph(explains, *catalogue, vocabulary)
+        self.entry = built.entry
+        self.graph = built.model.SerializeToString()
+        self._session = open_session(self.graph)
+        self.difference = check_reasons(self._session, explains, catalogue, histories, vocabulary)
+
+    def samples(self, cases: Any, item_ids: NDArray[np.object_]) -> list[dict[str, object]]:
+        """Golden inputs and outputs."""
+        return reasons_samples(self._session, self.entry, cases, item_ids)
 
 
 def _check_arrays(catalogue: Catalogue, histories: Histories) -> None:
@@ -156,7 +198,7 @@ def _fallback(model: Recommender) -> str:
     return "popularity" if USER in model.inputs or not model.inputs else "none"
 
 
-def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, object]:
+def _manifest(model: Recommender, provenance: Mapping[str, Any]) -> dict[str, Any]:
     data = provenance.get("data")
     timezone = data.get("timezone", "UTC") if isinstance(data, Mapping) else "UTC"
     facts: dict[str, Any] = {

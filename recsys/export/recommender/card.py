@@ -65,7 +65,7 @@ def recommender_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -
         name,
         manifest,
         _summary(manifest),
-        _snippets(name, manifest),
+        _snippets(name, manifest) + _reasons(manifest),
         _FALLBACKS[manifest["fallback"]],
         _personal_data(manifest, holds_seen),
     )
@@ -94,12 +94,32 @@ def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
     return _SNIPPETS.format(name=name, call=call, user="anyone", history=history, ages=ages)
 
 
+def _reasons(manifest: Mapping[str, Any]) -> str:
+    """How to ask which purchases carry a recommendation, where the bundle tells."""
+    found = manifest.get("because")
+    if found is None:
+        return ""
+    kind = found["kind"].replace("_", " ")
+    return (
+        "\nWhich purchases carry a recommendation, from `because.onnx` "
+        f"({kind}; `contribution` over the history, plus `rest`, is the score; the rest is "
+        f"{found['rest']}):\n\n"
+        "```python\n"
+        "reasons = recommender.reasons(users, item_ids, history=…)  # .because, .share, …\n"
+        'reasons.sentences()  # "because you bought … (62 %), … (21 %)"\n'
+        "```\n"
+    )
+
+
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
     customers = f"the ids of {manifest['num_users']:,} customers"
     found = []
     if not manifest["reads_history"]:
+        graphs = "`model.onnx` holds"
+        if "because" in manifest:
+            graphs = "`model.onnx` and `because.onnx` hold"
         found.append(
-            f"- `model.onnx` holds {customers} and what the model learned of each."
+            f"- {graphs} {customers} and what the model learned of each."
             "\n- `samples.json` holds the ids of three of them."
         )
     if manifest.get("holds_purchases"):

@@ -99,7 +99,7 @@ def check_parity(
     excludable = np.append(catalogue.item_ids, [unknown_id(catalogue.item_ids)])
     largest = 0.0
     for number, group in enumerate(
-        _groups(model, catalogue, histories, vocabulary or InputVocabulary(), generator)
+        query_groups(model, catalogue, histories, vocabulary or InputVocabulary(), generator)
     ):
         whole = number % (1 + num_items // _WHOLE_CATALOGUE) == 0
         for size in _BATCH_SIZES:
@@ -157,7 +157,7 @@ def unknown_id(ids: NDArray[np.object_]) -> str:
     return str(max(ids.tolist(), key=len)) + "?"
 
 
-def _groups(
+def query_groups(
     model: Recommender,
     catalogue: Catalogue,
     histories: Histories,

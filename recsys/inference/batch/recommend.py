@@ -10,11 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from recsys.errors import ConfigError, DataError
 from recsys.inference.batch.columns import check_kinds, ids, lists, numbers, row_errors, texts
 from recsys.inference.batch.input_table import Dialect, InputTable, check_paths, open_input
 from recsys.inference.inputs import CLOCK_SOURCES
+from recsys.inference.reasons import Reasons
 from recsys.inference.recommender import Recommender
 from recsys.tables.cells import NumberColumn
 from recsys.tables.writing import create_table
@@ -60,10 +62,12 @@ def recommend_file(
     progress: Callable[[int, int | None], None] | None = None,
     at: Any = None,
     dialect: Dialect | None = None,
+    because: int = 0,
 ) -> BatchResult:
     """Reads users from a file and writes the best items of each.
 
-    The columns written are user_id, rank (1 is the best), item_id and score.
+    The columns written are user_id, rank (1 is the best), item_id and score; with reasons also
+    because_1, share_1, because_2, … and because, the sentence for people.
 
     Args:
         recommender: an opened bundle.
@@ -78,10 +82,12 @@ def recommend_file(
         progress: called after each chunk with the number of users done and, if known, of all.
         at: moment of the request, as in `Recommender.recommend`.
         dialect: how the file is written, where it is not as the training table was.
+        because: purchases that carry a recommendation, so many at most; empty where fewer do.
 
     Raises:
         DataError: a file cannot be read or written, or a row cannot be used.
-        BundleError: the bundle does not hold the purchases to be excluded.
+        BundleError: the bundle does not hold the purchases to be excluded, or reasons that are
+            asked for.
     """
     started = time.perf_counter()
     check_paths(users, output, "users")
@@ -97,7 +103,10 @@ def recommend_file(
     no_history: list[list[str]] | None = [[]] if recommender.reads_history else None
     popular = recommender.recommend([""], k, history=no_history)  # what an unknown user gets
     done = written = unknown = decimals = 0
-    with table.sound(), create_table(output, OUTPUT) as target:
+    schema = pa.schema([*OUTPUT, *_reason_fields(because)])
+    if because:
+        recommender.require_reasons(HISTORY_COLUMN in kinds)
+    with table.sound(), create_table(output, schema) as target:
         for batch in table.batches(list(kinds), chunk_users):
             with row_errors(table, done):
                 columns = _parsed(batch, kinds, readers)
@@ -109,13 +118,15 @@ def recommend_file(
                 item_ids, scores = recommender.recommend(
                     names, k, exclude, history, inputs=columns, at=at
                 )  # (B, K)
+                reasons = _reasons(recommender, because, names, item_ids, history, columns, at)
             fallback = ((item_ids == popular[0]) & (scores == popular[1])).all(axis=1)  # (B,)
             unknown += int(fallback.sum())
             decimals += int(np.char.endswith(np.array(names, dtype=str)[fallback], ".0").sum())
             kept = ~np.isneginf(scores)
             ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
             repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
-            target.write([repeated, ranks[kept], item_ids[kept], scores[kept]])
+            columns_of_reasons = _reason_columns(reasons, kept)
+            target.write([repeated, ranks[kept], item_ids[kept], scores[kept], *columns_of_reasons])
             done += len(names)
             written += len(repeated)
             if progress is not None:
@@ -124,6 +135,43 @@ def recommend_file(
             raise DataError(f"{table.where} has a header but no users")
     seconds = time.perf_counter() - started
     return BatchResult(done, written, seconds, popular_only, unknown, decimals)
+
+
+def _reason_fields(because: int) -> list[pa.Field]:
+    """What is written of reasons."""
+    fields = []
+    for number in range(1, because + 1):
+        fields.append(pa.field(f"because_{number}", pa.string()))
+        fields.append(pa.field(f"share_{number}", pa.float32()))
+    return [*fields, pa.field("because", pa.string())] if because else []
+
+
+def _reasons(
+    recommender: Recommender,
+    because: int,
+    names: list[str],
+    item_ids: NDArray[np.object_],
+    history: list[Any] | None,
+    columns: dict[str, list[Any]],
+    at: Any,
+) -> Reasons | None:
+    """Of the recommendations of a chunk, if they are asked for."""
+    if not because:
+        return None
+    return recommender.reasons(names, item_ids, history, inputs=columns, at=at, top=because)
+
+
+def _reason_columns(reasons: Reasons | None, kept: NDArray[np.bool_]) -> list[NDArray[np.object_]]:
+    """The columns of `_reason_fields` for the recommendations that are written (B, K)."""
+    if reasons is None:
+        return []
+    because, share = reasons.because[kept], reasons.share[kept].astype(object)
+    share[because == ""] = None
+    because[because == ""] = None
+    sentences = reasons.sentences()[kept]
+    sentences[sentences == ""] = None
+    pairs = zip(because.T, share.T, strict=True)
+    return [*(column for pair in pairs for column in pair), sentences]
 
 
 def _require_effect(

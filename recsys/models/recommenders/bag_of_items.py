@@ -1,4 +1,6 @@
-"""A history without order and repeats. Axes: B users, L length of a history, I items."""
+"""A history without order and repeats. Axes: B users, C candidates, L length of a history, I
+items.
+"""
 
 import torch
 from torch import Tensor
@@ -11,3 +13,18 @@ def bag_of_items(history: Tensor, num_items: int) -> Tensor:
     padded = torch.zeros(history.shape[0], num_items + 1, device=history.device)
     ones = torch.ones_like(history, dtype=padded.dtype)
     return padded.scatter_add(1, history, ones)[:, :num_items].clamp(max=1)
+
+
+def repeats(history: Tensor, num_items: int) -> Tensor:
+    """How often the item of each purchase stands in the history: (B, L), padded with I -> float32
+    (B, L).
+    """
+    padded = torch.zeros(history.shape[0], num_items + 1, device=history.device)
+    ones = torch.ones_like(history, dtype=padded.dtype)
+    return padded.scatter_add(1, history, ones).gather(1, history)
+
+
+def shared(of_item: Tensor, history: Tensor, num_items: int) -> Tensor:
+    """What the item of each purchase adds (B, C, L), shared among its purchases; 0 for padding."""
+    share = (history < num_items) / repeats(history, num_items)  # (B, L)
+    return of_item * share.unsqueeze(1)

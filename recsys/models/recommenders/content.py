@@ -1,5 +1,5 @@
 """Content-based recommendation. Axes: B users, C candidates, I items, L length of a history,
-F terms, P pairs of an item and a term.
+F terms, P pairs of an item and a term, T most terms of an item.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
-from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import bag_of_items, repeats, shared
 from recsys.models.recommenders.item_profiles import ItemProfiles, item_profiles, profile_inputs
 from recsys.models.recommenders.weighted_sums import weighted_sums
 from recsys.ranges import Power
@@ -43,7 +44,10 @@ class Content(nn.Module):
     item: Tensor
     term: Tensor
     weight: Tensor
+    terms: Tensor
+    term_weights: Tensor
     inputs = (HISTORY,)
+    reasons_kind = "exact"
 
     def __init__(
         self,
@@ -62,11 +66,18 @@ class Content(nn.Module):
         self.register_buffer("item", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("term", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("weight", torch.zeros(0))
+        self.register_buffer("terms", torch.zeros(num_items, 0).long(), persistent=False)
+        self.register_buffer("term_weights", torch.zeros(num_items, 0), persistent=False)
 
     @property
     def floats_per_pair(self) -> int:
         """Terms of a user and of an item, for each pair of the two."""
         return 2 + (self.num_terms + len(self.term)) // max(1, self.num_items)
+
+    @property
+    def floats_per_reason(self) -> tuple[int, int]:
+        """All terms for a candidate, those of the purchase for each pair of the two."""
+        return 1 + self.num_terms, 2 * self.terms.shape[1]
 
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """Terms of its columns."""
@@ -76,6 +87,7 @@ class Content(nn.Module):
         """Weighs the terms of every item by how few of the fitted ones have them."""
         profiles = item_profiles(interactions, self._item_inputs, self.idf_power)
         self.item, self.term, self.weight = profiles.item, profiles.term, profiles.weight
+        self._spread()
 
     def profiles(self) -> ItemProfiles:
         """The terms of the items, as they were fitted."""
@@ -108,6 +120,33 @@ class Content(nn.Module):
         )
         return weighted_sums(self.item, self.term, self.weight, profiles, self.num_items).T
 
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """The likeness of each purchase over the number of items; the rest is 0."""
+        history = query.history
+        known = history.clamp(max=self.num_items - 1)
+        batch, candidates = items.shape
+        by_term = torch.zeros(batch, candidates, self.num_terms + 1, device=items.device)
+        by_term = by_term.scatter(2, self.terms[items], self.term_weights[items])  # (B, C, F + 1)
+        of_purchases = self.terms[known].flatten(1).unsqueeze(1).expand(-1, candidates, -1)
+        both = by_term.gather(2, of_purchases).view(
+            batch, candidates, history.shape[1], self.terms.shape[1]
+        ) * self.term_weights[known].unsqueeze(1)  # (B, C, L, T)
+        real = history < self.num_items
+        distinct = (real / repeats(history, self.num_items)).sum(dim=1).round()  # (B,)
+        of_item = both.sum(dim=3) / distinct.clamp(min=1).view(-1, 1, 1)
+        return Reasons(shared(of_item, history, self.num_items), torch.zeros_like(by_term[:, :, 0]))
+
+    def _spread(self) -> None:
+        """The pairs as one row of terms an item, padded with term F, of weight 0."""
+        lengths = torch.bincount(self.item, minlength=self.num_items)
+        place = torch.arange(len(self.item), device=self.item.device)
+        place = place - (lengths.cumsum(0) - lengths)[self.item]  # of the term among the item's
+        size = (self.num_items, max(1, int(lengths.max())))
+        self.terms = torch.full(size, self.num_terms, device=self.item.device)
+        self.terms[self.item, place] = self.term
+        self.term_weights = torch.zeros(size, device=self.item.device)
+        self.term_weights[self.item, place] = self.weight
+
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
     ) -> None:
@@ -116,3 +155,4 @@ class Content(nn.Module):
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(stored))
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._spread()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.models.inputs import HISTORY, Query
-from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import bag_of_items, shared
 from recsys.ranges import Positive
 
 # In `fit`: two matrices in double precision at any time, and the weights.
@@ -44,6 +45,8 @@ class EASE(nn.Module):
     weight: Tensor
     inputs = (HISTORY,)
     floats_per_pair = 2
+    reasons_kind = "exact"
+    floats_per_reason = (1, 4)
 
     def __init__(
         self,
@@ -90,6 +93,14 @@ class EASE(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
         return bag_of_items(query.history, self.num_items) @ self.weight
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """The weight of each purchase; the score is their sum, and the rest 0."""
+        known = query.history.clamp(max=self.num_items - 1)
+        place = known.unsqueeze(1) * self.num_items + items.unsqueeze(2)  # (B, C, L)
+        of_item = self.weight.view(-1)[place]
+        purchases = shared(of_item, query.history, self.num_items)
+        return Reasons(purchases, torch.zeros_like(items, dtype=purchases.dtype))
 
 
 # in double precision: a λ that is small beside the counts leaves them nearly singular

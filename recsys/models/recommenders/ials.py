@@ -5,7 +5,7 @@ P distinct purchases, R rows of the side that is solved, S rows of the other sid
 import warnings
 from collections.abc import Iterator, Mapping
 from statistics import geometric_mean
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,10 @@ from torch.nn import functional
 
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
+from recsys.errors import ConfigError
 from recsys.models.inputs import USER, Query
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import repeats
 from recsys.models.recommenders.dot_products import dot_products
 from recsys.ranges import Count, Positive, Width
 
@@ -24,6 +27,8 @@ _BLOCK_ROWS = 2048
 # Steps of conjugate gradients a row and epoch. As they start from the epoch before, more of them
 # make an epoch slower and no better.
 _STEPS = 2
+# Steps of conjugate gradients of a reason, which start from nothing.
+_STEPS_OF_REASONS = 10
 # Products with XᵀX that turn a random space towards the first singular vectors.
 _POWER_ITERATIONS = 3
 # What all pairs together weigh beside the purchases, where nothing is said.
@@ -71,8 +76,12 @@ class IALS(nn.Module):
         init_std: standard deviation of random initial factors, times √D.
     """
 
+    penalties: Tensor
+    spectrum: Tensor
+    vectors: Tensor
     inputs = (USER,)
     floats_per_pair = 1
+    reasons_kind = "exact"
 
     def __init__(
         self,
@@ -98,6 +107,12 @@ class IALS(nn.Module):
         self.item = nn.Embedding(num_items, embedding_dim)
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=init_std / embedding_dim**0.5)
+        self.floats_per_reason = (6 * embedding_dim, embedding_dim + 4)
+        # λ and α₀ of the users' least squares, which their reasons need
+        self.register_buffer("penalties", torch.full((2,), torch.nan))
+        self.register_buffer("spectrum", torch.zeros(embedding_dim), persistent=False)
+        self.register_buffer("vectors", torch.eye(embedding_dim), persistent=False)
+        self.register_load_state_dict_post_hook(_decomposed)
 
     def fit(self, interactions: Interactions) -> None:
         """Solves users and items in turn."""
@@ -118,6 +133,9 @@ class IALS(nn.Module):
         for epoch in range(1, self.epochs + 1):
             self._epoch(sides, regularization)
             yield epoch
+        weight = self.unobserved_weight or self._chosen["unobserved_weight"]
+        self.penalties.copy_(torch.tensor([regularization, weight]))
+        self._decompose()
 
     def chosen(self) -> Mapping[str, float]:
         """λ and α₀, where they were not given."""
@@ -130,6 +148,50 @@ class IALS(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
         return self.user(query.user) @ self.item.weight.T
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """With W_u = (α₀ HᵀH + Σ_S h hᵀ + λ_u)⁻¹, the user's least squares give w_u = W_u Σ_S h_j,
+        so that j adds h_i W_u h_j to the score: the likeness of i and j in the eyes of u. The rest
+        is what the last steps of the fit left unsolved.
+
+        It is as the fit took it where the query has the history that was fitted; purchases since
+        then change W_u, not w_u.
+
+        Source: Hu, Koren and Volinsky (above), section 5.
+
+        Raises:
+            ConfigError: the factors were fitted by a version that did not keep λ and α₀.
+        """
+        if not torch.compiler.is_exporting() and self.penalties.isnan().any():
+            raise ConfigError(
+                "these factors of model=ials come from a version that kept no regularization, which"
+                " reasons need: train again"
+            )
+        regularization, unobserved = self.penalties.unbind()
+        known = query.history.clamp(max=self.num_items - 1)
+        real = query.history < self.num_items
+        once = real / repeats(query.history, self.num_items)  # (B, L)
+        size = once.sum(dim=1) + unobserved * self.num_items
+        penalty = regularization * size**self.frequency_exponent  # (B,)
+        # turned so that what all pairs add is a diagonal
+        bought = self.item(known) @ self.vectors  # (B, L, D)
+        wanted = self.item(items) @ self.vectors  # (B, C, D)
+        diagonal = unobserved * self.spectrum + penalty.view(-1, 1, 1)  # (B, 1, D)
+        seen = _solved(diagonal, bought * once.sqrt().unsqueeze(2), wanted)  # (B, C, D): W_u h_i
+        purchases = (seen @ bought.transpose(1, 2)) * once.unsqueeze(1)  # (B, C, L)
+        return Reasons(purchases, self(query, items) - purchases.sum(dim=2))
+
+    def _decompose(self) -> None:
+        """HᵀH by its eigenvalues and vectors."""
+        gram = (self.item.weight.T @ self.item.weight).detach()
+        values, vectors = torch.linalg.eigh(gram.double())
+        self.spectrum.copy_(values.clamp(min=0))
+        self.vectors.copy_(vectors)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Earlier versions kept no λ and α₀."""
+        state_dict.setdefault(f"{prefix}penalties", torch.full((2,), torch.nan))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _begin(self, purchases: Ragged) -> None:
         if self.start == "svd":
@@ -194,6 +256,32 @@ class IALS(nn.Module):
             block = slice(start, start + _BLOCK_ROWS)
             diagonal = everywhere + penalty[block].unsqueeze(1)  # (B, D)
             _descend(_ones(rows, block, len(fixed)), diagonal, fixed, solved[block])
+
+
+def _decomposed(model: IALS, _: Any) -> None:
+    model._decompose()
+
+
+def _solved(diagonal: Tensor, rows: Tensor, wanted: Tensor) -> Tensor:
+    """(diagonal + Σ h hᵀ)⁻¹ of some vectors, by conjugate gradients.
+
+    Args:
+        diagonal: (B, 1, D).
+        rows: h, (B, L, D).
+        wanted: (B, C, D).
+    """
+    solved, residual = torch.zeros_like(wanted), wanted
+    direction = residual / diagonal
+    before = (residual * direction).sum(dim=2, keepdim=True)  # (B, C, 1)
+    for _ in range(_STEPS_OF_REASONS):
+        image = direction * diagonal + (direction @ rows.transpose(1, 2)) @ rows
+        length = before / (direction * image).sum(dim=2, keepdim=True).clamp(min=_TINY)
+        solved, residual = solved + length * direction, residual - length * image
+        improved = residual / diagonal
+        after = (residual * improved).sum(dim=2, keepdim=True)
+        direction = improved + after / before.clamp(min=_TINY) * direction
+        before = after
+    return solved
 
 
 def balanced_weight(purchases: int, users: int, items: int) -> float:

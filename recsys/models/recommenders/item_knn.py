@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import HISTORY, Query
-from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import bag_of_items, shared
 from recsys.models.recommenders.neighbours import cosine_neighbours
 from recsys.ranges import Count, NonNegative
 
@@ -25,6 +26,7 @@ class ItemKNN(nn.Module):
     neighbours: Tensor
     similarity: Tensor
     inputs = (HISTORY,)
+    reasons_kind = "exact"
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class ItemKNN(nn.Module):
         size = (num_items, min(num_neighbours, num_items - 1))
         # what a graph materialises; torch gets along without
         self.floats_per_pair = size[1]
+        self.floats_per_reason = (3 * size[1], 4)
         self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("similarity", torch.zeros(size))
 
@@ -65,3 +68,19 @@ class ItemKNN(nn.Module):
         return nn.functional.embedding_bag(
             self.neighbours, bag.T.contiguous(), per_sample_weights=self.similarity, mode="sum"
         ).T
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """The similarity of each purchase; the score is their sum, and the rest 0."""
+        history, length = query.history, query.history.shape[1]
+        place = torch.arange(length, device=history.device).expand_as(history)
+        nowhere = torch.full((len(history), self.num_items + 1), length, device=history.device)
+        # of an item that was bought often any one place, and then always the same
+        place_of = nowhere.scatter(1, history, place)  # (B, I + 1)
+        near = place_of.gather(1, self.neighbours[items].flatten(1)).view(
+            items.shape[0], items.shape[1], self.neighbours.shape[1]
+        )  # (B, C, K)
+        empty = torch.zeros(items.shape[0], items.shape[1], length + 1, device=history.device)
+        found = empty.scatter_add(2, near, self.similarity[items])  # (B, C, L + 1)
+        own = place_of.gather(1, history).unsqueeze(1).expand(-1, items.shape[1], -1)
+        of_item = found.gather(2, own)  # (B, C, L)
+        return Reasons(shared(of_item, history, self.num_items), torch.zeros_like(found[:, :, 0]))

@@ -4,6 +4,7 @@ Axes: B users, C candidates, I items, L length of a history, N events of all his
 scales, F features of an item, D factors.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,12 +15,17 @@ from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.features.item_trends import NUM_TRENDS, TIME_SCALES, fading_counts, item_trends
 from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
+from recsys.models.recommender import Reasons
 from recsys.ranges import BelowOne, Positive, Width
 
 _SEASON = TIME_SCALES.index(150.0)
 _EVER = len(TIME_SCALES) - 1
 # of the logarithm of a count: what an item counts that was bought so long ago that it is forgotten
 _FORGOTTEN = 0.01
+# days since a purchase that never was
+_NEVER = 1e4
+# instead of 0 in a denominator
+_TINY = 1e-30
 
 
 class _Events(NamedTuple):
@@ -68,6 +74,8 @@ class NextPurchase(nn.Module):
     inputs = (HISTORY, HISTORY_AGE)
     supported_losses = ("next_purchases",)
     floats_per_pair = 2 * len(TIME_SCALES) + 6
+    reasons_kind = "exact"
+    floats_per_reason = (256, 8)
 
     def __init__(
         self,
@@ -146,6 +154,73 @@ class NextPurchase(nn.Module):
         first = self._first(self._bag(events, 0.0), trends)
         return first.masked_fill(self._bought(events), -torch.inf)
 
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """What carries `first` is the sum over the history, w_j e_j · q_i / ‖w‖: the rest is how
+        the item sells and how active the user is. What carries `again` are the purchases of the
+        item itself, by what they add to the logarithm, log(0.01 + Σ) - log(0.01): the rest is what
+        the network says of when and how often. The purchases of an item share what it adds as
+        they fade.
+        """
+        history, days = query.history, query.days()
+        real = history < self.num_items
+        known = history.clamp(max=self.num_items - 1)
+        fade = torch.exp(-days.unsqueeze(2) / self.scales) * real.unsqueeze(2)  # (B, L, T)
+        season = fade[:, :, _SEASON]
+        by_item = torch.zeros(len(history), self.num_items + 1, device=days.device).scatter_add(
+            1, history, season
+        )  # (B, I + 1)
+        length = torch.log1p(2 * by_item).norm(dim=1, keepdim=True).clamp(min=1e-12)
+        of_item = by_item.gather(1, history).clamp(min=_TINY)  # (B, L)
+        weight = 4 * torch.log1p(2 * of_item) / length * season / of_item
+        read = self.read[known] * weight.unsqueeze(2)  # (B, L, D)
+        carried = self.item[items] @ read.transpose(1, 2)  # (B, C, L)
+        sells = self._sells(self.trends)  # (I,)
+        fading = torch.log1p(fade.sum(dim=1))  # (B, T)
+        rest = sells[items] + self.activity(fading / 4)  # (B, C)
+
+        same = history.unsqueeze(1) == items.unsqueeze(2)  # (B, C, L)
+        counts = same.to(fade.dtype) @ fade  # (B, C, T)
+        ever = counts[:, :, _SEASON].clamp(min=_TINY)
+        gain = torch.log(_FORGOTTEN + counts[:, :, _SEASON]) - math.log(_FORGOTTEN)  # (B, C)
+        own = same * (season.unsqueeze(1) * (gain / ever).unsqueeze(2))
+        average = sells.mean() + (read @ self.item.mean(dim=0)).sum(dim=1, keepdim=True)  # (B, 1)
+        likely = sells[items] + carried.sum(dim=2) - average
+        again = self._again_of(items, query, same, counts, fading, likely)
+        bought = same.any(dim=2)
+        return Reasons(
+            torch.where(bought.unsqueeze(2), own, carried), torch.where(bought, again - gain, rest)
+        )
+
+    def _again_of(
+        self,
+        items: Tensor,
+        query: Query,
+        same: Tensor,
+        counts: Tensor,
+        fading: Tensor,
+        likely: Tensor,
+    ) -> Tensor:
+        """The logit of candidates that were bought, from where they stand in the history (B, C, L),
+        (B, C); any number for the others.
+        """
+        days, padding = query.days(), query.history == self.num_items
+        aged = days.unsqueeze(1)  # (B, 1, L)
+        width = items.shape[1]
+        since = torch.stack(
+            [
+                aged.masked_fill(~same, _NEVER).amin(dim=2),
+                aged.masked_fill(~same, 0).amax(dim=2),
+                days.masked_fill(padding, _NEVER).amin(dim=1, keepdim=True).expand(-1, width),
+                days.masked_fill(padding, 0).amax(dim=1, keepdim=True).expand(-1, width),
+            ],
+            dim=2,
+        )  # (B, C, 4)
+        logs = torch.log(_FORGOTTEN + counts)
+        features = _features(
+            logs, fading.unsqueeze(1).expand(-1, width, -1), self.trends[items], since, likely
+        )
+        return logs[:, :, _SEASON] + self.again_bias + self.again_layers(features).squeeze(2)
+
     def _events(self, query: Query) -> _Events:
         users, length = query.history.shape
         days = query.days()
@@ -181,25 +256,28 @@ class NextPurchase(nn.Module):
         return self._by_item(events.counts[:, _EVER]) > 0
 
     def _first(self, bag: Tensor, trends: Tensor) -> Tensor:
-        of_item = self.item_bias + (self.trend(trends) + self.trend_layers(trends)).squeeze(1)
+        of_item = self._sells(trends)
         # 4: so that factors of one size stand for a vector of length 1 and for one of an item
         user = self.dropout(4 * bag @ self.read)  # (B, D)
         return torch.addmm(of_item, user, self.item.T)
+
+    def _sells(self, trends: Tensor) -> Tensor:
+        """What the item itself gives to `first`, (I,)."""
+        return self.item_bias + (self.trend(trends) + self.trend_layers(trends)).squeeze(1)
 
     def _again(
         self, query: Query, events: _Events, fading: Tensor, trends: Tensor, first: Tensor
     ) -> Tensor:
         """Logit of every event's item, (N,): the same for all events of a pair."""
         users, width = len(query.history), self.num_items + 1
-        never = 1e4  # days
-        last = torch.full((users * width,), never, device=first.device).scatter_reduce(
+        last = torch.full((users * width,), _NEVER, device=first.device).scatter_reduce(
             0, events.place, events.age, "amin"
         )[events.place]
         oldest = torch.zeros(users * width, device=first.device).scatter_reduce(
             0, events.place, events.age, "amax"
         )[events.place]
         padding = query.history == self.num_items
-        here = query.days().masked_fill(padding, never).amin(dim=1)[events.row]
+        here = query.days().masked_fill(padding, _NEVER).amin(dim=1)[events.row]
         since = query.days().masked_fill(padding, 0).amax(dim=1)[events.row]
         days = torch.stack([last, oldest, here, since], dim=1)  # (N, 4)
         counts = torch.log(_FORGOTTEN + events.counts[events.place])  # (N, T)
@@ -207,17 +285,7 @@ class NextPurchase(nn.Module):
         likely = (first - first.mean(dim=1, keepdim=True)).reshape(-1)[
             events.row * self.num_items + known
         ]
-        # each part at about the same size
-        features = torch.cat(
-            [
-                counts / 2,
-                fading[events.row] / 4,
-                trends[known],
-                torch.log1p(days) / 2 - 1,
-                likely.unsqueeze(1) / 2,
-            ],
-            dim=1,
-        )
+        features = _features(counts, fading[events.row], trends[known], days, likely)
         return counts[:, _SEASON] + self.again_bias + self.again_layers(features).squeeze(1)
 
     def _replaced(self, first: Tensor, events: _Events, again: Tensor) -> Tensor:
@@ -229,6 +297,20 @@ class NextPurchase(nn.Module):
         share = again / events.counts[events.place, _EVER]
         table = share.new_zeros(users * (self.num_items + 1)).index_add(0, events.place, share)
         return torch.where(self._bought(events), self._by_item(table), first)
+
+
+def _features(
+    counts: Tensor, fading: Tensor, trends: Tensor, days: Tensor, likely: Tensor
+) -> Tensor:
+    """What `again` reads, each part at about the same size: (…, T), (…, T), (…, F), (…, 4), (…)."""
+    parts = [
+        counts / 2,
+        fading / 4,
+        trends,
+        torch.log1p(days) / 2 - 1,
+        likely.unsqueeze(-1) / 2,
+    ]
+    return torch.cat(parts, dim=-1)
 
 
 def _layers(width: int, *hidden_dims: int) -> nn.Sequential:

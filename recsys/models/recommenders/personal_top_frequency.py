@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
+from recsys.models.recommender import Reasons
 from recsys.ranges import Positive
 
 # Ten half-lives: an older purchase still counts more than none.
@@ -30,6 +31,8 @@ class PersonalTopFrequency(nn.Module):
 
     tie_break: Tensor
     floats_per_pair = 1
+    reasons_kind = "exact"
+    floats_per_reason = (1, 3)
 
     def __init__(
         self, num_users: int, num_items: int, half_life_days: Positive | None = None
@@ -58,6 +61,11 @@ class PersonalTopFrequency(nn.Module):
         padded = self.tie_break.new_zeros(len(query.user), self.num_items + 1)
         counts = padded.scatter_add(1, query.history, self._weight(query))
         return counts[:, : self.num_items] + self.tie_break
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """What each purchase of the item itself counts; the rest breaks ties."""
+        same = query.history.unsqueeze(1) == items.unsqueeze(2)  # (B, C, L)
+        return Reasons(same * self._weight(query).unsqueeze(1), self.tie_break[items])
 
     def _weight(self, query: Query) -> Tensor:
         """What each purchase counts, (B, L)."""

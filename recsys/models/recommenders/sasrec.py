@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigError
 from recsys.models.inputs import HISTORY, Query
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import shared
 from recsys.models.recommenders.dot_products import dot_products
 from recsys.ranges import BelowOne, Depth, Positive, Width
 
@@ -37,6 +39,7 @@ class SASRec(nn.Module):
     inputs = (HISTORY,)
     supported_losses = ("next_item",)
     floats_per_pair = 1
+    reasons_kind = "leave_one_out"
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class SASRec(nn.Module):
             )
         self.num_users, self.num_items = num_users, num_items
         self.max_length = max_length
+        self.floats_per_reason = (1, 8 * max_length * embedding_dim)
         self.item = nn.Embedding(num_items + 1, embedding_dim, padding_idx=num_items)
         self.place = nn.Parameter(torch.empty(max_length, embedding_dim))
         self.blocks = nn.ModuleList(
@@ -104,6 +108,28 @@ class SASRec(nn.Module):
             state = block(state, visible)
         return self.norm(state)
 
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """What the score loses when an item is taken out of the M latest purchases, everywhere it
+        stands and nothing older in its place; the rest is what remains.
+
+        Source: Robnik-Šikonja and Kononenko, Explaining Classifications for Individual Instances,
+        TKDE 2008.
+        """
+        column = _columns(query.history, self.max_length, self.num_items)  # (B, L)
+        recent = latest(query.history, self.max_length, self.num_items)  # (B, M)
+        same = recent.unsqueeze(2) == recent.unsqueeze(1)  # (B, M, M)
+        without = recent.unsqueeze(1).masked_fill(same, self.num_items).flatten(0, 1)
+        without = latest(without, self.max_length, self.num_items)  # closes the gaps
+        states = self.states(without)[:, -1].view(*recent.shape, -1)  # (B, M, D)
+        factors = self.item(items)  # (B, C, D)
+        score = dot_products(self.states(recent)[:, -1], factors)
+        lost = shared(
+            score.unsqueeze(2) - factors @ states.transpose(1, 2), recent, self.num_items
+        )  # (B, C, M)
+        places = column.unsqueeze(1).expand(-1, items.shape[1], -1)
+        purchases = nn.functional.pad(lost, (0, 1)).gather(2, places)  # (B, C, L)
+        return Reasons(purchases, score - lost.sum(dim=2))
+
     def _user(self, query: Query) -> Tensor:
         """The state after the latest purchase of every user, (B, D)."""
         return self.states(latest(query.history, self.max_length, self.num_items))[:, -1]
@@ -145,9 +171,14 @@ def latest(history: Tensor, length: int, pad: int) -> Tensor:
     """The latest items of histories (B, L), wherever their padding stands -> (B, length), `pad` on
     the left.
     """
-    real = history < pad
-    from_end = real.sum(dim=1, keepdim=True) - real.cumsum(dim=1)  # (B, L): 0 is the latest
+    column = _columns(history, length, pad)
     # what is padding or too old lands in one more column, which is cut off
-    column = torch.where(real & (from_end < length), length - 1 - from_end, length)
     table = torch.full((history.shape[0], length + 1), pad, device=history.device)
     return table.scatter(1, column, history)[:, :length]
+
+
+def _columns(history: Tensor, length: int, pad: int) -> Tensor:
+    """The place of each purchase (B, L) among the latest; `length` for padding and older ones."""
+    real = history < pad
+    from_end = real.sum(dim=1, keepdim=True) - real.cumsum(dim=1)  # (B, L): 0 is the latest
+    return torch.where(real & (from_end < length), length - 1 - from_end, length)

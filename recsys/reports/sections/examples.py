@@ -2,7 +2,7 @@
 
 import math
 
-from recsys.evaluation.examples import CustomerExample, ItemExample
+from recsys.evaluation.examples import CustomerExample, ItemExample, ReasonExample
 from recsys.reports.blocks import Customer, ItemList, ListedItem, Section
 from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, whole
@@ -17,9 +17,19 @@ def examples_section(facts: RankingFacts) -> Section | None:
         "✓ marks a recommendation that the customer really bought in the test period. "
         "These are real customers: treat this page as personal data."
     )
+    if any(map(_is_explained, facts.examples)):
+        lead += (
+            " Below a recommendation stand the purchases that carry its score most, with their"
+            " share of what all purchases add or take away."
+        )
     # the first one is open, the others open with a click
     customers = [_customer(example, place == 0) for place, example in enumerate(facts.examples)]
     return Section("examples", "Example customers", lead, tuple(customers))
+
+
+def _is_explained(example: CustomerExample) -> bool:
+    listed = [*(example.get("new") or ()), *(example.get("all") or ())]
+    return any(item.get("because") for item in listed)
 
 
 def _customer(example: CustomerExample, opened: bool) -> Customer:
@@ -44,7 +54,19 @@ def _listed(item: ItemExample, bought: set[str]) -> ListedItem:
     item_id = str(item.get("item_id", ""))
     name = str(item.get("name") or item_id)
     beside = item_id if name != item_id else ""
-    return ListedItem(name, beside, _score(item.get("score")), item_id in bought)
+    because = _because(item_id, item.get("because") or [])
+    return ListedItem(name, beside, _score(item.get("score")), item_id in bought, because)
+
+
+def _because(item_id: str, reasons: list[ReasonExample]) -> str:
+    """The purchases that carry an item: because of A (62 %), B (21 %)."""
+    if not reasons:
+        return ""
+    named = (
+        ("this item" if reason["item_id"] == item_id else reason["name"], reason["share"])
+        for reason in reasons
+    )
+    return "because of " + ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in named)
 
 
 def _score(score: float | None) -> str:
