@@ -20,6 +20,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
+from recsys.data.item_columns import shipped_columns
 from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
@@ -152,6 +153,7 @@ class Recommendation:
             history_quantity=run.read_quantities(),
             include_seen=seen,
             item_names=run.read_json("items.json") or None,
+            item_columns=run.read_item_columns(),
             provenance=provenance(run),
         )
 
@@ -294,6 +296,9 @@ class PreparedRecommendation:
         known = set(data.vocabulary.item_ids)
         names = {item: n for item, n in self._dataset.item_names.items() if item in known}
         run.write_json("items.json", names)
+        if data.columns is not None:
+            columns = shipped_columns(self._dataset.items, data.columns.indices.items)
+            run.write_item_columns(data.vocabulary, columns)
         counted = ("rows_in", "rows", "users", "items", "density")
         return {f"data/{key}": float(getattr(report, key)) for key in counted} | {
             f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()

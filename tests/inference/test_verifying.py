@@ -33,7 +33,7 @@ def sign_again(bundle: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "cases"),
-    [("by_user", 6), ("by_history", 7), ("by_user_unseen", 6), ("by_history_unseen", 7)],
+    [("by_user", 8), ("by_history", 9), ("by_user_unseen", 8), ("by_history_unseen", 9)],
 )
 def test_bundles_as_exported_pass(bundles: Path, name: str, cases: int) -> None:
     found = verify(bundles / name)

@@ -4,7 +4,7 @@ Axes: U users and I items in the vocabularies, N purchases of all users.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from recsys.bundle.item_columns import ITEM_COLUMNS, ItemColumn, write_item_columns
 from recsys.bundle.manifest import GRAPH, write_manifest
 from recsys.bundle.seen import SEEN, write_seen
 from recsys.errors import ExportError
@@ -44,6 +45,7 @@ def write_recommender_bundle(
     include_seen: bool,
     item_names: Mapping[str, str] | None,
     provenance: Mapping[str, Any],
+    item_columns: Sequence[ItemColumn] = (),
 ) -> Path:
     """Exports a model to a bundle; the folder appears when it is proven to answer as torch does.
 
@@ -65,6 +67,7 @@ def write_recommender_bundle(
         item_names: names of items for people, by item id, or None.
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
             config, versions, git_commit, model (class name), split, seed.
+        item_columns: attributes of the items, by item index (I,), that rules read.
 
     Returns:
         The folder.
@@ -91,6 +94,8 @@ def write_recommender_bundle(
         },
     )
     _check_arrays(catalogue, histories)
+    if odd := [each.name for each in item_columns if len(each) != len(items)]:
+        raise ExportError(f"the column {odd[0]!r} has no value for each of {len(items)} items")
     vocabulary = InputVocabulary() if inputs is None else inputs
     model = copy.deepcopy(model).cpu().eval()
     content = _manifest(model, provenance)
@@ -115,7 +120,10 @@ def write_recommender_bundle(
         if item_names is not None:
             known = {item: item_names[item] for item in items.tolist() if item in item_names}
             write_json(partial / ITEM_NAMES, known)
-        card = recommender_card(folder.name, content, include_seen)
+        if item_columns:
+            write_item_columns(partial / ITEM_COLUMNS, items, item_columns)
+        columns = [each.name for each in item_columns]
+        card = recommender_card(folder.name, content, include_seen, columns)
         (partial / "README.md").write_text(card, encoding="utf-8")
         write_manifest(partial, content)
         verify(partial)

@@ -1,6 +1,6 @@
 """The model card of a recommender."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys.export.model_card import model_card
@@ -28,6 +28,7 @@ const {{ item_id, score }} = await session.run({{
   user_id: strings(["{user}"], [1]),
   history: strings({history}),{ages}
   exclude: strings([], [1, 0]),
+  allowed: strings([], [1, 0]),
   k: new ort.Tensor("int64", BigInt64Array.from([10n]), [1]),
 }});
 ```
@@ -48,19 +49,22 @@ _FALLBACKS = {
 }
 
 
-def recommender_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
+def recommender_card(
+    name: str, manifest: Mapping[str, Any], holds_seen: bool, item_columns: Sequence[str] = ()
+) -> str:
     """The model card, as Markdown.
 
     Args:
         name: of the bundle's folder.
         manifest: what the manifest will hold, apart from the checksums.
         holds_seen: whether seen.npz is in the bundle.
+        item_columns: names of the columns in item_columns.npz.
     """
     return model_card(
         name,
         manifest,
         _summary(manifest),
-        _snippets(name, manifest),
+        _snippets(name, manifest) + _rules(item_columns),
         _FALLBACKS[manifest["fallback"]],
         _personal_data(manifest, holds_seen),
     )
@@ -87,6 +91,17 @@ def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
         numbers = 'new ort.Tensor("float32", Float32Array.from([30, 2]), [1, 2])'
         ages = f"\n  history_age: {numbers}, // days since each purchase"
     return _SNIPPETS.format(name=name, call=call, user="anyone", history=history, ages=ages)
+
+
+def _rules(item_columns: Sequence[str]) -> str:
+    """What rules of the shop can read of the items."""
+    if not item_columns:
+        return ""
+    names = ", ".join(f"`{name}`" for name in item_columns)
+    return (
+        "\nRules of the shop (`from recsys.inference import Rules`) read these columns of the"
+        f" items, which `item_columns.npz` holds: {names}.\n"
+    )
 
 
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
