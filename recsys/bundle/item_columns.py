@@ -4,6 +4,7 @@ Axes: I items, K different terms of a column, N terms of all items, D numbers of
 """
 
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,7 @@ def read_item_columns(
                     )
                 _check(column, len(item_ids))
                 columns[name] = column
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path} is not a valid {ITEM_COLUMNS}: {error}") from error
     return item_ids, columns
 

@@ -44,6 +44,10 @@ ALLOWED = "allowed"
 # Limits of a block: 64 MB of scores, and as many strings as take about 50 MB.
 _BLOCK_FLOATS = 2**24
 _BLOCK_STRINGS = 2**20
+# Items that are asked for beside those that rules are likely to leave.
+_MORE = 20
+# They are asked for where they are no more than this part of all items.
+_LARGEST_PART = 8
 # Copies of the (B, I) scores in the graph beside the model: widened, masked, cut, ranked.
 _GRAPH_FLOATS_PER_PAIR = 5
 
@@ -448,8 +452,8 @@ class Recommender:
         # Telling the graph of many items takes longer than asking for a few more than wanted,
         # which are the same ones where enough of them are kept.
         share = np.count_nonzero(kept) / len(kept)
-        reach = int(1.3 * width / share) + 20
-        if reach > self.num_items // 8:
+        reach = int(1.3 * width / share) + _MORE
+        if reach > self.num_items // _LARGEST_PART:
             return self._run(self._only(query, kept), width)
         item_ids, scores = self._run(query, reach)
         is_kept = np.append(kept, False)[self._catalogue.places(item_ids)]

@@ -111,7 +111,8 @@ class Relevance:
 
 
 class Mmr:
-    """(1 - diversity) x relevance - diversity x the highest similarity to an item of the list.
+    """(1 - diversity) x relevance - diversity x the highest similarity to an item of the list; the
+    first item is the most relevant one.
 
     Source: Carbonell and Goldstein, The Use of MMR, Diversity-Based Reranking for Reordering
     Documents and Producing Summaries, SIGIR 1998; cosines below 0 count as 0, as in pyversity.
@@ -121,15 +122,17 @@ class Mmr:
         self._similarity, self._diversity = similarity, np.float32(diversity)
         self._kept = np.float32(1 - diversity) * relevance
         self._highest = np.zeros_like(relevance)
+        self._gains = relevance
 
     def gains(self) -> Floats:
         """(B, P)."""
-        return self._kept - self._diversity * self._highest
+        return self._gains
 
     def add(self, chosen: Places) -> None:
         """(B,)."""
         cosines = np.minimum(self._similarity.to(chosen), np.float32(1))
         np.maximum(self._highest, cosines, out=self._highest)
+        self._gains = self._kept - self._diversity * self._highest
 
 
 class Dpp:
