@@ -98,8 +98,8 @@ class GraphInput(NamedTuple):
         type: string, float32 or int64.
         dims: ("batch",) for a value of each user, ("batch", "history") for one of each purchase.
         source: where the value comes from: user_id, history, history.age, history.quantity,
-            users.COLUMN, context.COLUMN, time.hour or time.weekday; the name for `exclude`, `allowed`
-            and `k`.
+            users.COLUMN, context.COLUMN, time.hour or time.weekday; the name for `exclude`,
+            `allowed` and `k`.
     """
 
     name: str

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle.item_columns import ItemColumn
 from recsys.bundle.list_columns import left_padded
-from recsys.errors import ConfigError, unknown
+from recsys.errors import ConfigError, DataError, unknown
 from recsys.inference.candidates import Catalogue
 
 # the item itself, as a category of its own
@@ -55,7 +55,7 @@ class ItemTable:
 
         Raises:
             TypeError: values are of none of these types, or something else than mappings is given.
-            ValueError: no id of a column is in the catalogue.
+            DataError: no id of a column is in the catalogue.
         """
         columns = dict(self.columns)
         for name, values in given.items():
@@ -67,7 +67,7 @@ class ItemTable:
             places = self.catalogue.places(_object_array(list(values)))
             known = places < len(self.catalogue.ids)
             if not known.any():
-                raise ValueError(
+                raise DataError(
                     f"item_columns[{name!r}] holds {len(values)} ids and none of them is in the"
                     f" catalogue of {self.catalogue.where}"
                 )

@@ -223,8 +223,8 @@ def test_bundles_without_columns_take_those_of_the_call(by_user: Recommender) ->
         ({"minimum": {"prise": 1}}, "rules: minimum: 'prise' is not a known column of the items; "
          "did you mean price"),
         ({"minimum": {"department": 1}}, "whose kind is category, and needs one of kind number"),
-        ({"max_per_category": {"price": 1}}, "whose kind is number, and needs one of kind category"),
-        ({"require": {"department": ["dary"]}}, "names 'dary', which no item has; did you mean dai"),
+        ({"max_per_category": {"price": 1}}, "whose kind is number, and needs one of kind"),
+        ({"require": {"department": ["dary"]}}, "names 'dary', which no item has; did you mean"),
         ({"minimum": {"price": 99}}, "no item of .* satisfies minimum.price=99"),
         ({"diversity": 0.3, "diversity_columns": ["price"]}, "rules: diversity names"),
     ],
