@@ -116,7 +116,10 @@ class ItemColumn:
             return ItemColumn(self.name, self.kind, np.where(lead, self.values[rows], missing))
         lengths = np.where(rows >= 0, np.diff(self.offsets)[rows], 0)
         values = self.values[positions(self.offsets[rows], lengths)]
-        return ItemColumn(self.name, self.kind, values, to_offsets(lengths), self.terms)
+        assert self.terms is not None
+        used, values = np.unique(values, return_inverse=True)  # terms of others leave
+        values = values.astype(np.int32)
+        return ItemColumn(self.name, self.kind, values, to_offsets(lengths), self.terms[used])
 
 
 def _plain(value: Any) -> Any:

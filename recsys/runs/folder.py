@@ -12,6 +12,7 @@ failed.txt           why a run of a multirun has ended early
 
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
+tradeoff.json        NDCG and diversity of lists by how much variety counts (test)
 vocabulary.npz       user_ids, item_ids
 inputs.npz           categories of the inputs of the model, by place
 history.npz          indptr, items: what each user bought before the query, in order of time; age:
@@ -58,7 +59,7 @@ from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
 _RUN_FILES = (
     *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
     *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),
-    "item_columns.npz",
+    *("item_columns.npz", "tradeoff.json"),
     *("per_series.parquet", "forecasts.parquet", "horizon.json", "series.json", "windows.npz"),
 )
 

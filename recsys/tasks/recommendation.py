@@ -27,6 +27,7 @@ from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
+from recsys.evaluation.tradeoff import diversity_tradeoff
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
@@ -38,6 +39,7 @@ from recsys.models.recommender import (
 )
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
+from recsys.reports.leaderboard import cutoff
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
@@ -284,7 +286,17 @@ class PreparedRecommendation:
             metrics |= self._baselines(data)
             examples = example_customers(model, data, self._dataset.item_names)
             self._run.write_json("examples.json", examples)
+            self._write_tradeoff(model, data)
         return metrics
+
+    def _write_tradeoff(self, model: Any, data: PhaseData) -> None:
+        """NDCG against diversity, where new items are judged and something is known of items."""
+        if "new" not in self._evaluation.views:
+            return
+        k = cutoff(tuple(self._evaluation.ks))
+        device = evaluation_device(self._settings)
+        if points := diversity_tradeoff(model, data, k=k, device=device):
+            self._run.write_json("tradeoff.json", {"k": k, "points": [p._asdict() for p in points]})
 
     def finish(self, model: Any) -> dict[str, float]:
         """Writes vocabulary, histories and names of the last phase; counts of the data."""
