@@ -51,6 +51,35 @@ class ListSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SelectedRows:
+    """Some rows of a list column.
+
+    Attributes:
+        source: of all rows.
+        rows: ascending, int64 (B,).
+    """
+
+    source: ListSource
+    rows: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Values in each row, int64 (B,)."""
+        return self.source.lengths[self.rows]
+
+    def block(self, start: int, stop: int) -> ListColumn:
+        """Rows `start` to `stop`."""
+        rows = self.rows[start:stop]
+        if not len(rows):
+            return self.source.block(0, 0)
+        span = self.source.block(int(rows[0]), int(rows[-1]) + 1)
+        rows = rows - rows[0]
+        lengths = span.lengths[rows]
+        values = span.values[positions(span.offsets[rows], lengths)]
+        return ListColumn(values, to_offsets(lengths))
+
+
 def left_padded(values: NDArray[Any], lengths: NDArray[np.int64], fill: object) -> NDArray[Any]:
     """Rows of different lengths as one array that ends with the last value of each row.
 

@@ -100,7 +100,8 @@ class GraphInput(NamedTuple):
         type: string, float32 or int64.
         dims: ("batch",) for a value of each user, ("batch", "history") for one of each purchase.
         source: where the value comes from: user_id, history, history.age, history.quantity,
-            users.COLUMN, context.COLUMN, time.hour or time.weekday; the name for `exclude` and `k`.
+            users.COLUMN, context.COLUMN, time.hour or time.weekday; the name for `exclude`,
+            `allowed` and `k`.
     """
 
     name: str
@@ -116,7 +117,7 @@ class GraphInput(NamedTuple):
     @property
     def declared(self) -> bool:
         """Whether it is one of those that a model declares beside user_id and history."""
-        return self.name not in {"user_id", "history", "exclude", "k"}
+        return self.name not in {"user_id", "history", "exclude", "allowed", "k"}
 
 
 def graph_inputs(folder: Path, manifest: Manifest) -> tuple[GraphInput, ...]:

@@ -5,6 +5,7 @@ Axes: B users in a block, I items, C candidates, K length of the ranked list.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,15 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import PhaseData
+from recsys.data.item_columns import terms_of_items
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError, TrainingError
 from recsys.metrics.ranking import ranking_metrics
 from recsys.metrics.ranking.exposure import head_items
 from recsys.metrics.ranking.hit_rate import hit_rate
+from recsys.metrics.ranking.lists import Lists, list_metrics
 from recsys.metrics.ranking.ndcg import ndcg
 from recsys.metrics.ranking.recall import recall
-from recsys.metrics.ranking_accumulator import RankingMetrics
+from recsys.metrics.ranking_accumulator import ListMetrics, RankingMetrics
 from recsys.models.inputs import (
     HISTORY_QUANTITY,
     DeclaresInputs,
@@ -162,6 +165,8 @@ class RankingEvaluator:
         self._head = head_items(data.interactions.buyers).to(device) if by_popularity else None
         self._cold = None if data.cold is None else data.cold.to(device)
         self._buyers = data.interactions.buyers
+        self._popularity = self._buyers.to(device)
+        self._list_metrics: dict[str, ListMetrics] = {}
         self._place: Tensor | None = None
         if data.cold is not None:
             # of a fitted item among the fitted ones, which are what a shop could show
@@ -191,6 +196,10 @@ class RankingEvaluator:
             for view in views
         }
         self._per_user: list[pd.DataFrame] = []
+        # of the final judgement alone, as they take reading the attributes of items
+        self._list_metrics = {
+            view: ListMetrics() for view in views if self._keep_users and view not in PARTIAL_VIEWS
+        }
 
     def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:
         """Users to evaluate, as many at once as the memory budget allows for this model."""
@@ -286,6 +295,8 @@ class RankingEvaluator:
         found: dict[str, float] = {}
         for view, metrics in self._metrics.items():
             means = metrics.compute()
+            if view in self._list_metrics:
+                means |= self._list_metrics[view].compute()
             found |= {f"{view}/{name}": value for name, value in means.items() if means["users"]}
         return found
 
@@ -319,7 +330,7 @@ class RankingEvaluator:
         hits = truth.gather(1, items)
         # a masked item that fills up the list of a user who bought nearly everything is not
         # recommended
-        shown = torch.where(values == -torch.inf, self._num_items, items)
+        shown = listed = torch.where(values == -torch.inf, self._num_items, items)
         if self._place is not None:
             shown = self._place[shown]
         row, item = self._truth.take(users)  # a few pairs, where the masks are whole rows
@@ -333,6 +344,30 @@ class RankingEvaluator:
         if view in self._missed:
             num_truth = num_truth + self._missed[view][users]
         self._add(view, users, hits, num_truth, shown, popular)
+        if view in self._list_metrics:
+            rank, indptr, term = self._known_of_items
+            lists = Lists(listed, hits, num_truth, rank, indptr, term)
+            self._list_metrics[view].update(list_metrics(lists, self._ks), num_truth > 0)
+
+    @cached_property
+    def _known_of_items(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Place of every item by its buyers, and its terms; see `Lists`."""
+        order = self._popularity.argsort(descending=True, stable=True)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order), device=self.device)
+        rank = torch.nn.functional.pad(rank, (0, 1), value=self._num_items)
+        columns = self._data.columns
+        terms = None if columns is None else terms_of_items(columns)
+        if terms is None:
+            return rank, None, None
+        return rank, terms.indptr.to(self.device), terms.values.to(self.device)
+
+    def _bought(self, users: Tensor) -> Tensor:
+        """Mean buyers of what users bought before, NaN for nothing, float64 (B,)."""
+        row, item = self._seen.take(users)
+        none = torch.zeros(len(users), dtype=torch.float64, device=self.device)
+        total = none.index_add(0, row, self._popularity[item].double())
+        return total / none.index_add(0, row, torch.ones_like(row, dtype=torch.float64))
 
     def _add_candidates(
         self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None
@@ -377,7 +412,8 @@ class RankingEvaluator:
         popular: tuple[Tensor, Tensor, Tensor] | None,
     ) -> None:
         per_user = ranking_metrics(hits, num_truth, self._ks)
-        self._metrics[view].update(per_user, shown)
+        bought = self._bought(users) if view in self._list_metrics else None
+        self._metrics[view].update(per_user, shown, bought)
         if self._keep_users:
             if popular is not None:
                 per_user = per_user | self._by_popularity(hits, *popular)

@@ -2,6 +2,7 @@
 
 from recsys.inference.forecaster import Forecaster
 from recsys.inference.recommender import Recommender
+from recsys.inference.rules import Rules
 from recsys.inference.verification import verify
 
-__all__ = ["Forecaster", "Recommender", "verify"]
+__all__ = ["Forecaster", "Recommender", "Rules", "verify"]

@@ -13,6 +13,7 @@ from recsys.arguments import parse_arguments, reports_errors, setting
 from recsys.errors import BundleError, ConfigError, unknown
 from recsys.inference.forecaster import Forecaster
 from recsys.inference.recommender import Recommender
+from recsys.inference.rule_settings import RuleArguments
 from recsys.inference.verification import verify
 
 # Batch files need pyarrow, which is imported by the commands that read them.
@@ -26,7 +27,8 @@ _USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
        {_COMMAND} forecast bundle=BUNDLE history=FILE output=FILE
 
 verify     verifies checksums and replays the golden samples of bundles
-recommend  writes the best items for each user of a file; `recommend help` lists its settings
+recommend  writes the best items for each user of a file, by the rules of the shop where some are
+           given; `recommend help` lists its settings
 forecast   writes forecasts for each series of a table; `forecast help` lists its settings"""
 _DIFFERENCES = {
     "recommender": "largest difference of scores",
@@ -67,11 +69,12 @@ class TableArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendArguments(TableArguments):
+class RecommendArguments(TableArguments, RuleArguments):
     """Writes the best items for each user of a file: user_id, rank (1 is the best), item_id, score.
 
     because=3 adds the three purchases that carry an item most, with their shares, and a sentence.
-    The file may hold further inputs of the model, in columns named as in the manifest.
+    The file may hold further inputs of the model, in columns named as in the manifest. Rules from
+    minimum to items say what is shown; NAME is then a column of the items.
     """
 
     bundle: Path = setting("bundle folder, such as exported/journey")
@@ -88,6 +91,9 @@ class RecommendArguments(TableArguments):
         "purchases that carry an item, so many at most; of a bundle exported with because=true",
         default=0,
         minimum=0,
+    )
+    basket: str | None = setting(
+        "column of users with a list of the items in the basket, which are left out", default=None
     )
     at: str | None = setting(
         "moment of the request, such as 2024-01-31T18:00, for models that read the hour or the "
@@ -169,7 +175,13 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
     given = parse_arguments(RecommendArguments, arguments, program)
     from recsys.inference.batch.recommend import recommend_file
 
+    rules = given.rules()
     recommender = Recommender(given.bundle, given.threads)
+    columns = None
+    if rules is not None and given.items is not None:
+        from recsys.inference.batch.item_columns import item_columns_of
+
+        columns = item_columns_of(recommender, given.items, rules)
     with _progress_line("users") as progress:
         result = recommend_file(
             recommender,
@@ -181,6 +193,9 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             _moment(given.at),
             given.dialect(),
             given.because,
+            rules=rules,
+            item_columns=columns,
+            basket=given.basket,
         )
     if result.popular_only:
         print(

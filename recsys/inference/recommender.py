@@ -16,11 +16,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from recsys.bundle.list_columns import ListColumn, ListSource, concatenated
+from recsys.bundle.item_columns import ITEM_COLUMNS, read_item_columns
+from recsys.bundle.list_columns import ListColumn, ListSource, SelectedRows, concatenated
 from recsys.bundle.manifest import GraphInput, graph_inputs
 from recsys.bundle.seen import SEEN, Seen
 from recsys.errors import BundleError, unknown
 from recsys.inference.bundle import open_bundle
+from recsys.inference.candidates import Candidates, Catalogue, Choice
 from recsys.inference.inputs import (
     CLOCK_SOURCES,
     as_id_lists,
@@ -33,6 +35,7 @@ from recsys.inference.inputs import (
     local_times,
     missing_values,
 )
+from recsys.inference.item_table import ItemTable
 from recsys.inference.reasons import (
     BECAUSE,
     BecauseEntry,
@@ -43,14 +46,21 @@ from recsys.inference.reasons import (
     merged,
     open_because,
 )
+from recsys.inference.rules import Pools, Reranking, Rules
 
 ITEM_NAMES = "items.json"
+# input of the graph; bundles of before had none
+ALLOWED = "allowed"
 
 # Limits of a block: 64 MB of scores, and as many strings as take about 50 MB.
 _BLOCK_FLOATS = 2**24
 _BLOCK_STRINGS = 2**20
+# Items that are asked for beside those that rules are likely to leave.
+_MORE = 20
+# They are asked for where they are no more than this part of all items.
+_LARGEST_PART = 8
 # Copies of the (B, I) scores in the graph beside the model: widened, masked, cut, ranked.
-_GRAPH_FLOATS_PER_PAIR = 4
+_GRAPH_FLOATS_PER_PAIR = 5
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,14 @@ class _Query:
             concatenated.
         exclude: items excluded for each user.
         exclude_all: ids excluded for all users, object (E,).
+        allowed: ids to choose from, for all users, object (1, A), or for each; None: everything.
     """
 
     values: Mapping[str, NDArray[Any]]
     purchases: Mapping[str, Sequence[ListSource]]
     exclude: Sequence[ListSource]
     exclude_all: NDArray[np.object_]
+    allowed: NDArray[np.object_] | ListSource | None = None
 
     @property
     def num_users(self) -> int:
@@ -87,7 +99,34 @@ class _Query:
         rows = [source.block(start, stop).padded() for source in self.exclude]
         everyone = np.broadcast_to(self.exclude_all, (stop - start, len(self.exclude_all)))
         feeds["exclude"] = np.concatenate([*rows, everyone], axis=1)  # (B, E)
+        if ALLOWED in inputs:
+            feeds[ALLOWED] = self._allowed(start, stop)
         return feeds
+
+    def select(self, rows: NDArray[np.int64]) -> "_Query":
+        """The query of some users, whose numbers ascend."""
+
+        def chosen(sources: Sequence[ListSource]) -> list[ListSource]:
+            return [SelectedRows(source, rows) for source in sources]
+
+        allowed = self.allowed
+        if allowed is not None and not isinstance(allowed, np.ndarray):
+            allowed = SelectedRows(allowed, rows)
+        return replace(
+            self,
+            values={name: array[rows] for name, array in self.values.items()},
+            purchases={name: chosen(sources) for name, sources in self.purchases.items()},
+            exclude=chosen(self.exclude),
+            allowed=allowed,
+        )
+
+    def _allowed(self, start: int, stop: int) -> NDArray[np.object_]:
+        """Items to choose from (B, A), or (1, A) for all users."""
+        if self.allowed is None:
+            return np.empty((1, 0), dtype=object)
+        if isinstance(self.allowed, np.ndarray):
+            return self.allowed
+        return self.allowed.block(start, stop).padded()
 
 
 @dataclass(frozen=True)
@@ -188,6 +227,15 @@ class Recommender:
         return BECAUSE in self.manifest["files"]
 
     @cached_property
+    def items(self) -> ItemTable:
+        """Columns of the items that rules read; none where the bundle holds none."""
+        content = self._bundle.optional_file(ITEM_COLUMNS)
+        if content is None:
+            return ItemTable(self._catalogue)
+        _, columns = read_item_columns(content, self._bundle.path / ITEM_COLUMNS)
+        return ItemTable(self._catalogue, columns)
+
+    @cached_property
     def item_names(self) -> dict[str, str]:
         """Names of items for people, by item id; empty where the bundle holds none."""
         content = self._bundle.optional_file(ITEM_NAMES)
@@ -199,11 +247,14 @@ class Recommender:
         k: int = 10,
         exclude: str | Iterable[str] | Iterable[Iterable[str]] | None = None,
         history: Iterable[Iterable[str] | None] | None = None,
-        candidates: Iterable[str] | None = None,
+        candidates: Iterable[str] | Iterable[Iterable[str] | None] | None = None,
         history_age: Iterable[Iterable[float] | None] | None = None,
         *,
         inputs: Mapping[str, Iterable[Any]] | None = None,
         at: Any = None,
+        basket: Iterable[Iterable[str] | None] | None = None,
+        rules: Rules | None = None,
+        item_columns: ItemTable | Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
         """The best items for each user, best first; exact ties go to the lower item index.
 
@@ -218,7 +269,9 @@ class Recommender:
             history: purchases of each user, latest last, used by models that read histories
                 instead of the user id. None, for all users or for one, takes the purchases in
                 seen.npz.
-            candidates: item ids to choose from. Unknown ids are ignored, but one has to be known.
+            candidates: item ids to choose from, for all users, or a list for each user: None
+                allows everything, an empty list nothing. Unknown ids are ignored, but one has to
+                be known.
             history_age: days since each purchase in `history`, for models that read them (others
                 ignore it); the same as `inputs={"history_age": …}`. The ages in seen.npz are those
                 at the end of the training data.
@@ -228,10 +281,16 @@ class Recommender:
             at: moment of the request, for models that read the hour or the weekday: a datetime or
                 datetime64 for all users, or one for each; local time in the manifest's timezone
                 unless it has an offset. None is now.
+            basket: what each user has in the basket: items that are excluded beside `exclude`.
+            rules: of the shop: what may be shown, how often of a kind, and how varied.
+            item_columns: columns of the items that rules read, by name, each a mapping from item
+                ids to values; they stand beside the bundle's, or in their place. Where they serve
+                more than one call, `items.with_columns(…)` prepares them once.
 
         Returns:
             item_ids: str in an object array (B, k); "" where fewer than k items are left.
-            scores: float32 (B, k); -inf there.
+            scores: of the model, float32 (B, k); -inf there. Rules change the order, not the
+                scores.
 
         Raises:
             BundleError: the bundle does not hold the purchases to be excluded.
@@ -251,18 +310,37 @@ class Recommender:
         items = None if rows is None else as_id_lists(rows, "history")
         given = self._given(inputs, history_age)
         excluded = _Exclusion.parse(exclude, len(names))
-        if excluded.holds("seen") and "seen" not in self._item_ids:
+        if excluded.holds("seen") and "seen" not in self._catalogue.index:
             raise ValueError(
                 "exclude holds 'seen', which is no item of the catalogue: write exclude='seen' to"
                 " leave out what users have bought"
             )
+        baskets = None if basket is None else as_rows(basket, "basket", len(names))
+        kept = table = None
+        if rules is not None or item_columns is not None:
+            table = self._item_table(rules, item_columns)
+            kept = None if rules is None else rules.kept(table)
+        choice = self._choice(candidates, kept, len(names))
         query = _Query(
             values=self._values(names, given, at),
             purchases=self._purchases(names, rows, items, given),
-            exclude=self._exclude_sources(names, excluded, items),
-            exclude_all=np.array([*excluded.everyone, *self._all_but(candidates)], dtype=object),
+            exclude=self._exclude_sources(names, excluded, items, choice),
+            exclude_all=_joined(excluded.everyone, choice.excluded),
+            allowed=choice.allowed,
         )
-        return self._run(query, min(max(operator.index(k), 0), self.num_items))
+        if baskets is not None:
+            in_basket = as_id_lists(baskets, "basket", ordered=False)
+            query = replace(query, exclude=[*query.exclude, in_basket])
+        width = min(max(operator.index(k), 0), self.num_items)
+        if rules is None or table is None or not width:
+            return self._run(query, width)
+        if candidates is not None:
+            kept = None  # what the rules leave of them is in the query
+        if not rules.reranks:
+            return self._best(query, width, kept)
+        reranking = Reranking(rules, table, len(names))
+        histories = [] if not rules.calibration else self._bought(names, rows, items)
+        return self._by_rules(query, width, kept, reranking, rules.pool_size(width), histories)
 
     def reasons(
         self,
@@ -421,30 +499,144 @@ class Recommender:
         return as_number_lists(rows, entry.name, items)
 
     def _exclude_sources(
-        self, users: list[str], excluded: _Exclusion, items: ListColumn | None
+        self, users: list[str], excluded: _Exclusion, items: ListColumn | None, choice: Choice
     ) -> list[ListSource]:
         """Items that are excluded for each user."""
+        others = [] if choice.excluded_rows is None else [choice.excluded_rows]
         if not excluded.seen:
-            return [] if excluded.rows is None else [excluded.rows]
+            return others if excluded.rows is None else [excluded.rows, *others]
         if self._seen is None:
             raise BundleError(
                 f"{self._bundle.path} holds no {SEEN}, so purchases cannot be excluded: export it "
                 "with seen=true, or give the item ids in exclude"
             )
-        return [self._seen.of(users), *([] if items is None else [items])]
+        return [self._seen.of(users), *([] if items is None else [items]), *others]
 
-    def _all_but(self, candidates: Iterable[str] | None) -> list[str]:
-        """Every item of the catalogue that is no candidate."""
+    def _choice(
+        self, candidates: Iterable[Any] | None, kept: NDArray[np.bool_] | None, num_users: int
+    ) -> Choice:
+        """Candidates to choose from, of which rules leave those that are `kept`."""
         if candidates is None:
-            return []
-        wanted = set(as_strings(candidates, "candidates", ordered=False))
-        left = [item for item in self._item_ids if item not in wanted]
-        if len(left) == self.num_items:
-            raise ValueError(
-                f"candidates holds {len(wanted)} ids and none of them is in the catalogue of "
-                f"{self.num_items} items of {self._bundle.path}"
+            return Choice()
+        found = Candidates.parse(candidates, num_users)
+        return found.choice(self._catalogue, kept, ALLOWED in self._graph_inputs, num_users)
+
+    def _item_table(
+        self, rules: Rules | None, given: ItemTable | Mapping[str, Mapping[str, Any]] | None
+    ) -> ItemTable:
+        """Columns of the items for one call."""
+        if given is None:
+            return self.items
+        if rules is None:
+            raise ValueError("item_columns has no effect without rules: leave it out")
+        if isinstance(given, ItemTable):
+            return given
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"item_columns is a {type(given).__name__}: give a mapping from names of columns to"
+                " mappings from item ids to values"
             )
-        return left
+        return self.items.with_columns(given)
+
+    def _bought(
+        self, users: list[str], rows: list[Any] | None, items: ListColumn | None
+    ) -> list[ListSource]:
+        """What each user bought, whether or not the model reads it."""
+        if items is not None and rows is not None:
+            if self._seen is None:
+                return [items]
+            stored = self._seen.of(users)
+            return [items, stored.where(np.array([row is None for row in rows], dtype=bool))]
+        if self._seen is None:
+            raise BundleError(
+                f"{self._bundle.path} holds no {SEEN}, and calibration looks at what each user"
+                " bought: export it with seen=true, or give history"
+            )
+        return [self._seen.of(users)]
+
+    def _best(
+        self, query: _Query, width: int, kept: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
+        """The best of the items that are kept, (B, width)."""
+        if kept is None:
+            return self._run(query, width)
+        # Telling the graph of many items takes longer than asking for a few more than wanted,
+        # which are the same ones where enough of them are kept.
+        share = np.count_nonzero(kept) / len(kept)
+        reach = int(1.3 * width / share) + _MORE
+        if reach > self.num_items // _LARGEST_PART:
+            return self._run(self._only(query, kept), width)
+        item_ids, scores = self._run(query, reach)
+        is_kept = np.append(kept, False)[self._catalogue.places(item_ids)]
+        best = np.argsort(~is_kept, axis=1, kind="stable")[:, :width]
+        item_ids, scores, is_kept = (
+            np.take_along_axis(each, best, axis=1) for each in (item_ids, scores, is_kept)
+        )
+        short = np.flatnonzero(~is_kept.all(axis=1))
+        if len(short):
+            again = self._run(self._only(query.select(short), kept), width)
+            item_ids[short], scores[short] = again
+        return item_ids, scores
+
+    def _only(self, query: _Query, kept: NDArray[np.bool_]) -> _Query:
+        """The query, with these items to choose from."""
+        takes_allowed = ALLOWED in self._graph_inputs
+        choice = Candidates().choice(self._catalogue, kept, takes_allowed, query.num_users)
+        if choice.allowed is not None:
+            return replace(query, allowed=choice.allowed)
+        excluded = _joined(query.exclude_all.tolist(), choice.excluded)
+        return replace(query, exclude_all=excluded)
+
+    def _by_rules(
+        self,
+        query: _Query,
+        width: int,
+        kept: NDArray[np.bool_] | None,
+        reranking: Reranking,
+        pool: int,
+        histories: Sequence[ListSource],
+    ) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
+        """Lists (B, width) that rules choose from pools, which grow where a list stays short."""
+        item_ids = np.full((query.num_users, width), "", dtype=object)
+        scores = np.full((query.num_users, width), -np.inf, dtype=np.float32)
+        waiting = np.arange(query.num_users)
+        while len(waiting):
+            pool = min(pool, self.num_items)
+            asked = query if len(waiting) == query.num_users else query.select(waiting)
+            found, given = self._best(asked, pool, kept)
+            # best first: columns without any item are the last
+            filled = np.count_nonzero(~np.isneginf(given).all(axis=0))
+            pools = Pools(self._catalogue.places(found[:, :filled]), given[:, :filled])
+            short = np.zeros(len(waiting), dtype=bool)
+            step = reranking.block_users(pool)
+            for start in range(0, len(waiting), step):
+                block = slice(start, start + step)
+                mix = self._mix(reranking, histories, waiting[block])
+                places = reranking.lists(pools.part(block), width, mix)  # (b, width)
+                chosen, rows = np.maximum(places, 0), waiting[block]
+                item_ids[rows] = np.where(
+                    places >= 0, np.take_along_axis(found[block], chosen, axis=1), ""
+                )
+                scores[rows] = np.where(
+                    places >= 0, np.take_along_axis(given[block], chosen, axis=1), -np.inf
+                )
+                # a pool that is not full holds everything there is
+                short[block] = (places < 0).any(axis=1) & ~np.isneginf(given[block, -1])
+            if pool == self.num_items:
+                break
+            waiting, pool = waiting[short], 8 * pool
+            reranking.withdraw(self._catalogue.places(item_ids[waiting]))
+        return item_ids, scores
+
+    def _mix(
+        self, reranking: Reranking, histories: Sequence[ListSource], users: NDArray[np.int64]
+    ) -> NDArray[np.float32] | None:
+        """What users bought, as a mix; None where no rule looks at it."""
+        if not histories:
+            return None
+        rows = [SelectedRows(source, users).block(0, len(users)) for source in histories]
+        bought = concatenated(rows)
+        return reranking.mix(self._catalogue.places(bought.values), bought.lengths)
 
     @cached_property
     def _seen(self) -> Seen | None:
@@ -452,8 +644,14 @@ class Recommender:
         return None if content is None else Seen(content, self._bundle.path / SEEN)
 
     @cached_property
-    def _item_ids(self) -> list[str]:
-        """The catalogue, in any order: the graph knows it, and gives all of it to one user."""
+    def _catalogue(self) -> Catalogue:
+        """The items, in the order of their columns; where there are none, as the graph gives all of
+        them to one user.
+        """
+        content = self._bundle.optional_file(ITEM_COLUMNS)
+        if content is not None:
+            ids, _ = read_item_columns(content, self._bundle.path / ITEM_COLUMNS)
+            return Catalogue(ids, str(self._bundle.path))
         values = {"user_id": np.array([""], dtype=object)}
         purchases: dict[str, list[ListSource]] = {}
         for name, entry in self._graph_inputs.items():
@@ -463,7 +661,7 @@ class Recommender:
                 values[name] = missing_values(entry.type, 1)
         query = _Query(values, purchases, [], np.empty(0, dtype=object))
         item_ids, _ = self._run(query, self.num_items)  # (1, I)
-        return list(item_ids[0])
+        return Catalogue(item_ids[0], str(self._bundle.path))
 
     def _run(self, query: _Query, width: int) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
         """Item ids and scores (B, width), computed in blocks."""
@@ -488,5 +686,13 @@ class Recommender:
             (source.lengths for source in (*query.purchases.get("history", ()), *query.exclude)),
             start=np.full(query.num_users, len(query.exclude_all)),
         )  # (B,)
+        if query.allowed is not None and not isinstance(query.allowed, np.ndarray):
+            strings = strings + query.allowed.lengths
         widest = int(strings.max(initial=1))
         return max(1, min(_BLOCK_FLOATS // max(floats, 1), _BLOCK_STRINGS // max(widest, 1)))
+
+
+def _joined(ids: Sequence[str], more: NDArray[np.object_] | None) -> NDArray[np.object_]:
+    """Ids in one object array (E,)."""
+    array = np.array(ids, dtype=object)
+    return array if more is None else np.concatenate([array, more])

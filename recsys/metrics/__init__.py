@@ -5,6 +5,7 @@ To add a metric, add a file to `ranking/` or `forecast/` whose function has the 
 says what the function takes and returns:
 
     ranking    (hits bool (B, K), num_truth int64 (B,), k) -> float64 (B,), a value a user
+    lists      (Lists, k) -> float64 (B,), a value a user, NaN where undefined
     catalogue  (Exposure) -> float, of the lists of all users together
     forecast   (Errors) -> float64 of their shape; errors are summed over all series
     series     (Errors) -> the same, computed for each series and averaged over series

@@ -3,6 +3,8 @@
 Axes: B users, K length of the ranked list, I items, M metrics.
 """
 
+import math
+
 import torch
 from torch import Tensor, distributed, nn
 
@@ -26,6 +28,7 @@ class RankingMetrics(nn.Module):
     sums: Tensor
     users: Tensor
     exposure: Tensor
+    bought: Tensor
     buyers: Tensor | None
 
     def __init__(
@@ -42,15 +45,23 @@ class RankingMetrics(nn.Module):
         )
         self.register_buffer("sums", torch.zeros(len(self.names), dtype=torch.float64))
         self.register_buffer("users", torch.zeros((), dtype=torch.int64))
+        # mean buyers of what each user bought before, and users who bought something
+        self.register_buffer("bought", torch.zeros(2, dtype=torch.float64))
         self.register_buffer("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64))
 
-    def update(self, per_user: dict[str, Tensor], ranked: Tensor | None = None) -> None:
+    def update(
+        self,
+        per_user: dict[str, Tensor],
+        ranked: Tensor | None = None,
+        bought: Tensor | None = None,
+    ) -> None:
         """Adds a block.
 
         Args:
             per_user: what `ranking_metrics` returned for it, (B,) each, NaN for users without
                 truth.
             ranked: items of the lists (B, K) where exposure is counted; I pads.
+            bought: mean buyers of what each user bought before, NaN for nothing (B,).
         """
         values = torch.stack([per_user[name] for name in self.names])  # (M, B)
         evaluated = ~values[0].isnan()
@@ -61,21 +72,48 @@ class RankingMetrics(nn.Module):
             for row, k in enumerate(self.ks):
                 shown = ranked[evaluated, :k].reshape(-1)
                 self.exposure[row] += torch.bincount(shown, minlength=num_items + 1)[:num_items]
+        if bought is not None:
+            known = bought[evaluated & ~bought.isnan()]
+            self.bought += torch.stack([known.sum(), known.new_tensor(len(known))])
 
     def compute(self) -> dict[str, float]:
         """Means over the users with truth, NaN where there was none; coverage, Gini and novelty of
         their lists.
         """
-        sums, users, shown = map(_over_processes, (self.sums, self.users, self.exposure))
+        sums, users, shown, bought = map(
+            _over_processes, (self.sums, self.users, self.exposure, self.bought)
+        )
         means = dict(zip(self.names, (sums / users).tolist(), strict=True))
         means["users"] = float(users)
         if self.buyers is None or not bool(shown.any()):
             return means
         for k, exposure in zip(self.ks, shown, strict=True):
-            of_lists = Exposure(exposure, self.buyers, self.num_users)
+            mean = float(bought[0] / bought[1])
+            of_lists = Exposure(exposure, self.buyers, self.num_users, mean)
             for name, metric in metrics_of("catalogue").items():
-                means[f"{name}@{k}"] = metric.function(of_lists)
+                value = metric.function(of_lists)
+                if not math.isnan(value):
+                    means[f"{name}@{k}"] = value
         return means
+
+
+class ListMetrics:
+    """Means of the metrics of lists, each over the users for whom it is defined."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def update(self, per_user: dict[str, Tensor], evaluated: Tensor) -> None:
+        """Adds a block: what `list_metrics` returned, (B,) each, of the users who are evaluated."""
+        for name, values in per_user.items():
+            known = values[evaluated & ~values.isnan()]
+            self._sums[name] = self._sums.get(name, 0.0) + float(known.sum())
+            self._counts[name] = self._counts.get(name, 0) + len(known)
+
+    def compute(self) -> dict[str, float]:
+        """Means; what is defined for nobody is left out."""
+        return {name: self._sums[name] / count for name, count in self._counts.items() if count}
 
 
 def _over_processes(sums: Tensor) -> Tensor:

@@ -17,7 +17,12 @@ from recsys.errors import ConfigError
 Direction = Literal["max", "min"] | None
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 # what follows the name of a metric in its keys: ndcg@10, coverage_80
-_SUFFIXES = {"ranking": r"@\d+", "catalogue": r"@\d+", "interval": r"_\d+(\.\d+)?"}
+_SUFFIXES = {
+    "ranking": r"@\d+",
+    "catalogue": r"@\d+",
+    "lists": r"@\d+",
+    "interval": r"_\d+(\.\d+)?",
+}
 
 
 @dataclass(frozen=True)

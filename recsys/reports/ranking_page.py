@@ -11,6 +11,7 @@ from recsys.reports.sections.examples import examples_section
 from recsys.reports.sections.leaderboard import leaderboard_section
 from recsys.reports.sections.popularity import popularity_section
 from recsys.reports.sections.repeat import repeat_section
+from recsys.reports.sections.tradeoff import tradeoff_section
 from recsys.reports.sections.training import training_section
 from recsys.reports.verdict import caution, verdict
 
@@ -28,6 +29,7 @@ def ranking_page(facts: RankingFacts) -> Page:
             examples_section(facts),
             customers_section(facts),
             popularity_section(facts),
+            tradeoff_section(facts),
             training_section(facts),
             data_section(facts),
             repeat_section(facts),

@@ -12,11 +12,13 @@ failed.txt           why a run of a multirun has ended early
 
 of a recommender:
 per_user.parquet     user_id, view, num_truth and a column a metric (test)
+tradeoff.json        NDCG and diversity of lists by how much variety counts (test)
 vocabulary.npz       user_ids, item_ids
 inputs.npz           categories of the inputs of the model, by place
 history.npz          indptr, items: what each user bought before the query, in order of time; age:
                      days from each purchase to then, where the source has timestamps
 items.json           item id to a name for people, where the source has names
+item_columns.npz     categories, lists and numbers of the items, where the source has such columns
 
 of a forecaster:
 per_series.parquet   series_id, window, slices and a column a metric (test)
@@ -29,7 +31,7 @@ windows.npz          a few windows, which an export compares torch and graph on
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from recsys.bundle.item_columns import (
+    ITEM_COLUMNS,
+    ItemColumn,
+    read_item_columns,
+    write_item_columns,
+)
 from recsys.data.ids import Vocabulary
 from recsys.data.ragged import Ragged
 from recsys.errors import ConfigError
@@ -51,6 +59,7 @@ from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
 _RUN_FILES = (
     *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
     *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),
+    *("item_columns.npz", "tradeoff.json"),
     *("per_series.parquet", "forecasts.parquet", "horizon.json", "series.json", "windows.npz"),
 )
 
@@ -187,6 +196,20 @@ class RunFolder:
         if quantity is not None:
             arrays["quantity"] = quantity.numpy()
         self.write_arrays("history.npz", arrays)
+
+    def write_item_columns(self, vocabulary: Vocabulary, columns: Sequence[ItemColumn]) -> None:
+        """Writes item_columns.npz, where there are any."""
+        if columns:
+            ids = vocabulary.item_ids
+            self._replace(ITEM_COLUMNS, lambda file: write_item_columns(file, ids, columns))
+
+    def read_item_columns(self) -> list[ItemColumn]:
+        """Columns of the items of the vocabulary; none where the source has none."""
+        file = self.path / ITEM_COLUMNS
+        if not file.is_file():
+            return []
+        with readable(file):
+            return list(read_item_columns(file.read_bytes(), file)[1].values())
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Writes an .npz file."""

@@ -20,12 +20,14 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
+from recsys.data.item_columns import shipped_columns
 from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
+from recsys.evaluation.tradeoff import diversity_tradeoff
 from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
@@ -38,6 +40,7 @@ from recsys.models.recommender import (
 )
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
+from recsys.reports.leaderboard import cutoff
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
 from recsys.runs.record import RunRecord
@@ -155,6 +158,7 @@ class Recommendation:
             history_quantity=run.read_quantities(),
             include_seen=seen,
             item_names=run.read_json("items.json") or None,
+            item_columns=run.read_item_columns(),
             provenance=provenance(run),
             because=because,
         )
@@ -291,7 +295,17 @@ class PreparedRecommendation:
             metrics |= self._baselines(data)
             examples = example_customers(model, data, self._dataset.item_names)
             self._run.write_json("examples.json", examples)
+            self._write_tradeoff(model, data)
         return metrics
+
+    def _write_tradeoff(self, model: Any, data: PhaseData) -> None:
+        """NDCG against diversity, where new items are judged and something is known of items."""
+        if "new" not in self._evaluation.views:
+            return
+        k = cutoff(tuple(self._evaluation.ks))
+        device = evaluation_device(self._settings)
+        if points := diversity_tradeoff(model, data, k=k, device=device):
+            self._run.write_json("tradeoff.json", {"k": k, "points": [p._asdict() for p in points]})
 
     def finish(self, model: Any) -> dict[str, float]:
         """Writes vocabulary, histories and names of the last phase; counts of the data."""
@@ -303,6 +317,9 @@ class PreparedRecommendation:
         known = set(data.vocabulary.item_ids)
         names = {item: n for item, n in self._dataset.item_names.items() if item in known}
         run.write_json("items.json", names)
+        if data.columns is not None:
+            columns = shipped_columns(self._dataset.items, data.columns.indices.items)
+            run.write_item_columns(data.vocabulary, columns)
         counted = ("rows_in", "rows", "users", "items", "density")
         return {f"data/{key}": float(getattr(report, key)) for key in counted} | {
             f"data/dropped/{reason}": float(count) for reason, count in report.dropped.items()

@@ -24,6 +24,7 @@ def ask(
     k: int = 3,
     history: list[list[str]] | None = None,
     exclude: list[list[str]] | None = None,
+    allowed: list[list[str]] | None = None,
 ) -> tuple[list[list[str]], np.ndarray[Any, Any]]:
     rows = len(users)
     item_id, score = session.run(
@@ -32,6 +33,7 @@ def ask(
             "user_id": np.array(users, dtype=object),
             "history": np.array(history or [[]] * rows, dtype=object).reshape(rows, -1),
             "exclude": np.array(exclude or [[]] * rows, dtype=object).reshape(rows, -1),
+            "allowed": np.array(allowed or [[]], dtype=object).reshape(len(allowed or [[]]), -1),
             "k": np.array([k], dtype=np.int64),
         },
     )
@@ -48,6 +50,7 @@ def test_contract_is_the_same_whatever_the_model_reads(
             ("user_id", "tensor(string)", ["batch"]),
             ("history", "tensor(string)", ["batch", "history"]),
             ("exclude", "tensor(string)", ["batch", "excluded"]),
+            ("allowed", "tensor(string)", ["allowed_lists", "allowed"]),
             ("k", "tensor(int64)", [1]),
         ]
         assert outputs == [
@@ -126,6 +129,38 @@ def test_excluded_items_leave_empty_places_at_the_end(
     items, scores = ask(counts_session, ["?"], 4, [["12"]], everything)
     assert items == [["", "", "", ""]]
     assert np.isneginf(scores).all()
+
+
+def test_allowed_items_are_one_list_for_all_users_or_one_for_each(
+    counts_session: onnxruntime.InferenceSession,
+) -> None:
+    history = [["12", "NA", "12"], ["last", "", ""]]
+    shared = [["NA", "last", "", "no such item"]]
+    items, scores = ask(counts_session, ["?", "?"], 3, history, allowed=shared)
+    # "NA" stands once in the first history, "last" once in the second
+    assert items == [["NA", "last", ""], ["last", "NA", ""]]
+    assert scores.tolist() == [[1, 0, -np.inf], [1, 0, -np.inf]]
+    each = [["12", "milk"], ["NA", ""]]
+    items, _ = ask(counts_session, ["?", "?"], 2, history, allowed=each)
+    assert items == [["12", "milk"], ["NA", ""]]
+
+
+def test_a_list_of_padding_allows_everything_and_one_of_unknown_items_nothing(
+    counts_session: onnxruntime.InferenceSession,
+) -> None:
+    history = [["12"]] * 3
+    allowed = [["", ""], ["gone", ""], ["12", "gone"]]
+    items, scores = ask(counts_session, ["?"] * 3, 2, history, allowed=allowed)
+    assert items == [["12", "milk"], ["", ""], ["12", ""]]
+    assert np.isneginf(scores).tolist() == [[False, False], [True, True], [False, True]]
+    assert ask(counts_session, ["?"], 2, [["12"]], allowed=[[""]])[0] == [["12", "milk"]]
+
+
+def test_excluded_items_are_not_allowed(counts_session: onnxruntime.InferenceSession) -> None:
+    items, _ = ask(
+        counts_session, ["?"], 3, [["12"]], exclude=[["12", ""]], allowed=[["12", "NA", "last"]]
+    )
+    assert items == [["NA", "last", ""]]
 
 
 @pytest.mark.parametrize(("k", "width"), [(-3, 0), (0, 0), (1, 1), (10, 10), (11, 10), (10**9, 10)])

@@ -48,9 +48,10 @@ def test_bundle_is_complete_and_verifies(folder: Path, bundle_arguments: dict[st
         False,
     )
     assert (manifest["task"], manifest["fallback"]) == ("recommender", "popularity")
-    assert [value["name"] for value in manifest["inputs"]] == ["user_id", "history", "exclude", "k"]
+    names = [value["name"] for value in manifest["inputs"]]
+    assert names == ["user_id", "history", "exclude", "allowed", "k"]
     assert manifest["metrics"] == {"test/new/ndcg@10": 0.25}
-    assert verify(folder).cases == 6
+    assert verify(folder).cases == 8
 
 
 def test_model_given_keeps_its_mode(folder: Path, bundle_arguments: dict[str, Any]) -> None:

@@ -65,7 +65,14 @@ def test_every_model_of_histories_leaves_and_answers_as_torch_does(
     assert verify(folder).largest_difference < 1e-5
     manifest = json.loads((folder / "manifest.json").read_text())
     reads_age = name in ("next_purchase", "personal_recency")
-    names = ["user_id", "history", *(["history_age"] if reads_age else []), "exclude", "k"]
+    names = [
+        "user_id",
+        "history",
+        *(["history_age"] if reads_age else []),
+        "exclude",
+        "allowed",
+        "k",
+    ]
     assert [value["name"] for value in manifest["inputs"]] == names
     assert manifest["reads_age"] == reads_age
     card = (folder / "README.md").read_text()
@@ -83,6 +90,7 @@ def ask(model: nn.Module, vocabulary: Catalogue, history: list[str], age: list[f
             "history": np.array([history], dtype=object),
             "history_age": np.array([age], dtype=np.float32),
             "exclude": np.empty((1, 0), dtype=object),
+            "allowed": np.empty((1, 0), dtype=object),
             "k": np.array([2], dtype=np.int64),
         },
     )

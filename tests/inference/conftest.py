@@ -4,6 +4,7 @@ Axes: L length of a history, U users and I items in the vocabularies.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recsys.bundle.item_columns import ItemColumn
 from recsys.export import SampleWindows, write_forecaster_bundle, write_recommender_bundle
 from recsys.inference import Forecaster, Recommender
 from recsys.models.forecaster import Window
@@ -72,7 +74,18 @@ class ByHistory(nn.Module):
         return self.score_all(query).gather(1, items)
 
 
-def write(folder: Path, model: ByUser | ByHistory, seen: bool) -> Path:
+# What rules read of the items, in their order; the last one has neither department nor price.
+DEPARTMENTS = ["dairy", "dairy", "dairy", "dairy", "tea", "tea", "tea", "toys", "toys", None]
+COLUMNS = (
+    ItemColumn.of_values("department", DEPARTMENTS),
+    ItemColumn.of_values("tags", [["new"], ["new", "bio"], [], ["bio"], None, [], [], [], [], []]),
+    ItemColumn.of_values("price", [1.0, 2, 3, 4, 5, 6, 7, 8, 9, None]),
+)
+
+
+def write(
+    folder: Path, model: ByUser | ByHistory, seen: bool, columns: Sequence[ItemColumn] = ()
+) -> Path:
     rows = [[ITEMS.index(item) for item in HISTORIES[user]] for user in USERS]
     return write_recommender_bundle(
         folder,
@@ -85,14 +98,16 @@ def write(folder: Path, model: ByUser | ByHistory, seen: bool) -> Path:
         include_seen=seen,
         item_names={"milk": "Milk, 1 l"} if seen else None,
         provenance={"model": type(model).__name__},
+        item_columns=columns,
     )
 
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with four bundles: by_user, by_history, and both without seen.npz."""
+    """A folder with five bundles: by_user, by_history, both without seen.npz, and with_columns."""
     folder = tmp_path_factory.mktemp("exported")
     write(folder / "by_user", ByUser(), seen=True)
+    write(folder / "with_columns", ByUser(), seen=True, columns=COLUMNS)
     write(folder / "by_history", ByHistory(), seen=True)
     write(folder / "by_user_unseen", ByUser(), seen=False)
     write(folder / "by_history_unseen", ByHistory(), seen=False)
@@ -108,6 +123,11 @@ def bundle(bundles: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def by_user(bundles: Path) -> Recommender:
     return Recommender(bundles / "by_user")
+
+
+@pytest.fixture(scope="session")
+def with_columns(bundles: Path) -> Recommender:
+    return Recommender(bundles / "with_columns")
 
 
 @pytest.fixture(scope="session")

@@ -248,8 +248,8 @@ def test_blocks_change_nothing(bundles: Path, name: str, monkeypatch: pytest.Mon
         return run(names, feeds)
 
     monkeypatch.setattr(session, "run", count)
-    # 10 items of 5 floats: blocks of 3 users. Histories of up to 13 strings: blocks of 2 users.
-    monkeypatch.setattr(module, "_BLOCK_FLOATS", 150)
+    # 10 items of 6 floats: blocks of 3 users. Histories of up to 13 strings: blocks of 2 users.
+    monkeypatch.setattr(module, "_BLOCK_FLOATS", 180)
     got = recommender.recommend(users, 10, exclude)
     assert got[0].tolist() == want[0].tolist()
     assert np.array_equal(got[1], want[1])

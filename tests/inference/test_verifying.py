@@ -33,7 +33,7 @@ def sign_again(bundle: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "cases"),
-    [("by_user", 6), ("by_history", 7), ("by_user_unseen", 6), ("by_history_unseen", 7)],
+    [("by_user", 8), ("by_history", 9), ("by_user_unseen", 8), ("by_history_unseen", 9)],
 )
 def test_bundles_as_exported_pass(bundles: Path, name: str, cases: int) -> None:
     found = verify(bundles / name)
@@ -124,7 +124,10 @@ def test_weights_that_the_manifest_does_not_list_are_not_looked_for(
         ({"files": {"model.onnx": {}, "../x": {}}}, "altered or truncated|outside"),
         ({"onnxruntime_min_version": "99.0"}, "needs onnxruntime >= 99.0"),
         ({"inputs": [7, {"type": "string"}]}, "and the manifest declares \\?, None, item_id"),
-        ({"inputs": []}, "has the inputs and outputs user_id, history, exclude, k, item_id"),
+        (
+            {"inputs": []},
+            "has the inputs and outputs user_id, history, exclude, allowed, k, item_id",
+        ),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(
@@ -240,7 +243,7 @@ def test_command_prints_a_line_for_each_bundle(
         "ok",
         "FAILED:",
     ]
-    assert lines[0].endswith("ok (recommender, 6 samples, largest difference of scores 0)")
+    assert lines[0].endswith("ok (recommender, 8 samples, largest difference of scores 0)")
 
 
 def test_command_without_a_bundle_or_with_an_unknown_name_exits_2(

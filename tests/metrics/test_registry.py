@@ -72,7 +72,16 @@ def test_a_metric_of_the_users_own_is_computed_with_the_others(monkeypatch):
 
 
 def test_every_metric_says_what_it_is():
-    families = {"ranking", "catalogue", "forecast", "series", "scaled", "weighted", "interval"}
+    families = {
+        "ranking",
+        "lists",
+        "catalogue",
+        "forecast",
+        "series",
+        "scaled",
+        "weighted",
+        "interval",
+    }
     for name, each in (item for family in families for item in metrics_of(family).items()):
         assert each.title, name
         assert each.meaning.endswith("."), name

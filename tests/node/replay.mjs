@@ -23,7 +23,9 @@ const convert = {
 function feedsOf(inputs, sample, batch) {
   const tensor = ({ name, type, dims }) => {
     const values = convert[type]([sample[name]]);
-    const known = dims.map((size) => (size === "batch" ? batch : size));
+    // A list of allowed items may stand for all users.
+    const rows = { batch, allowed_lists: sample.allowed?.length };
+    const known = dims.map((size) => rows[size] ?? size);
     const fixed = known.filter(Number.isInteger).reduce((product, size) => product * size, 1);
     const shape = known.map((size) => (Number.isInteger(size) ? size : values.length / fixed));
     return new ort.Tensor(type, values, shape);

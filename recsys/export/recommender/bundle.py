@@ -4,7 +4,7 @@ Axes: U users and I items in the vocabularies, N purchases of all users.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from recsys.bundle.item_columns import ITEM_COLUMNS, ItemColumn, write_item_columns
 from recsys.bundle.manifest import GRAPH, write_manifest
 from recsys.bundle.seen import SEEN, write_seen
 from recsys.errors import ExportError
@@ -57,6 +58,7 @@ def write_recommender_bundle(
     item_names: Mapping[str, str] | None,
     provenance: Mapping[str, Any],
     because: bool = False,
+    item_columns: Sequence[ItemColumn] = (),
 ) -> Path:
     """Exports a model to a bundle; the folder appears when it is proven to answer as torch does.
 
@@ -79,6 +81,7 @@ def write_recommender_bundle(
         provenance: plain JSON that goes into the manifest under its own keys: metrics (flat), data,
             config, versions, git_commit, model (class name), split, seed.
         because: whether the bundle holds a second graph that tells which purchases carry a score.
+        item_columns: attributes of the items, by item index (I,), that rules read.
 
     Returns:
         The folder.
@@ -108,6 +111,8 @@ def write_recommender_bundle(
         },
     )
     _check_arrays(catalogue, histories)
+    if odd := [each.name for each in item_columns if len(each) != len(items)]:
+        raise ExportError(f"the column {odd[0]!r} has no value for each of {len(items)} items")
     vocabulary = InputVocabulary() if inputs is None else inputs
     model = copy.deepcopy(model).cpu().eval()
     content = _manifest(model, provenance)
@@ -140,7 +145,10 @@ def write_recommender_bundle(
         if item_names is not None:
             known = {item: item_names[item] for item in items.tolist() if item in item_names}
             write_json(partial / ITEM_NAMES, known)
-        card = recommender_card(folder.name, content, include_seen)
+        if item_columns:
+            write_item_columns(partial / ITEM_COLUMNS, items, item_columns)
+        columns = [each.name for each in item_columns]
+        card = recommender_card(folder.name, content, include_seen, columns)
         (partial / "README.md").write_text(card, encoding="utf-8")
         write_manifest(partial, content)
         verify(partial)

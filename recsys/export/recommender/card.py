@@ -1,6 +1,6 @@
 """The model card of a recommender."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys.export.model_card import model_card
@@ -28,6 +28,7 @@ const {{ item_id, score }} = await session.run({{
   user_id: strings(["{user}"], [1]),
   history: strings({history}),{ages}
   exclude: strings([], [1, 0]),
+  allowed: strings([], [1, 0]),
   k: new ort.Tensor("int64", BigInt64Array.from([10n]), [1]),
 }});
 ```
@@ -53,19 +54,22 @@ _FALLBACKS = {
 }
 
 
-def recommender_card(name: str, manifest: Mapping[str, Any], holds_seen: bool) -> str:
+def recommender_card(
+    name: str, manifest: Mapping[str, Any], holds_seen: bool, item_columns: Sequence[str] = ()
+) -> str:
     """The model card, as Markdown.
 
     Args:
         name: of the bundle's folder.
         manifest: what the manifest will hold, apart from the checksums.
         holds_seen: whether seen.npz is in the bundle.
+        item_columns: names of the columns in item_columns.npz.
     """
     return model_card(
         name,
         manifest,
         _summary(manifest),
-        _snippets(name, manifest) + _reasons(manifest),
+        _snippets(name, manifest) + _reasons(manifest) + _rules(item_columns),
         _FALLBACKS[manifest["fallback"]],
         _personal_data(manifest, holds_seen),
     )
@@ -108,6 +112,17 @@ def _reasons(manifest: Mapping[str, Any]) -> str:
         "reasons = recommender.reasons(users, item_ids, history=…)  # .because, .share, …\n"
         'reasons.sentences()  # "because you bought … (62 %), … (21 %)"\n'
         "```\n"
+    )
+
+
+def _rules(item_columns: Sequence[str]) -> str:
+    """What rules of the shop can read of the items."""
+    if not item_columns:
+        return ""
+    names = ", ".join(f"`{name}`" for name in item_columns)
+    return (
+        "\nRules of the shop (`from recsys.inference import Rules`) read these columns of the"
+        f" items, which `item_columns.npz` holds: {names}.\n"
     )
 
 

@@ -1,13 +1,15 @@
 """The one graph of a recommender bundle: strings in, strings out.
 
-    user_id, history, exclude, categories   LabelEncoder: strings -> indices
+    user_id, history, exclude, allowed, categories   LabelEncoder: strings -> indices
     model                       scores (B, I)
     exclude                     ScatterElements: -inf
+    allowed                     ScatterElements to a mask, Where: -inf
     k                           Clip, TopK
     item_id, score              Gather: indices -> strings
 
-Axes: B users, L length of a history, E excluded items a user, K items returned, U users and I items
-    in the vocabularies.
+Axes: B users, L length of a history, E excluded items a user, R lists of allowed items (B, or 1 for
+    all users), A items in the longest of them, K items returned, U users and I items in the
+    vocabularies.
 """
 
 import numpy as np
@@ -23,11 +25,18 @@ from recsys.models.recommender import Recommender
 
 _REQUEST = (
     GraphValue("exclude", "string", ("batch", "excluded"), "items never to return; '' pads"),
+    GraphValue(
+        "allowed",
+        "string",
+        ("allowed_lists", "allowed"),
+        "items to choose from, one list for all users or one for each; '' pads; a list without an "
+        "item allows everything, one of unknown items nothing",
+    ),
     GraphValue("k", "int64", (1,), "items a user, clamped to 0 … number of items"),
 )
 OUTPUTS = (
-    GraphValue("item_id", "string", ("batch", "k"), "best first; '' in place of an excluded item"),
-    GraphValue("score", "float32", ("batch", "k"), "-inf in place of an excluded item"),
+    GraphValue("item_id", "string", ("batch", "k"), "best first; '' where no item is left"),
+    GraphValue("score", "float32", ("batch", "k"), "-inf where no item is left"),
 )
 
 
@@ -66,6 +75,7 @@ def build_graph(
     parts.constant("axis_1", [1])
     parts.constant("num_items", [len(item_ids)])
     parts.encode("exclude", "exclude_item", item_ids)
+    parts.encode("allowed", "allowed_item", item_ids)
     parts.node("Shape", ["user_id"], "batch_size")
     parts.node("Concat", ["batch_size", "axis_1"], "pad_shape", axis=0)
     given = {}
@@ -117,7 +127,9 @@ def _mask_and_rank(parts: Parts, item_ids: NDArray[np.object_]) -> None:
     parts.node(
         "ScatterElements", ["wide_scores", "exclude_item", "exclude_scores"], "masked", axis=1
     )
-    parts.node("Slice", ["masked", "axis_0", "num_items", "axis_1"], "allowed_scores")  # (B, I)
+    _allow(parts, item_ids)
+    parts.node("Where", ["is_allowed", "masked", "minus_infinity"], "left")  # (B, I + 1)
+    parts.node("Slice", ["left", "axis_0", "num_items", "axis_1"], "allowed_scores")  # (B, I)
     parts.node("Clip", ["k", "smallest_k", "largest_k"], "clamped_k")
     parts.nodes.append(
         helper.make_node(
@@ -127,3 +139,32 @@ def _mask_and_rank(parts: Parts, item_ids: NDArray[np.object_]) -> None:
     parts.node("Gather", ["item_ids", "item"], "ranked_ids")  # (B, K)
     parts.node("Equal", ["score", "minus_infinity"], "is_excluded")
     parts.node("Where", ["is_excluded", "no_item", "ranked_ids"], "item_id")
+
+
+def _allow(parts: Parts, item_ids: NDArray[np.object_]) -> None:
+    """`allowed` (R, A) -> `is_allowed`, bool (R, I + 1), which broadcasts where R is 1."""
+    parts.constant("no", False, np.bool_)
+    parts.constant("yes", True, np.bool_)
+    parts.constant("zero", 0)
+    parts.constant("num_places", [len(item_ids) + 1])
+    parts.node("Shape", ["allowed"], "allowed_shape")
+    parts.node("Slice", ["allowed_shape", "axis_0", "axis_1"], "num_lists")
+    parts.node("Concat", ["num_lists", "num_places"], "mask_shape", axis=0)
+    parts.node("Expand", ["no", "mask_shape"], "nothing_allowed")
+    parts.node("Expand", ["yes", "allowed_shape"], "each_allowed")  # (R, A)
+    parts.node(
+        "ScatterElements", ["nothing_allowed", "allowed_item", "each_allowed"], "listed", axis=1
+    )  # (R, I + 1)
+    # '' and an unknown item have one index, and only the latter makes a list one
+    parts.node(
+        "LabelEncoder",
+        ["allowed"],
+        "is_given",
+        domain="ai.onnx.ml",
+        keys_strings=[""],
+        values_int64s=[0],
+        default_int64=1,
+    )  # (R, A)
+    parts.node("ReduceSum", ["is_given", "axis_1"], "num_given", keepdims=1)  # (R, 1)
+    parts.node("Equal", ["num_given", "zero"], "no_list")
+    parts.node("Or", ["listed", "no_list"], "is_allowed")

@@ -1,6 +1,7 @@
 """The gate of the exporter: a graph that disagrees with torch does not leave.
 
-Axes: B users in a run, I items, K items returned, L longest history, E excluded items a user.
+Axes: B users in a run, I items, K items returned, L longest history, E excluded items a user, R
+lists of allowed items (B, or 1 for all users), A items in them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -81,9 +82,9 @@ def check_parity(
     """Compares the graph with torch for about 200 users, in batches of 1, 2 and 17.
 
     Every group of users holds one who falls back (an unknown id, an empty history); k goes from 0
-    beyond the catalogue, what is excluded from nothing to everything. Scores have to agree within
-    1e-4, the order except between items whose scores differ by less than 1e-5, and exact ties have
-    to go to the lower item index.
+    beyond the catalogue, what is excluded and what is allowed from nothing to everything. Scores
+    have to agree within 1e-4, the order except between items whose scores differ by less than 1e-5,
+    and exact ties have to go to the lower item index.
 
     Returns:
         The largest difference of two scores.
@@ -105,11 +106,17 @@ def check_parity(
         for size in _BATCH_SIZES:
             for run, start in enumerate(range(0, len(group.user_ids), size)):
                 batch = group.part(start, start + size)
-                k, excluded = _request(
-                    number + run, whole, num_items, len(batch.user_ids), generator
-                )
-                got = _run(session, batch, k, excludable[excluded], lookup)
-                largest = max(largest, _compare(got, batch, k, excluded, catalogue.item_ids))
+                turn, rows = number + run, len(batch.user_ids)
+                k, excluded = _request(turn, whole, num_items, rows, generator)
+                allowed = _allowed(turn, num_items, rows, generator)
+                asked = {
+                    "exclude": excludable[excluded],
+                    "allowed": np.append(excludable, [""])[allowed],
+                    "k": np.array([k], dtype=np.int64),
+                }
+                got = _run(session, batch, asked, lookup)
+                barred = _barred(excluded, allowed, rows, num_items)
+                largest = max(largest, _compare(got, batch, k, barred, catalogue.item_ids))
     return largest
 
 
@@ -226,18 +233,47 @@ def _request(
             return k, generator.integers(0, num_items + 1, (rows, 1 + num_items // 20))
 
 
+def _allowed(
+    turn: int, num_items: int, rows: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """In turn every form of allowed item indices (R, A): I is an unknown item, I + 1 pads."""
+    width = 1 + num_items // 20
+    match turn % 5:
+        case 0 | 1:
+            return np.empty((1, 0), dtype=np.int64)
+        case 2:
+            return generator.integers(0, num_items + 2, (1, width))
+        case 3:
+            return np.full((rows, 2), [num_items + 1, num_items])
+        case _:
+            lists = generator.integers(0, num_items + 2, (rows, width))
+            lists[-1] = num_items + 1  # nothing is said: everything
+            return lists
+
+
+def _barred(
+    excluded: NDArray[np.int64], allowed: NDArray[np.int64], rows: int, num_items: int
+) -> NDArray[np.bool_]:
+    """What may not be returned, bool (B, I)."""
+    left = np.zeros((len(allowed), num_items + 2), dtype=bool)  # (R, I + 2)
+    np.put_along_axis(left, allowed, True, axis=1)
+    left |= (allowed == num_items + 1).all(axis=1, keepdims=True)
+    barred = ~np.broadcast_to(left, (rows, num_items + 2))
+    np.put_along_axis(barred, excluded, True, axis=1)
+    return barred[:, :num_items]
+
+
 def _run(
     session: onnxruntime.InferenceSession,
     batch: _Group,
-    k: int,
-    exclude: NDArray[np.object_],
+    asked: dict[str, NDArray[Any]],
     lookup: dict[str, int],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """What the graph answers: item indices, I for none, and scores, both (B, K)."""
     try:
         found, scores = session.run(
             ["item_id", "score"],
-            batch.feeds() | {"exclude": exclude, "k": np.array([k], dtype=np.int64)},
+            batch.feeds() | asked,
         )
     except Exception as error:
         raise ExportError(
@@ -251,7 +287,7 @@ def _compare(
     got: tuple[NDArray[np.int64], NDArray[np.float32]],
     batch: _Group,
     k: int,
-    excluded: NDArray[np.int64],
+    barred: NDArray[np.bool_],
     item_ids: NDArray[np.object_],
 ) -> float:
     """Compares one answer with the ranking of torch; the largest difference of two scores."""
@@ -260,10 +296,9 @@ def _compare(
     where = f"the graph disagrees with torch in a batch of {rows}"
     if items.shape != (rows, min(k, num_items)) or scores.shape != items.shape:
         raise ExportError(f"{where}: the answer for k={k} has the shape {items.shape}")
-    # One column more: I is an id that excludes nothing on the way in, and no item on the way out.
-    masked = np.pad(batch.reference, ((0, 0), (0, 1)))  # (B, I + 1)
-    np.put_along_axis(masked, excluded, -np.inf, axis=1)
-    masked[:, num_items] = -np.inf
+    # One column more: I is no item on the way out.
+    masked = np.where(barred, -np.inf, batch.reference)
+    masked = np.pad(masked, ((0, 0), (0, 1)), constant_values=-np.inf)  # (B, I + 1)
     order = rank(masked[:, :num_items])[:, : items.shape[1]]  # (B, K)
     want = np.take_along_axis(masked, order, axis=1)
     found = np.take_along_axis(masked, items, axis=1)

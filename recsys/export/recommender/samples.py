@@ -1,6 +1,7 @@
 """Golden inputs and outputs of a bundle: what `verify`, in any language, replays.
 
-Axes: B users of a case, L width of the histories, E excluded items a user, K items returned.
+Axes: B users of a case, L width of the histories, E excluded items a user, A allowed items, K
+    items returned.
 """
 
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ class _Case(NamedTuple):
     history: list[list[str]]
     exclude: list[list[str]]
     k: int
+    allowed: list[list[str]] = [[]]
 
     def values(self, each: ModelInput, vocabulary: InputVocabulary) -> list[Any]:
         """Made-up values of a further input: of purchases 0 for the last of a row, 9 for the one
@@ -69,11 +71,16 @@ def golden_samples(
     )
     excluded = [[*best[0][:3]], [best[1][0], "", oddity], ["", "", ""]]
     excluded = [(row + ["", "", ""])[:3] for row in excluded]
+    # of the second nothing is known, of the third nothing is said
+    allowed = [[*best[1], oddity], [oddity], []]
+    allowed = [(row + [""] * _K)[: _K + 1] for row in allowed]
     cases = [
         known,
         _Case("one user", users[:1], histories[:1], [[]], _K),
         _Case("unknown user", [nobody], [[]], [[]], _K),
         _Case("excluded items", users, histories, excluded, _K),
+        _Case("items to choose from", users, histories, excluded, _K, allowed),
+        _Case("one list for all users", users, histories, nothing, _K, allowed[:1]),
         _Case("no items", users, histories, nothing, 0),
     ]
     if reads_history(model):
@@ -96,6 +103,7 @@ def _recorded(
         "user_id": np.array(case.user_id, dtype=object),
         "history": np.array(case.history, dtype=object).reshape(rows, -1),
         "exclude": np.array(case.exclude, dtype=object).reshape(rows, -1),
+        "allowed": np.array(case.allowed, dtype=object).reshape(len(case.allowed), -1),
         "k": np.array([case.k], dtype=np.int64),
     }
     given = case._asdict()

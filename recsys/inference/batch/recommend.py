@@ -16,8 +16,10 @@ from recsys.errors import ConfigError, DataError
 from recsys.inference.batch.columns import check_kinds, ids, lists, numbers, row_errors, texts
 from recsys.inference.batch.input_table import Dialect, InputTable, check_paths, open_input
 from recsys.inference.inputs import CLOCK_SOURCES
+from recsys.inference.item_table import ItemTable
 from recsys.inference.reasons import Reasons
 from recsys.inference.recommender import Recommender
+from recsys.inference.rules import Rules
 from recsys.tables.cells import NumberColumn
 from recsys.tables.writing import create_table
 
@@ -63,6 +65,10 @@ def recommend_file(
     at: Any = None,
     dialect: Dialect | None = None,
     because: int = 0,
+    *,
+    rules: Rules | None = None,
+    item_columns: ItemTable | None = None,
+    basket: str | None = None,
 ) -> BatchResult:
     """Reads users from a file and writes the best items of each.
 
@@ -83,6 +89,9 @@ def recommend_file(
         at: moment of the request, as in `Recommender.recommend`.
         dialect: how the file is written, where it is not as the training table was.
         because: purchases that carry a recommendation, so many at most; empty where fewer do.
+        rules: as in `Recommender.recommend`; a share of lists is one of the users of a chunk.
+        item_columns: that rules read; None: those of the bundle.
+        basket: column of the file with lists of items that a user does not get.
 
     Raises:
         DataError: a file cannot be read or written, or a row cannot be used.
@@ -93,7 +102,7 @@ def recommend_file(
     check_paths(users, output, "users")
     dialect = dialect or Dialect()
     table = open_input(users, dialect, recommender.manifest, "users")
-    kinds = _kinds(recommender, table)
+    kinds = _kinds(recommender, table, basket)
     _require_effect(recommender, at, dialect, table, kinds)
     readers = {name: NumberColumn(table.numerals) for name in kinds}
     popular_only = recommender.reads_history and not (
@@ -101,7 +110,9 @@ def recommend_file(
     )
     chunk_users = max(1, min(_CHUNK_USERS, _CHUNK_OUTPUT // max(1, min(k, recommender.num_items))))
     no_history: list[list[str]] | None = [[]] if recommender.reads_history else None
-    popular = recommender.recommend([""], k, history=no_history)  # what an unknown user gets
+    # what an unknown user gets; rules leave scores as they are, and the order not
+    width = k if rules is None and basket is None else recommender.num_items
+    popular = recommender.recommend([""], width, history=no_history)
     done = written = unknown = decimals = 0
     schema = pa.schema([*OUTPUT, *_reason_fields(because)])
     if because:
@@ -112,14 +123,23 @@ def recommend_file(
                 columns = _parsed(batch, kinds, readers)
                 names = columns.pop(USER_COLUMN)
                 history = columns.pop(HISTORY_COLUMN, None)
+                baskets = None if basket is None else columns.pop(basket)
                 if popular_only:
                     # Empty histories instead of none: the warning is given once, by the result.
                     history = [[]] * len(names)
                 item_ids, scores = recommender.recommend(
-                    names, k, exclude, history, inputs=columns, at=at
+                    names,
+                    k,
+                    exclude,
+                    history,
+                    inputs=columns,
+                    at=at,
+                    basket=baskets,
+                    rules=rules,
+                    item_columns=item_columns,
                 )  # (B, K)
                 reasons = _reasons(recommender, because, names, item_ids, history, columns, at)
-            fallback = ((item_ids == popular[0]) & (scores == popular[1])).all(axis=1)  # (B,)
+            fallback = _are_popular(item_ids, scores, popular)  # (B,)
             unknown += int(fallback.sum())
             decimals += int(np.char.endswith(np.array(names, dtype=str)[fallback], ".0").sum())
             kept = ~np.isneginf(scores)
@@ -174,6 +194,24 @@ def _reason_columns(reasons: Reasons | None, kept: NDArray[np.bool_]) -> list[ND
     return [*(column for pair in pairs for column in pair), sentences]
 
 
+def _are_popular(
+    item_ids: NDArray[np.object_],
+    scores: NDArray[np.float32],
+    popular: tuple[NDArray[np.object_], NDArray[np.float32]],
+) -> NDArray[np.bool_]:
+    """Which users (B,) got what an unknown user gets: the same items, or, where that is all items,
+    any of them with the same scores.
+    """
+    if popular[0].shape[1] == item_ids.shape[1]:
+        same: NDArray[np.bool_] = ((item_ids == popular[0]) & (scores == popular[1])).all(axis=1)
+        return same
+    score_of = dict(zip(popular[0][0].tolist(), popular[1][0].tolist(), strict=True))
+    score_of[""] = -np.inf
+    want = np.array([score_of[item] for item in item_ids.ravel().tolist()], dtype=np.float32)
+    alike: NDArray[np.bool_] = (scores == want.reshape(scores.shape)).all(axis=1)
+    return alike & ~np.isneginf(scores).all(axis=1)
+
+
 def _require_effect(
     recommender: Recommender, at: Any, dialect: Dialect, table: InputTable, kinds: dict[str, str]
 ) -> None:
@@ -194,11 +232,15 @@ def _require_effect(
         )
 
 
-def _kinds(recommender: Recommender, table: InputTable) -> dict[str, str]:
+def _kinds(recommender: Recommender, table: InputTable, basket: str | None) -> dict[str, str]:
     """What is read of the table: kinds of values by column."""
-    kinds = {USER_COLUMN: "id"}
+    kinds = {USER_COLUMN: "id"} | ({} if basket is None else {basket: "ids"})
     histories = [HISTORY_COLUMN] if recommender.reads_history else []
-    table.require_read([USER_COLUMN, *histories, *recommender.inputs])
+    if basket in (USER_COLUMN, HISTORY_COLUMN, *recommender.inputs):
+        raise ConfigError(
+            f"basket={basket} is a column that is read as something else: name another"
+        )
+    table.require_read([*kinds, *histories, *recommender.inputs])
     present = set(table.names)
     with_history = recommender.reads_history and HISTORY_COLUMN in present
     if with_history:

@@ -16,11 +16,14 @@ class Exposure(NamedTuple):
         lists: number of lists that contain each item, int64 (I,).
         buyers: distinct buyers of each item in the fitted part, int64 (I,).
         num_users: users of the fitted part.
+        bought: mean over the users with a list of the mean buyers of what they bought before; NaN
+            where it is not known.
     """
 
     lists: Tensor
     buyers: Tensor
     num_users: int
+    bought: float = float("nan")
 
 
 def head_items(buyers: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Section of metrics beyond accuracy: coverage, concentration and novelty."""
+"""Section of metrics beyond accuracy: coverage, concentration, novelty, diversity."""
 
 import math
 from collections.abc import Callable
@@ -37,11 +37,21 @@ _BEYOND = {
         "Mean surprise: an item that half of the customers bought has 1 bit, one in 100 has 6.6.",
         lambda value: f"{decimal(value, 2)} bits",
     ),
+    "diversity": _Beyond(
+        "Diversity within a list",
+        "0 if all items of a list have the same attributes, 1 if no two share one.",
+        lambda value: decimal(value, 3),
+    ),
+    "serendipity": _Beyond(
+        "Serendipity",
+        "Share of places with an item that was bought and is none of the best-sellers.",
+        lambda value: percent(value, 1),
+    ),
 }
 
 
 def popularity_section(facts: RankingFacts) -> Section | None:
-    """Coverage, concentration and novelty of the lists, beside those of the baselines."""
+    """Coverage, concentration, diversity and more of the lists, beside those of the baselines."""
     figures = []
     for metric, words in _BEYOND.items():
         values = _beyond(facts, f"new/{metric}@{facts.k}")
