@@ -364,7 +364,9 @@ class InputVocabulary(Mapping[str, int]):
         """Columns of the items that have terms; of a model that was stored, those that it reads."""
         if self._columns is not None:
             return self._columns.item_columns()
-        return [name.partition(".")[2] for name in self if name.startswith((ITEMS, REFERENCES))]
+        # of a blend one part may read as terms what another reads as references
+        stored = (name for name in self if name.startswith((ITEMS, REFERENCES)))
+        return list(dict.fromkeys(name.partition(".")[2] for name in stored))
 
     def save(self, path: Path, model: DeclaresInputs) -> None:
         """Writes the categories of the model's inputs, and the terms of items that it reads, to an

@@ -13,6 +13,7 @@ from recsys.models.inputs import ModelInput, Query, reads_age, reads_history
 
 __all__ = [
     "ChoosesSettings",
+    "DecidesWhomItServes",
     "ExemptsFromWeightDecay",
     "FitsInteractions",
     "HasSquaredNorms",
@@ -76,6 +77,17 @@ class ChoosesSettings(Protocol):
 
     def chosen(self) -> Mapping[str, float]:
         """Arguments that were not given and what they became."""
+        ...
+
+
+@runtime_checkable
+class DecidesWhomItServes(Protocol):
+    """A model that serves some users without their ids, or without their histories, though it reads
+    both; an unknown user has the index U in its queries.
+    """
+
+    def serves(self, query: Query) -> Tensor:
+        """False where it knows nothing of the user, bool (B,)."""
         ...
 
 

@@ -26,7 +26,12 @@ from recsys.inference.bundle import open_session
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
-from recsys.models.recommender import Recommender, reads_age, reads_history
+from recsys.models.recommender import (
+    DecidesWhomItServes,
+    Recommender,
+    reads_age,
+    reads_history,
+)
 
 
 def write_recommender_bundle(
@@ -141,7 +146,11 @@ def _check_arrays(catalogue: Catalogue, histories: Histories) -> None:
 
 
 def _fallback(model: Recommender) -> str:
-    """What gets the popular items: a history without known item, an unknown user, or nothing."""
+    """What gets the popular items: a history without known item, an unknown user, nothing, or, with
+    several parts, whom none of them knows.
+    """
+    if USER in model.inputs and reads_history(model) and isinstance(model, DecidesWhomItServes):
+        return "parts"
     if reads_history(model):
         return "history"
     return "popularity" if USER in model.inputs or not model.inputs else "none"

@@ -44,6 +44,10 @@ _FALLBACKS = {
         "The user id is not read: everyone is served from `history`, new customers included. "
         "A history without a known item gets what most customers bought."
     ),
+    "parts": (
+        "The parts of the model read the user id or `history`, and those that know a customer by "
+        "the one or the other speak. Whom none of them knows gets what most customers bought."
+    ),
     "none": "The user id is not read: customers with the same inputs get the same items.",
 }
 
@@ -92,7 +96,7 @@ def _snippets(name: str, manifest: Mapping[str, Any]) -> str:
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
     customers = f"the ids of {manifest['num_users']:,} customers"
     found = []
-    if not manifest["reads_history"]:
+    if not manifest["reads_history"] or manifest["fallback"] == "parts":
         found.append(
             f"- `model.onnx` holds {customers} and what the model learned of each."
             "\n- `samples.json` holds the ids of three of them."

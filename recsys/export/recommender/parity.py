@@ -21,7 +21,7 @@ from recsys.models.inputs import (
     query_of,
     reads_history,
 )
-from recsys.models.recommender import Recommender
+from recsys.models.recommender import DecidesWhomItServes, Recommender
 
 _BATCH_SIZES = (1, 2, 17)
 _NUM_USERS = 204  # twelve batches of the largest size
@@ -134,7 +134,8 @@ def reference_scores(
         fallback |= user == model.num_users
     if reads_history(model):
         fallback |= (history == model.num_items).all(axis=1)
-    safe_user = np.where(user == model.num_users, 0, user)
+    decides = isinstance(model, DecidesWhomItServes)
+    safe_user = user if decides else np.where(user == model.num_users, 0, user)
     columns = {name: torch.from_numpy(values) for name, values in (more or {}).items()}
     age = columns.pop("history_age", None)
     with torch.no_grad():
@@ -142,6 +143,8 @@ def reference_scores(
             model, torch.from_numpy(safe_user), columns, torch.from_numpy(history), age
         )
         scores = model.score_all(query).numpy()
+        if isinstance(model, DecidesWhomItServes):
+            fallback = ~model.serves(query).numpy()
     return np.where(fallback[:, None], popularity, scores)
 
 
@@ -180,6 +183,8 @@ def _groups(
                 fed[each.name] = read[each.name] = values
         user = user.copy()
         user[-1], history[-1] = num_users, num_items
+        if USER in model.inputs and reads_history(model):
+            user[-2], history[-3] = num_users, num_items  # one of the two is known
         reference = reference_scores(model, user, history, catalogue.popularity, read)
         for row in np.flatnonzero(~np.isfinite(reference).all(axis=1)):
             raise ExportError(
