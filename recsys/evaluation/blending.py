@@ -21,8 +21,10 @@ from recsys.models.recommenders.blend import SCALES, Blend, Scale, scaled
 _BEST_OF_A_PART = 300
 # more make the choice no surer
 _MOST_USERS, _MOST_USERS_LEARNED_FROM = 10_000, 4_000
+# of the first of two parts; of equal ones the most even wins
+_SHARES = (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2, 0.9, 0.1)
 # of moving weight from one part to another, from coarse to fine
-_STEPS = (0.2, 0.1, 0.05, 0.02)
+_STEPS = (0.1, 0.05, 0.02)
 # of the metric: less is no improvement
 _LEAST_GAIN = 1e-6
 # of the squared weights, beside the loss of a user
@@ -177,7 +179,12 @@ def _value_of(found: PartScores, scores: Tensor, metric: Metric, k: int, weight:
 def _climbed(parts: int, value: Callable[[Tensor], float]) -> tuple[Tensor, float]:
     """The best weights (P,) that are found, and their value."""
     alone = torch.eye(parts)
-    pairs = [(one + other) / 2 for i, one in enumerate(alone) for other in alone[:i]]
+    pairs = [
+        share * one + (1 - share) * other
+        for share in _SHARES
+        for place, one in enumerate(alone)
+        for other in alone[:place]
+    ]
     starts = [*alone, *pairs, torch.full((parts,), 1 / parts)]
     values = [value(weight) for weight in starts]
     best = max(values)

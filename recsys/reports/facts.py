@@ -1,7 +1,7 @@
 """What a report is written from: a run folder, read once; what is absent is None or empty."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -65,11 +65,13 @@ class RankingFacts(RunFacts):
         per_user: user_id, view, num_truth and metric columns.
         purchases: number of purchases fitted on, by user_id.
         examples: customers to show.
+        blend: of a model that is made of others, its parts and their weights; empty else.
     """
 
     per_user: pd.DataFrame | None
     purchases: pd.Series | None
     examples: "list[CustomerExample]"
+    blend: dict[str, Any] = field(default_factory=dict)
     direction = "max"
 
     @cached_property
@@ -238,6 +240,7 @@ def read_ranking_facts(run: RunFolder) -> RankingFacts:
         per_user=_table(run, "per_user.parquet"),
         purchases=_purchases(run),
         examples=run.read_json("examples.json") or [],
+        blend=run.read_json("blend.json", {}),
     )
 
 

@@ -50,7 +50,14 @@ from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
 # files and folders of a run that are taken away again where it is refused before it was trained
 _RUN_FILES = (
     *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
-    *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),
+    *(
+        "per_user.parquet",
+        "vocabulary.npz",
+        "history.npz",
+        "items.json",
+        "inputs.npz",
+        "blend.json",
+    ),
     *("per_series.parquet", "forecasts.parquet", "horizon.json", "series.json", "windows.npz"),
 )
 

@@ -242,10 +242,13 @@ class PreparedRecommendation:
                 self._epochs[name] = fitted.epochs
                 note_training(self._metrics, phase, fitted, monitor_of(settings, part), name)
         if blend.given_weights is not None:
+            _note_weights(self._run, blend, self._settings.train.monitor)
             return
         if self._weights is None:
             self._weights = self._choose_weights(blend, phase, data)
-        blend.set_weights(self._weights.weight, self._weights.scale, self._weights.length_scale)
+        chosen = self._weights
+        blend.set_weights(chosen.weight, chosen.scale, chosen.length_scale)
+        _note_weights(self._run, blend, self._settings.train.monitor, chosen=True)
 
     def _choose_weights(self, blend: Blend, phase: str, data: PhaseData) -> Choice:
         """By the monitored metric, without training anything again."""
@@ -263,9 +266,9 @@ class PreparedRecommendation:
         found = part_scores(blend.to(device), evaluator, view)
         choose = learn_weights if blend.stacked else choose_weights
         choice = choose(found, key, blend.given_scale)
-        blend.to("cpu")
+        blend.to("cpu").set_weights(choice.weight.cpu(), choice.scale, choice.length_scale.cpu())
         values = dict(zip(blend.names, part_values(found, key), strict=True))
-        _note_weights(self._metrics, self._run, blend, choice, values, monitor)
+        _say_weights(self._metrics, blend, choice, values, monitor)
         _add_seconds(self._metrics, "train/seconds", start)
         return choice
 
@@ -429,37 +432,41 @@ def monitor_of(settings: Settings, model: object) -> str:
     return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
 
 
-def _note_weights(
+def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:
+    """Writes blend.json, which the report reads."""
+    parts = [
+        {"name": name, "weight": weight, "by_length": by_length}
+        for name, weight, by_length in _weights(blend)
+    ]
+    content = {"monitor": monitor, "scale": blend.scale, "stacked": blend.stacked}
+    run.write_json("blend.json", content | {"chosen": chosen, "parts": parts})
+
+
+def _weights(blend: Blend) -> list[tuple[str, float, float]]:
+    """Name of every part, and of popularity where it counts, with its weights."""
+    names = (*blend.names, "popularity") if blend.stacked else blend.names
+    rows = zip(names, blend.weight.tolist(), strict=False)
+    return [(name, round(weight, 4), round(by_length, 4)) for name, (weight, by_length) in rows]
+
+
+def _say_weights(
     metrics: MutableMapping[str, float],
-    run: RunFolder,
     blend: Blend,
     choice: Choice,
     values: Mapping[str, float],
     monitor: str,
 ) -> None:
-    """Says the weights of a blend beside what each part reaches alone, and keeps them."""
-    rows = zip((*blend.names, "popularity"), choice.weight.tolist(), strict=False)
-    weights = {name: (constant, by_length) for name, (constant, by_length) in rows}
-    run.write_json(
-        "blend.json",
-        {
-            "monitor": monitor,
-            "value": choice.value,
-            "scale": choice.scale,
-            "stacked": blend.stacked,
-            "parts": [
-                {"name": name, "weight": a, "by_length": b, "value": values.get(name)}
-                for name, (a, b) in weights.items()
-            ],
-        },
-    )
-    alone = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    """Says the weights that were chosen, so that they can be given where they should stay, beside
+    what each part reaches alone.
+    """
+    weights = _weights(blend)
     if blend.stacked:
-        said = ", ".join(f"{name} {a:.2f} {b:+.2f} h" for name, (a, b) in weights.items())
+        said = ", ".join(f"{name} {weight:.2f}{by:+.2f}·h" for name, weight, by in weights)
     else:
-        metrics.update({f"{CHOSEN}weights.{name}": a for name, (a, _) in weights.items()})
-        said = ", ".join(f"{name}: {a:g}" for name, (a, _) in weights.items())
+        metrics.update({f"{CHOSEN}weights.{name}": weight for name, weight, _ in weights})
+        said = ",".join(f"{name}:{weight:g}" for name, weight, _ in weights)
         said = f"model.weights={{{said}}}"
+    alone = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     say(
         f"val: chosen from the data: {said} model.scale={choice.scale}; {monitor}"
         f" {choice.value:.4f} (alone: {alone})"
