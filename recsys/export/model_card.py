@@ -96,8 +96,8 @@ def _metrics(metrics: object, model: str) -> str:
 
 
 def _column(key: str, model: str) -> tuple[str, str]:
-    """`baselines/NAME/METRIC` belongs to a baseline, `parts/NAME/METRIC` to a part of the model, any
-    other key to the model.
+    """`baselines/NAME/METRIC` and `parts/NAME/METRIC` belong to a baseline and to a part of the
+    model, any other key to the model.
     """
     kind, _, rest = key.partition("/")
     name, _, metric = rest.partition("/")

@@ -1,4 +1,4 @@
-"""A blend by arithmetic: what is comparable, whom a part does not know, and the same in a bundle."""
+"""A blend by arithmetic: what is comparable, whom a part does not know, and in a bundle."""
 
 import copy
 import math
@@ -208,7 +208,11 @@ def test_the_graph_serves_whom_one_of_the_parts_knows(tmp_path: Path, scale, sta
     ("parts", "settings", "message"),
     [
         ((ByUser,), {}, "two parts at least"),
-        ((ByUser, ByUser), {"weights": {"part0": 1}}, "names part0, and the parts are part0, part1"),
+        (
+            (ByUser, ByUser),
+            {"weights": {"part0": 1}},
+            "names part0, and the parts are part0, part1",
+        ),
         ((ByUser, ByUser), {"weights": {"part0": 0, "part1": 0}}, "are all 0"),
         ((ByUser, ByUser), {"weights": {"part0": 1, "part1": 0}, "stacked": True}, "no effect"),
     ],

@@ -1,6 +1,7 @@
 """A blend is trained, judged, reported, repeated and exported as any other model."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,20 @@ def metrics(folder: Path) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, sales: pd.DataFrame) -> Path:
+    """A folder with a small table and a blend trained on it."""
+    folder = tmp_path_factory.mktemp("blend")
+    sales.to_csv(folder / "sales.csv", index=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        run_training(compose([*SHOP, *BLEND]), folder / "blend")
+    return folder
+
+
 @pytest.fixture
-def trained(shop: Path) -> Path:
-    return run_training(compose([*SHOP, *BLEND]), shop / "blend")
+def trained(once: Path, shop: Path) -> Path:
+    return Path(shutil.copytree(once / "blend", shop / "blend"))
 
 
 def test_every_part_is_what_it_is_alone_and_the_blend_is_no_worse_on_validation(trained, capsys):
@@ -138,9 +150,9 @@ def test_cold_items_are_ranked_by_the_part_that_reads_attributes(shop):
     assert found["test/cold_items/ndcg@10"] == found["test/parts/content/cold_items/ndcg@10"] > 0.8
     # what knows buyers alone has no order of them
     assert "test/parts/ease/cold_items/ndcg@10" not in found
+    new = compose([*overrides, "train.monitor=val/new/ndcg@10", "model.parts=[ease,item_knn]"])
     with pytest.warns(UserWarning, match="cold_items is left out, because model=blend"):
-        new = [*overrides, "train.monitor=val/new/ndcg@10"]
-        run_training(compose([*new, "model.parts=[ease,item_knn]"]), shop / "warm")
+        run_training(new, shop / "warm")
 
 
 @pytest.mark.parametrize(
