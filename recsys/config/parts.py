@@ -93,7 +93,7 @@ def _names(named: Any) -> dict[str, str]:
 
 def _says_training(override: str) -> bool:
     key = override.lstrip("+~").partition("=")[0]
-    return key.partition(".")[0] in ("train", "optimizer", "schedule") and "pretrained" not in key
+    return key.partition(".")[0] in ("train", "optimizer", "schedule")
 
 
 def _composed(name: str, model: str, own: Any, typed: Sequence[str], conf: Path) -> dict[str, Any]:

@@ -365,7 +365,10 @@ def _say_idle(
         model = f"model={settings.choices.model}"
         say_idle(settings, TRAINING, f"{model} is not trained step by step")
         say_idle(settings, ("data.covariates",), f"{model} reads none")
-    elif "val" not in phases:
+    elif settings.parts:
+        why = f"each part of model={settings.choices.model} has its own, parts.NAME.loss"
+        say_idle(settings, ("loss",), why)
+    if is_trained and "val" not in phases:
         idle = ("train.patience", "train.validate_every")
         say_idle(settings, idle, f"{chosen} has no validation part")
     if not any(phase == "val" or phase.startswith("test") for phase in phases):
