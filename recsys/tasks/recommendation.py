@@ -446,7 +446,7 @@ def _weights(blend: Blend) -> list[tuple[str, float, float]]:
     """Name of every part, and of popularity where it counts, with its weights."""
     names = (*blend.names, "popularity") if blend.stacked else blend.names
     rows = zip(names, blend.weight.tolist(), strict=False)
-    return [(name, round(weight, 4), round(by_length, 4)) for name, (weight, by_length) in rows]
+    return [(name, round(weight, 7), round(by_length, 7)) for name, (weight, by_length) in rows]
 
 
 def _say_weights(
@@ -464,7 +464,7 @@ def _say_weights(
         said = ", ".join(f"{name} {weight:.2f}{by:+.2f}·h" for name, weight, by in weights)
     else:
         metrics.update({f"{CHOSEN}weights.{name}": weight for name, weight, _ in weights})
-        said = ",".join(f"{name}:{weight:g}" for name, weight, _ in weights)
+        said = ",".join(f"{name}:{weight:.4g}" for name, weight, _ in weights)
         said = f"model.weights={{{said}}}"
     alone = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     say(
