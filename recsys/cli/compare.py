@@ -124,7 +124,8 @@ def _other_metrics(entry: Entry) -> dict[str, float | None]:
     keys = [
         key
         for key in entry.runs[0].metrics
-        if key.startswith("test/") and key.split("/")[1] not in ("baselines", "windows", "slices")
+        if key.startswith("test/")
+        and key.split("/")[1] not in ("baselines", "parts", "windows", "slices")
     ]
     return {key: entry.mean(lambda run, key=key: run.metrics.get(key)) for key in keys}  # type: ignore[misc]
 

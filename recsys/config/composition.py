@@ -37,6 +37,7 @@ from recsys.config.multirun import (
     require_launcher,
     threads_of_a_run,
 )
+from recsys.config.parts import with_parts
 from recsys.config.settings import Settings
 from recsys.config.targets import Target, allow
 from recsys.environment import limit_threads, threads_of_all
@@ -240,7 +241,11 @@ def _prepared(arguments: Sequence[str]) -> list[str]:
         _require_choice(argument)
     own = _own_columns(arguments)
     return [
-        f"++{argument}" if argument.partition("=")[0] in own else argument for argument in arguments
+        # of a part no file knows the settings before it is composed
+        f"++{argument}"
+        if argument.partition("=")[0] in own or argument.startswith("parts.")
+        else argument
+        for argument in arguments
     ]
 
 
@@ -290,6 +295,7 @@ def _settings(config: DictConfig) -> Settings:
     if isinstance(plain.get("choices"), dict):
         plain["choices"]["overrides"] = _overrides()
         plain["choices"]["loss"] = _loss_name(plain.get("loss"))
+    plain = with_parts(plain, _overrides(), CONF)
     return Settings.from_plain(plain)
 
 

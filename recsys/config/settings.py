@@ -1,7 +1,7 @@
 """The composed configuration as frozen dataclasses: checked once, before anything is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsys.config.checking import check_arguments, wrong
@@ -85,6 +85,8 @@ class Settings:
         loss: what the model is trained with; None: nothing was chosen, and the model names none.
         schedule: of the learning rate; None: constant.
         logger, callbacks: by name.
+        parts: of a model that is made of others, each as it would be trained alone, by name; what
+            does not concern its training is the run's.
         plain: the configuration as composed, for config.yaml.
     """
 
@@ -102,6 +104,7 @@ class Settings:
     logger: Mapping[str, Target]
     callbacks: Mapping[str, Target]
     plain: Mapping[str, Any] = field(repr=False)
+    parts: "Mapping[str, Settings]" = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Settings":
@@ -119,8 +122,10 @@ class Settings:
         if not isinstance(plain["choices"], Mapping):
             raise ConfigError(f"choices={plain['choices']!r}: it is filled in; leave it out")
         check_arguments("choices", Choices, plain["choices"])
-        one = {name: _target(name, plain[name]) for name in ("data", "model", "evaluation")}
-        return cls(
+        one: dict[str, Any] = {
+            name: _target(name, plain[name]) for name in ("data", "model", "evaluation")
+        }
+        settings = cls(
             seed=plain["seed"],
             train=_train(plain["train"]),
             choices=Choices(**plain["choices"]),
@@ -134,6 +139,8 @@ class Settings:
             callbacks=_targets("callbacks", plain["callbacks"]),
             plain=plain,
         )
+        parts = (plain.get("parts") or {}).items()
+        return replace(settings, parts={name: _part(settings, name, each) for name, each in parts})
 
     def monitor(self) -> str:
         """The metric that decides which epoch, or which trial, is best."""
@@ -156,6 +163,28 @@ def _target(section: str, plain: Any) -> Target:
             raise ConfigError(f"evaluation.split={found}: choose a split with evaluation=NAME")
     _check(section, target, SUPPLIED.get(section, set()))
     return target
+
+
+def _part(run: Settings, name: str, plain: Any) -> Settings:
+    """Settings with which one part of a model is trained."""
+    model = Target.from_plain(f"parts.{name}.model", run.model.arguments["parts"][name])
+    try:
+        _check("model", model, SUPPLIED["model"])
+        part = replace(
+            run, model=model, loss=None, choices=replace(run.choices, model=plain["model"])
+        )
+        if not plain.get("loss"):
+            return part
+        return replace(
+            part,
+            loss=_target("loss", plain["loss"]),
+            train=_train(plain["train"]),
+            optimizer=_target("optimizer", plain["optimizer"]),
+            schedule=_optional("schedule", plain.get("schedule")),
+        )
+    except ConfigError as error:
+        # its own words name its keys as on a command line of its own
+        raise ConfigError(f"parts.{name}: {error}") from error
 
 
 def _train(plain: Any) -> TrainSettings:

@@ -290,6 +290,37 @@ class RankingEvaluator:
             columns[HISTORY_QUANTITY.name] = quantity.padded(users, 0)
         return query_of(model, users, columns, history, age)
 
+    def of_view(self, view: str, users: Tensor) -> tuple[Tensor, Tensor]:
+        """What a view ranks for these users (B,), and the truth among it, each bool (B, I)."""
+        if view == "candidates":
+            return self._listed(users)
+        truth = self._truth.mask(users, self._num_items)
+        allowed = torch.ones_like(truth)
+        if self._cold is not None:
+            allowed &= self._cold if view == "cold_items" else ~self._cold
+        if view == "new":
+            allowed &= ~self._seen.mask(users, self._num_items)
+        return allowed, truth & allowed
+
+    def _listed(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The candidates of users (B,), and those of them that are relevant, each bool (B, I)."""
+        candidates, row = self._candidates, self._list_of(users)
+        assert candidates is not None
+        has_list = (row >= 0).unsqueeze(1)
+        items = candidates.item.to(self.device)[row.clamp(min=0)]  # (B, C), I pads
+        relevant = candidates.relevant.to(self.device)[row.clamp(min=0)]
+        none = torch.zeros(len(users), self._num_items + 1, dtype=torch.bool, device=self.device)
+        listed = none.scatter(1, items, has_list.expand_as(items))[:, :-1]
+        return listed, none.scatter(1, items, relevant & has_list)[:, :-1]
+
+    def _list_of(self, users: Tensor) -> Tensor:
+        """Row of the candidates of every user (B,), -1 for none."""
+        assert self._candidates is not None
+        listed = self._candidates.user.to(self.device)
+        row_of = torch.full((self._data.vocabulary.num_users,), -1, device=self.device)
+        row_of[listed] = torch.arange(len(listed), device=self.device)
+        return row_of[users]
+
     def compute(self) -> dict[str, float]:
         """Flat metrics of what was added, over all processes."""
         found: dict[str, float] = {}
@@ -373,13 +404,8 @@ class RankingEvaluator:
         self, model: Recommender, query: Query, users: Tensor, catalogue: Tensor | None
     ) -> None:
         """`catalogue` holds the scores of all items (B, I), where another view asked for them."""
-        candidates = self._candidates
+        candidates, row = self._candidates, self._list_of(users)
         assert candidates is not None
-        row_of = torch.full((self._data.vocabulary.num_users,), -1, device=self.device)
-        row_of[candidates.user.to(self.device)] = torch.arange(
-            len(candidates.user), device=self.device
-        )
-        row = row_of[users]
         listed = row >= 0
         if not bool(listed.any()):
             return

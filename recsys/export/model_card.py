@@ -96,11 +96,14 @@ def _metrics(metrics: object, model: str) -> str:
 
 
 def _column(key: str, model: str) -> tuple[str, str]:
-    """`baselines/NAME/METRIC` belongs to a baseline, any other key to the model."""
-    if not key.startswith("baselines/"):
-        return model, key
-    name, _, metric = key.removeprefix("baselines/").partition("/")
-    return name, metric
+    """`baselines/NAME/METRIC` and `parts/NAME/METRIC` belong to a baseline and to a part of the
+    model, any other key to the model.
+    """
+    kind, _, rest = key.partition("/")
+    name, _, metric = rest.partition("/")
+    if kind == "parts":
+        return f"{name} (part)", metric
+    return (name, metric) if kind == "baselines" else (model, key)
 
 
 def _worth_showing(names: set[str]) -> list[str]:

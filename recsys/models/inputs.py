@@ -372,7 +372,9 @@ class InputVocabulary(Mapping[str, int]):
         """Columns of the items that have terms; of a model that was stored, those that it reads."""
         if self._columns is not None:
             return self._columns.item_columns()
-        return [name.partition(".")[2] for name in self if name.startswith((ITEMS, REFERENCES))]
+        # of a blend one part may read as terms what another reads as references
+        stored = (name for name in self if name.startswith((ITEMS, REFERENCES)))
+        return list(dict.fromkeys(name.partition(".")[2] for name in stored))
 
     def category_columns(self) -> list[str]:
         """Columns of the items that are categories; of a model that was stored, those that it

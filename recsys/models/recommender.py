@@ -13,6 +13,7 @@ from recsys.models.inputs import HISTORY, ModelInput, Query, reads_age, reads_hi
 
 __all__ = [
     "ChoosesSettings",
+    "DecidesWhomItServes",
     "ExemptsFromWeightDecay",
     "ExplainsScores",
     "FitsInteractions",
@@ -131,22 +132,24 @@ class ChoosesSettings(Protocol):
 
 
 @runtime_checkable
+class DecidesWhomItServes(Protocol):
+    """A model that serves some users without their ids, or without their histories, though it reads
+    both; an unknown user has the index U in its queries.
+    """
+
+    def serves(self, query: Query) -> Tensor:
+        """False where it knows nothing of the user, bool (B,): a bundle then falls back on what is
+        popular.
+        """
+        ...
+
+
+@runtime_checkable
 class ObservesInteractions(Protocol):
     """A model that takes statistics of the interactions before it is trained."""
 
     def observe(self, interactions: Interactions) -> None:
         """Takes them."""
-        ...
-
-
-@runtime_checkable
-class ServesUnknownUsers(Protocol):
-    """A model that reads the user's id and can do without it: index U stands for an unknown one."""
-
-    def serves(self, query: Query) -> Tensor:
-        """Whether it knows anything of a query, bool (B,): where it does not, a bundle falls back
-        on what is popular.
-        """
         ...
 
 

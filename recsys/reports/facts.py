@@ -66,12 +66,14 @@ class RankingFacts(RunFacts):
         purchases: number of purchases fitted on, by user_id.
         examples: customers to show.
         tradeoff: k and points of NDCG against diversity; empty where items have no attributes.
+        blend: of a model that is made of others, its parts and their weights; empty else.
     """
 
     per_user: pd.DataFrame | None
     purchases: pd.Series | None
     examples: "list[CustomerExample]"
     tradeoff: dict[str, Any] = field(default_factory=dict)
+    blend: dict[str, Any] = field(default_factory=dict)
     direction = "max"
 
     @cached_property
@@ -241,6 +243,7 @@ def read_ranking_facts(run: RunFolder) -> RankingFacts:
         purchases=_purchases(run),
         examples=run.read_json("examples.json") or [],
         tradeoff=run.read_json("tradeoff.json") or {},
+        blend=run.read_json("blend.json", {}),
     )
 
 

@@ -107,7 +107,7 @@ def tested(metrics: dict[str, float], model: str) -> Iterator[tuple[str, str, fl
         match key.split("/", 3):
             case ["test", "baselines", baseline, rest]:
                 yield f"{baseline}{_BASELINE}" if baseline == model else baseline, rest, value
-            case ["test", *rest] if rest[:1] != ["baselines"]:
+            case ["test", *rest] if rest[:1] not in (["baselines"], ["parts"]):
                 yield model, "/".join(rest), value
             case ["known", *rest]:
                 yield f"{model} (users known)", "/".join(rest), value

@@ -9,6 +9,7 @@ from recsys.reports.sections.customers import customers_section
 from recsys.reports.sections.data import data_section
 from recsys.reports.sections.examples import examples_section
 from recsys.reports.sections.leaderboard import leaderboard_section
+from recsys.reports.sections.parts import parts_section
 from recsys.reports.sections.popularity import popularity_section
 from recsys.reports.sections.repeat import repeat_section
 from recsys.reports.sections.tradeoff import tradeoff_section
@@ -26,6 +27,7 @@ def ranking_page(facts: RankingFacts) -> Page:
         numbers=_numbers(facts),
         sections=(
             leaderboard_section(facts),
+            parts_section(facts),
             examples_section(facts),
             customers_section(facts),
             popularity_section(facts),

@@ -59,7 +59,7 @@ from recsys.stored_files import DAMAGED, Stored, readable, remove_empty
 _RUN_FILES = (
     *("config.yaml", "data_report.json", "run.json", "examples.json", "logs", "checkpoints"),
     *("per_user.parquet", "vocabulary.npz", "history.npz", "items.json", "inputs.npz"),
-    *("item_columns.npz", "tradeoff.json"),
+    *("item_columns.npz", "tradeoff.json", "blend.json"),
     *("per_series.parquet", "forecasts.parquet", "horizon.json", "series.json", "windows.npz"),
 )
 

@@ -1,7 +1,8 @@
 """What every task takes from the settings: seed, trainer, loggers, device."""
 
+import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -175,6 +176,26 @@ def fit_network(
         loggers=make_loggers(settings, run, phase),
         callbacks=[*(each.build() for each in settings.callbacks.values()), *callbacks],
     )
+
+
+def note_training(
+    metrics: MutableMapping[str, float],
+    phase: str,
+    fitted: "FitResult",
+    monitor: str,
+    part: str = "",
+) -> None:
+    """Adds how a training, or that of one part of the model, went, and prints it."""
+    metrics["train/seconds"] = metrics.get("train/seconds", 0.0) + fitted.seconds
+    of_part = f"parts/{part}/" if part else ""
+    metrics[f"train/{of_part}samples_per_second"] = fitted.samples_per_second
+    metrics[f"train/{of_part}epochs"] = fitted.epochs
+    found = "" if math.isnan(fitted.value) else f", {monitor} {fitted.value:.4f}"
+    rows = ""
+    if fitted.row_wise:
+        rows = f"; only the rows that a batch touches were updated in {', '.join(fitted.row_wise)}"
+    named = f"{phase}: {part}" if part else phase
+    say(f"{named}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}{rows}")
 
 
 def _partial(target: Target) -> "partial[Any]":

@@ -20,7 +20,7 @@ from recsys.reports.console import say
 from recsys.reports.page import write_report
 from recsys.runs.folder import RunFolder, make_folder, without_trace
 from recsys.runs.record import RunRecord, finished_now
-from recsys.tasks.fitting import MONITOR, TRAINING, explained_memory, say_idle
+from recsys.tasks.fitting import MONITOR, TRAINING, explained_memory, note_training, say_idle
 from recsys.tasks.registry import task_of, task_of_run
 from recsys.tasks.task import Prepared, Report, Task
 from recsys.tracking.sending import send_bundle, send_run, trackers_of
@@ -67,7 +67,8 @@ def run_training(
         record, prepared, metrics = _begin(task, settings, run, rerun_of, data)
         with explained_memory():
             fitted = _fit_and_judge(prepared, settings, run, metrics)
-    _say_idle(settings, prepared.phases, fitted is not None, metrics)
+    is_trained = fitted is not None or any(part.loss for part in settings.parts.values())
+    _say_idle(settings, prepared.phases, is_trained, metrics)
     if run.writes:
         record = replace(record, optimizer=optimizer_used(fitted, settings), **finished_now())
         _finish(task, settings, run, record, metrics)
@@ -283,7 +284,7 @@ def _fit_and_judge(
             run.write_weights(phase, model)
         if fitted is not None:
             epochs = fitted.epochs
-            _note_training(metrics, phase, fitted, settings.train.monitor)
+            note_training(metrics, phase, fitted, settings.train.monitor)
         metrics |= prepared.judge(phase, model)
     if run.writes:
         metrics |= prepared.finish(model)
@@ -367,7 +368,10 @@ def _say_idle(
         model = f"model={settings.choices.model}"
         say_idle(settings, TRAINING, f"{model} is not trained step by step")
         say_idle(settings, ("data.covariates",), f"{model} reads none")
-    elif "val" not in phases:
+    elif settings.parts:
+        why = f"each part of model={settings.choices.model} has its own, parts.NAME.loss"
+        say_idle(settings, ("loss",), why)
+    if is_trained and "val" not in phases:
         idle = ("train.patience", "train.validate_every")
         say_idle(settings, idle, f"{chosen} has no validation part")
     if not any(phase == "val" or phase.startswith("test") for phase in phases):
@@ -473,20 +477,6 @@ def _reporting(settings: Settings, report: Callable[[int, float], None]) -> "lis
 
     alone = settings.trainer.arguments.get("devices", 1) == 1
     return [ReportValidations(settings.train.monitor, report)] if alone else []
-
-
-def _note_training(
-    metrics: dict[str, float], phase: str, fitted: "FitResult", monitor: str
-) -> None:
-    """Adds how a training went, and prints it."""
-    metrics["train/seconds"] = metrics.get("train/seconds", 0.0) + fitted.seconds
-    metrics["train/samples_per_second"] = fitted.samples_per_second
-    metrics["train/epochs"] = fitted.epochs
-    found = "" if math.isnan(fitted.value) else f", {monitor} {fitted.value:.4f}"
-    rows = ""
-    if fitted.row_wise:
-        rows = f"; only the rows that a batch touches were updated in {', '.join(fitted.row_wise)}"
-    say(f"{phase}: epoch {fitted.epochs} in {fitted.seconds:.1f} s{found}{rows}")
 
 
 def _equal(one: float | None, other: float | None) -> bool:

@@ -24,6 +24,13 @@ from recsys.data.item_columns import shipped_columns
 from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
+from recsys.evaluation.blending import (
+    Choice,
+    choose_weights,
+    learn_weights,
+    part_scores,
+    part_values,
+)
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
@@ -32,12 +39,13 @@ from recsys.metrics.registry import direction_of, require_direction
 from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
     ChoosesSettings,
+    DecidesWhomItServes,
     FitsInteractions,
     LoadsPretrained,
     ObservesInteractions,
     Recommender,
-    ServesUnknownUsers,
 )
+from recsys.models.recommenders.blend import Blend, require_blend
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
 from recsys.reports.leaderboard import cutoff
@@ -49,6 +57,7 @@ from recsys.tasks.fitting import (
     check_training,
     evaluation_device,
     fit_network,
+    note_training,
     required_loss,
     seed_everything,
 )
@@ -78,16 +87,14 @@ class Recommendation:
 
     def check(self, settings: Settings) -> None:
         """Refuses what no recommender is trained or judged with."""
-        _require_recommender(settings.model, f"model={settings.choices.model}")
-        model = settings.model.resolve()
-        if not issubclass(model, FitsInteractions):
-            loss = required_loss(settings)
-            require_trains(loss.resolve(), model, settings.choices.model)
-            if isinstance(configured := loss.build(), ChecksModel):
-                configured.require_fits(model)
-            check_training(settings)
+        if settings.parts:
+            require_blend(settings.parts, settings.model.arguments)
+        for name, each in settings.parts.items():
+            _check_model(each, f"model.parts: {name}")
+        if not settings.parts:
+            _check_model(settings, f"model={settings.choices.model}")
         views = settings.evaluation.arguments.get("views")
-        if views and list(views) == ["cold_items"] and not issubclass(model, ReadsItems):
+        if views and list(views) == ["cold_items"] and not _reads_items(settings):
             raise ConfigError(
                 f"evaluation.views=[cold_items]: model={settings.choices.model} knows only items"
                 " that were bought, so nothing would be evaluated; choose a model that reads"
@@ -185,6 +192,7 @@ class PreparedRecommendation:
                 "evaluation.views=[candidates]: these data have no lists of candidates, so nothing"
                 " would be evaluated; name new or all, or set data.candidates_path (data=presplit)"
             )
+        self._reads_items = _reads_items(settings)
         if "cold_items" in self._evaluation.views and not self._reads_items:
             warnings.warn(
                 f"evaluation.views: cold_items is left out, because model={settings.choices.model}"
@@ -199,10 +207,15 @@ class PreparedRecommendation:
             *(rows for phase in self._rows.values() for rows in (phase.fit, phase.truth))
         )
         self._indexed: PhaseData | None = None
-        self._chosen: dict[str, float] = {}
-        if found := context_fingerprint(settings.model.resolve(), data.context):
-            known = data.report.column_fingerprints
-            known["events"] = known.get("events", "") + found
+        # of validation, by the name of the part, "" where the model has none
+        self._epochs: dict[str, int] = {}
+        self._chosen: dict[str, dict[str, float]] = {}
+        self._weights: Choice | None = None
+        models = [each.model.resolve() for each in settings.parts.values() or (settings,)]
+        for found in dict.fromkeys(context_fingerprint(each, data.context) for each in models):
+            if found:
+                known = data.report.column_fingerprints
+                known["events"] = known.get("events", "") + found
 
     def fit(
         self, phase: str, *, epochs: int | None, callbacks: "Sequence[pl.Callback]"
@@ -212,49 +225,111 @@ class PreparedRecommendation:
         if phase == self.phases[0]:
             print_data_report(self._dataset.report)
             self._run.write_json("data_report.json", self._dataset.report.to_json())
-        start = time.perf_counter()
         seed_everything(settings.seed)
         inputs = InputVocabulary(columns=data.columns)
         model = _build(settings.model, data.vocabulary, inputs)
         if self._run.writes:
             inputs.save(self._run.path / INPUTS, model)
         _require_known_users(model, data)
+        if isinstance(model, Blend):
+            self._fit_blend(model, phase, data)
+            return model, None
+        return model, self._fit_one(model, settings, phase, data, epochs, callbacks)
+
+    def _fit_blend(self, blend: Blend, phase: str, data: PhaseData) -> None:
+        """Every part by itself, for as many epochs as validation chose; then the weights, which
+        stay as they are once they are chosen.
+        """
+        blend.observe(data.interactions)
+        for (name, settings), part in zip(self._settings.parts.items(), blend.parts, strict=True):
+            seed_everything(settings.seed)
+            fitted = self._fit_one(
+                part, settings, phase, data, self._epochs.get(name), (), name=name
+            )
+            if fitted is not None:
+                self._epochs[name] = fitted.epochs
+                note_training(self._metrics, phase, fitted, monitor_of(settings, part), name)
+        if blend.given_weights is not None:
+            _note_weights(self._run, blend, self._settings.train.monitor)
+            return
+        if self._weights is None:
+            self._weights = self._choose_weights(blend, phase, data)
+        chosen = self._weights
+        blend.set_weights(chosen.weight, chosen.scale, chosen.length_scale)
+        _note_weights(self._run, blend, self._settings.train.monitor, chosen=True)
+
+    def _choose_weights(self, blend: Blend, phase: str, data: PhaseData) -> Choice:
+        """By the monitored metric, without training anything again."""
+        if phase != "val":
+            raise ConfigError(
+                f"evaluation={self._settings.choices.evaluation} has no validation part, by which"
+                " the weights of a blend are chosen: give them, as an earlier run said them"
+                f" (model.weights={{{', '.join(f'{name}: …' for name in blend.names)}}})"
+            )
+        start = time.perf_counter()
+        monitor = self._settings.train.monitor
+        device = torch.device(evaluation_device(self._settings))
+        evaluator = self._evaluator(data, monitor, device)
+        _, view, key = monitor.split("/")
+        found = part_scores(blend.to(device), evaluator, view)
+        choose = learn_weights if blend.stacked else choose_weights
+        choice = choose(found, key, blend.given_scale)
+        blend.to("cpu").set_weights(choice.weight.cpu(), choice.scale, choice.length_scale.cpu())
+        values = dict(zip(blend.names, part_values(found, key), strict=True))
+        _say_weights(self._metrics, blend, choice, values, monitor)
+        _add_seconds(self._metrics, "train/seconds", start)
+        return choice
+
+    def _fit_one(
+        self,
+        model: Any,
+        settings: Settings,
+        phase: str,
+        data: PhaseData,
+        epochs: int | None,
+        callbacks: "Sequence[pl.Callback]",
+        name: str = "",
+    ) -> "FitResult | None":
+        """The model of a run, or a part of it with its name and settings."""
+        start, prefix = time.perf_counter(), f"parts.{name}." if name else ""
         if isinstance(model, FitsInteractions):
             model.fit(data.interactions)
             _add_seconds(self._metrics, "train/seconds", start)
             if isinstance(model, ChoosesSettings):
-                _note_chosen(self._metrics, phase, "model", model.chosen())
-            return model, None
+                _note_chosen(self._metrics, phase, f"{prefix}model", model.chosen())
+            return None
         if isinstance(model, ObservesInteractions):
             model.observe(data.interactions)
             if isinstance(model, ChoosesSettings):
-                _note_chosen(self._metrics, phase, "model", model.chosen())
+                _note_chosen(self._metrics, phase, f"{prefix}model", model.chosen())
         if settings.train.pretrained.gmf or settings.train.pretrained.mlp:
             fingerprints = self._dataset.report.fingerprint, self.split_fingerprint
             _load_pretrained(model, settings, data, fingerprints)
         # epochs are chosen beside what the loss took from the data, so a refit keeps both
-        loss = replace(required_loss(settings).build(), **self._chosen)
+        known = self._chosen.get(name, {})
+        loss = replace(required_loss(settings).build(), **known)
         objective = loss.objective(model, data.interactions, seed=settings.seed)
+        monitor = monitor_of(settings, model)
         fitted = fit_network(
             model,
-            settings,
+            replace(settings, train=replace(settings.train, monitor=monitor)),
             self._run,
-            phase,
+            f"{phase}/{name}" if name else phase,
             objective=objective,
-            evaluator=partial(self._evaluator, data) if phase == "val" else None,
-            mode=require_direction("train.monitor", settings.train.monitor),
+            evaluator=partial(self._evaluator, data, monitor) if phase == "val" else None,
+            mode=require_direction("train.monitor", monitor),
             epochs=epochs,
             callbacks=callbacks,
         )
         if isinstance(objective, ChoosesSettings):
             chosen = objective.chosen()
-            _note_chosen(self._metrics, phase, "loss", chosen)
-            self._chosen |= chosen
-        return model, fitted
+            _note_chosen(self._metrics, phase, f"{prefix}loss", chosen)
+            self._chosen[name] = {**known, **chosen}
+        return fitted
 
-    def _evaluator(self, data: PhaseData, device: torch.device) -> RankingEvaluator:
+    def _evaluator(self, data: PhaseData, monitor: str, device: torch.device) -> RankingEvaluator:
         """Of the monitored view, while training."""
-        monitor, ks = self._settings.train.monitor, tuple(self._evaluation.ks)
+        ks = tuple(self._evaluation.ks)
         if monitor.count("/") != 2:
             raise ConfigError(
                 f"train.monitor={monitor!r}: write val/VIEW/METRIC@K, for instance val/new/ndcg@10"
@@ -287,6 +362,10 @@ class PreparedRecommendation:
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
         metrics = {f"{phase}/{key}": value for key, value in result.metrics.items()}
+        if isinstance(model, Blend):
+            for name, part in zip(model.names, model.parts, strict=True):
+                of_part = self._evaluate(part, data).metrics
+                metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
         if phase == "test":
             table = result.per_user
             ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
@@ -344,10 +423,6 @@ class PreparedRecommendation:
             _add_seconds(self._metrics, "data/seconds", start)
         return self._indexed
 
-    @property
-    def _reads_items(self) -> bool:
-        return issubclass(self._settings.model.resolve(), ReadsItems)
-
     def _evaluate(self, model: Any, data: PhaseData, by_popularity: bool = False) -> RankingResult:
         views = self._evaluation.views
         if not isinstance(model, ReadsItems):
@@ -392,13 +467,63 @@ def _say_unknown(data: PhaseData) -> None:
         )
 
 
+def monitor_of(settings: Settings, model: object) -> str:
+    """What decides the epochs of a model: the monitored metric, or, of cold items, which it cannot
+    tell apart, that of new ones.
+    """
+    monitor = settings.train.monitor
+    return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
+
+
+def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:
+    """Writes blend.json, which the report reads."""
+    parts = [
+        {"name": name, "weight": weight, "by_length": by_length}
+        for name, weight, by_length in _weights(blend)
+    ]
+    content = {"monitor": monitor, "scale": blend.scale, "stacked": blend.stacked}
+    run.write_json("blend.json", content | {"chosen": chosen, "parts": parts})
+
+
+def _weights(blend: Blend) -> list[tuple[str, float, float]]:
+    """Name of every part, and of popularity where it counts, with its weights."""
+    names = (*blend.names, "popularity") if blend.stacked else blend.names
+    rows = zip(names, blend.weight.tolist(), strict=False)
+    return [(name, round(weight, 7), round(by_length, 7)) for name, (weight, by_length) in rows]
+
+
+def _say_weights(
+    metrics: MutableMapping[str, float],
+    blend: Blend,
+    choice: Choice,
+    values: Mapping[str, float],
+    monitor: str,
+) -> None:
+    """Says the weights that were chosen, so that they can be given where they should stay, beside
+    what each part reaches alone.
+    """
+    weights = _weights(blend)
+    if blend.stacked:
+        said = ", ".join(f"{name} {weight:.2f}{by:+.2f}·h" for name, weight, by in weights)
+    else:
+        metrics.update({f"{CHOSEN}weights.{name}": weight for name, weight, _ in weights})
+        said = ",".join(f"{name}:{weight:.4g}" for name, weight, _ in weights)
+        said = f"model.weights={{{said}}}"
+    alone = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    say(
+        f"val: chosen from the data: {said} model.scale={choice.scale}; {monitor}"
+        f" {choice.value:.4f} (alone: {alone})"
+    )
+
+
 def _note_chosen(
     metrics: MutableMapping[str, float], phase: str, section: str, chosen: Mapping[str, float]
 ) -> None:
     """Says what was not given and taken from the data, so that it can be set where it should
     stay.
     """
-    metrics.update({CHOSEN + name: value for name, value in chosen.items()})
+    of_part = f"{section}." if section.startswith("parts.") else ""
+    metrics.update({CHOSEN + of_part + name: value for name, value in chosen.items()})
     if chosen:
         settings = " ".join(f"{section}.{name}={chosen[name]:.4g}" for name in sorted(chosen))
         say(f"{phase}: chosen from the data: {settings}")
@@ -427,6 +552,24 @@ def _baseline(name: str) -> Target:
             f"evaluation.baselines: {name} needs training of its own; run it with model={name}"
         )
     return known[name]
+
+
+def _check_model(settings: Settings, named: str) -> None:
+    """Refuses a model that is none of purchases, or one that its loss does not train."""
+    _require_recommender(settings.model, named)
+    model = settings.model.resolve()
+    if not issubclass(model, FitsInteractions):
+        loss = required_loss(settings)
+        require_trains(loss.resolve(), model, settings.choices.model)
+        if isinstance(configured := loss.build(), ChecksModel):
+            configured.require_fits(model)
+        check_training(settings)
+
+
+def _reads_items(settings: Settings) -> bool:
+    """Whether the model, or a part of it, knows items that nobody has bought."""
+    models = settings.parts.values() or (settings,)
+    return any(issubclass(each.model.resolve(), ReadsItems) for each in models)
 
 
 def _require_recommender(model: Target, named: str) -> None:
@@ -459,7 +602,11 @@ def _stored_model(run: RunFolder) -> Target:
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    if unknown and USER in model.inputs and not isinstance(model, ServesUnknownUsers):
+    parts: list[Any] = list(model.parts) if isinstance(model, Blend) else [model]
+    needs_ids = (
+        USER in each.inputs and not isinstance(each, DecidesWhomItServes) for each in parts
+    )
+    if unknown and all(needs_ids):
         raise ConfigError(
             f"{type(model).__name__} knows users by their ids, and {unknown:,} of those to evaluate"
             " (evaluation=unseen_users) were not fitted; choose a model that reads histories, such"

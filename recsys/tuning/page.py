@@ -262,7 +262,10 @@ def _best_section(
         values = [
             (key, decimal(value))
             for key, value in metrics.items()
-            if key.startswith(("val/", "test/")) and stem in key and "baselines" not in key
+            if key.startswith(("val/", "test/"))
+            and stem in key
+            and "baselines" not in key
+            and "/parts/" not in key
         ]
         tables.append(Table("Trained anew and tested once", (), rows_of_text(values)))
         lead += f" The run lies in {tested.path.name}, with a report of its own."

@@ -39,9 +39,9 @@ from recsys.models.inputs import (
     reads_history,
 )
 from recsys.models.recommender import (
+    DecidesWhomItServes,
     ExplainsScores,
     Recommender,
-    ServesUnknownUsers,
     reasons_inputs,
 )
 
@@ -104,11 +104,11 @@ class Explained(nn.Module):
         fallback = torch.zeros_like(history[:, 0], dtype=torch.bool)  # (B,)
         if user is None:
             user = torch.zeros_like(history[:, 0])
-        elif not isinstance(model, ServesUnknownUsers):
+        elif not isinstance(model, DecidesWhomItServes):
             fallback = user >= model.num_users
             user = torch.where(fallback, 0, user)
         query = Query(user, history, columns.pop(HISTORY_AGE.name, None), columns)
-        if isinstance(model, ServesUnknownUsers):
+        if isinstance(model, DecidesWhomItServes):
             fallback = ~model.serves(query)
         elif reads_history(model):
             fallback = fallback | (history == model.num_items).all(dim=1)

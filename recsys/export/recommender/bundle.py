@@ -35,8 +35,8 @@ from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
 from recsys.models.recommender import (
+    DecidesWhomItServes,
     Recommender,
-    ServesUnknownUsers,
     reads_age,
     reads_history,
 )
@@ -199,7 +199,8 @@ def _fallback(model: Recommender) -> str:
     """What gets the popular items: a history without known item, an unknown user, one of whom
     nothing at all is known, or nothing.
     """
-    if isinstance(model, ServesUnknownUsers):
+    reads_both = USER in model.inputs and reads_history(model)
+    if reads_both and isinstance(model, DecidesWhomItServes):
         return "all_unknown"
     if reads_history(model):
         return "history"

@@ -129,7 +129,7 @@ def _rules(item_columns: Sequence[str]) -> str:
 def _personal_data(manifest: Mapping[str, Any], holds_seen: bool) -> str:
     customers = f"the ids of {manifest['num_users']:,} customers"
     found = []
-    if not manifest["reads_history"]:
+    if not manifest["reads_history"] or manifest["fallback"] == "all_unknown":
         graphs = "`model.onnx` holds"
         if "because" in manifest:
             graphs = "`model.onnx` and `because.onnx` hold"

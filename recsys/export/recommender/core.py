@@ -12,7 +12,7 @@ from torch.export import Dim
 
 from recsys.export.onnx.tracing import check_size, checked, trace, translate
 from recsys.models.inputs import PER_PURCHASE, USER, ModelInput, query_of, reads_history
-from recsys.models.recommender import Recommender, ServesUnknownUsers
+from recsys.models.recommender import DecidesWhomItServes, Recommender
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
 _TRACED_BATCH, _TRACED_HISTORY = 3, 5
@@ -25,7 +25,8 @@ def core_inputs(model: Recommender) -> tuple[ModelInput, ...]:
 
 class Scores(nn.Module):
     """Scores of a model, with the fallback of a bundle: an unknown user (index U) and a history
-    without a known item get what is popular, where the model reads the one or the other.
+    without a known item get what is popular, where the model reads the one or the other and does
+    not decide itself whom it serves.
     """
 
     def __init__(self, model: Recommender, popularity: Tensor) -> None:
@@ -43,12 +44,12 @@ class Scores(nn.Module):
         fallback = None
         if user is None:
             user = values[0].new_zeros(values[0].shape[0], dtype=torch.int64)
-        elif USER in model.inputs and not isinstance(model, ServesUnknownUsers):
+        elif USER in model.inputs and not isinstance(model, DecidesWhomItServes):
             known = user < model.num_users  # (B,)
             user, fallback = torch.where(known, user, 0), ~known
         query = query_of(model, user, columns, history, age)
         scores = model.score_all(query)
-        if isinstance(model, ServesUnknownUsers):
+        if isinstance(model, DecidesWhomItServes):
             fallback = ~model.serves(query)
         elif history is not None and reads_history(model):
             empty = (history == model.num_items).all(dim=1)  # (B,)

@@ -22,7 +22,7 @@ from recsys.models.inputs import (
     query_of,
     reads_history,
 )
-from recsys.models.recommender import Recommender, ServesUnknownUsers
+from recsys.models.recommender import DecidesWhomItServes, Recommender
 
 _BATCH_SIZES = (1, 2, 17)
 _NUM_USERS = 204  # twelve batches of the largest size
@@ -139,12 +139,12 @@ def reference_scores(
     columns = {name: torch.from_numpy(values) for name, values in (more or {}).items()}
     age = columns.pop("history_age", None)
     index = torch.from_numpy(user)
-    if not isinstance(model, ServesUnknownUsers):
+    if not isinstance(model, DecidesWhomItServes):
         index = torch.where(index == model.num_users, 0, index)
     with torch.no_grad():
         query = query_of(model, index, columns, torch.from_numpy(history), age)
         scores = model.score_all(query).numpy()
-        if isinstance(model, ServesUnknownUsers):
+        if isinstance(model, DecidesWhomItServes):
             return np.where(model.serves(query).numpy()[:, None], scores, popularity)
     fallback = np.zeros(len(user), dtype=bool)
     if USER in model.inputs:
@@ -189,6 +189,8 @@ def query_groups(
                 fed[each.name] = read[each.name] = values
         user = user.copy()
         user[-1], history[-1] = num_users, num_items
+        if USER in model.inputs and reads_history(model):
+            user[-2], history[-3] = num_users, num_items  # one of the two is known
         reference = reference_scores(model, user, history, catalogue.popularity, read)
         for row in np.flatnonzero(~np.isfinite(reference).all(axis=1)):
             raise ExportError(
