@@ -198,7 +198,9 @@ class RankingEvaluator:
         self._per_user: list[pd.DataFrame] = []
         # of the final judgement alone, as they take reading the attributes of items
         self._list_metrics = {
-            view: ListMetrics() for view in views if self._keep_users and view not in PARTIAL_VIEWS
+            view: ListMetrics(self._ks).to(self.device)
+            for view in views
+            if self._keep_users and view not in PARTIAL_VIEWS
         }
 
     def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:

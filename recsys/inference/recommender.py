@@ -613,15 +613,12 @@ class Recommender:
                 block = slice(start, start + step)
                 mix = self._mix(reranking, histories, waiting[block])
                 places = reranking.lists(pools.part(block), width, mix)  # (b, width)
-                chosen, rows = np.maximum(places, 0), waiting[block]
-                item_ids[rows] = np.where(
-                    places >= 0, np.take_along_axis(found[block], chosen, axis=1), ""
-                )
-                scores[rows] = np.where(
-                    places >= 0, np.take_along_axis(given[block], chosen, axis=1), -np.inf
-                )
+                rows, is_shown = waiting[block], places >= 0
+                of_pool = np.arange(start, start + len(rows))[:, None], np.maximum(places, 0)
+                item_ids[rows] = np.where(is_shown, found[of_pool], "")
+                scores[rows] = np.where(is_shown, given[of_pool], -np.inf)
                 # a pool that is not full holds everything there is
-                short[block] = (places < 0).any(axis=1) & ~np.isneginf(given[block, -1])
+                short[block] = ~is_shown.all(axis=1) & ~np.isneginf(given[block, -1])
             if pool == self.num_items:
                 break
             waiting, pool = waiting[short], 8 * pool

@@ -97,23 +97,33 @@ class RankingMetrics(nn.Module):
         return means
 
 
-class ListMetrics:
-    """Means of the metrics of lists, each over the users for whom it is defined."""
+class ListMetrics(nn.Module):
+    """Means of the metrics of lists, each over the users for whom it is defined.
 
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+    Args:
+        ks: cut-offs.
+    """
+
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(self, ks: tuple[int, ...]) -> None:
+        super().__init__()
+        self.names = [f"{name}@{k}" for name in metrics_of("lists") for k in ks]
+        self.register_buffer("sums", torch.zeros(len(self.names), dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(len(self.names), dtype=torch.int64))
 
     def update(self, per_user: dict[str, Tensor], evaluated: Tensor) -> None:
         """Adds a block: what `list_metrics` returned, (B,) each, of the users who are evaluated."""
-        for name, values in per_user.items():
-            known = values[evaluated & ~values.isnan()]
-            self._sums[name] = self._sums.get(name, 0.0) + float(known.sum())
-            self._counts[name] = self._counts.get(name, 0) + len(known)
+        values = torch.stack([per_user[name] for name in self.names])[:, evaluated]  # (M, B)
+        self.sums += values.nan_to_num(0.0).sum(dim=1)
+        self.counts += (~values.isnan()).sum(dim=1)
 
     def compute(self) -> dict[str, float]:
-        """Means; what is defined for nobody is left out."""
-        return {name: self._sums[name] / count for name, count in self._counts.items() if count}
+        """Means over all processes; what is defined for nobody is left out."""
+        sums, counts = _over_processes(self.sums), _over_processes(self.counts)
+        means = dict(zip(self.names, (sums / counts).tolist(), strict=True))
+        return {name: value for name, value in means.items() if not math.isnan(value)}
 
 
 def _over_processes(sums: Tensor) -> Tensor:

@@ -83,11 +83,11 @@ def test_popularity_lift_is_over_the_users_who_are_evaluated() -> None:
 
 
 def test_means_leave_out_whom_a_metric_says_nothing_of() -> None:
-    means = ListMetrics()
+    means = ListMetrics((2,))
     for shown, evaluated in (([[0, 3], [0, 4]], [True, True]), ([[0, 1], [0, 3]], [True, False])):
         means.update(list_metrics(lists(shown), (2,)), torch.tensor(evaluated))
     assert means.compute()["diversity@2"] == pytest.approx((0 + 1 - 1 / sqrt(6)) / 2)
-    nothing = ListMetrics()
+    nothing = ListMetrics((2,))
     nothing.update(list_metrics(lists([[0, 3]], terms=False), (2,)), torch.tensor([True]))
     assert list(nothing.compute()) == ["serendipity@2"]
 
