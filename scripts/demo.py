@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.console import Console
 
+from recsys.bundle.item_columns import ITEM_COLUMNS, read_item_columns
 from recsys.config.composition import compose
 from recsys.errors import UserError
-from recsys.inference import Forecaster, Recommender, verify
+from recsys.inference import Forecaster, Recommender, Rules, verify
 from recsys.runs.folder import RunFolder
 from recsys.tasks.lifecycle import export_run, run_training
 
@@ -54,17 +56,43 @@ def main() -> int:
 def _recommend(run: RunFolder, console: Console) -> None:
     names = run.read_json("items.json")
     customer = run.read_json("examples.json")[2]
-    console.print(f"household {customer['user_id']} lately bought")
+    household = customer["user_id"]
+    console.print(f"household {household} lately bought")
     for item in customer["history"][:5]:
         console.print(f"     {item['name']}")
-    console.print("and has never bought, but may like")
-    recommender, households = Recommender(RECOMMENDER), [customer["user_id"]]
-    items, scores = recommender.recommend(households, k=5, exclude="seen")
-    reasons = recommender.reasons(households, items, top=2).sentences()
-    listed = zip(items[0], scores[0], reasons[0], strict=True)
-    for rank, (item, score, because) in enumerate(listed, start=1):
-        console.print(f"  {rank}. {names.get(str(item), item)}  (item {item}, score {score:.2f})")
-        console.print(f"     {because}")
+    recommender, kinds = Recommender(RECOMMENDER), _bought_kinds(run, household)
+    at_most_two = {"product_category": 2}
+    for said, rules in (
+        (
+            "may like, of kinds that it has not bought, at most two of a category",
+            Rules(max_per_category=at_most_two, forbid={"product_type": kinds}),
+        ),
+        (
+            "may like, of kinds that it buys, though not yet these",
+            Rules(max_per_category=at_most_two, require={"product_type": kinds}),
+        ),
+    ):
+        console.print(said)
+        items, scores = recommender.recommend([household], k=4, exclude="seen", rules=rules)
+        reasons = recommender.reasons([household], items, top=2).sentences()
+        listed = zip(items[0], scores[0], reasons[0], strict=True)
+        for rank, (item, score, because) in enumerate(listed, start=1):
+            console.print(f"  {rank}. {names.get(item, item)}  (item {item}, score {score:.2f})")
+            console.print(f"     {because}")
+
+
+def _bought_kinds(run: RunFolder, user_id: str) -> set[str]:
+    """Types of product that a household has ever bought."""
+    vocabulary, history = run.read_vocabulary(), run.read_history()
+    user = torch.tensor([vocabulary.user_ids.tolist().index(user_id)])
+    bought = history.take(user)[1].numpy()
+    path = RECOMMENDER / ITEM_COLUMNS
+    _, columns = read_item_columns(path.read_bytes(), path)
+    kind = columns["product_type"]
+    assert kind.offsets is not None
+    assert kind.terms is not None
+    known = bought[np.diff(kind.offsets)[bought] > 0]
+    return set(kind.terms[kind.values[kind.offsets[known]]].tolist())
 
 
 def _forecast(run: RunFolder, console: Console) -> None:

@@ -73,7 +73,7 @@ def golden_samples(
     excluded = [(row + ["", "", ""])[:3] for row in excluded]
     # of the second nothing is known, of the third nothing is said
     allowed = [[*best[1], oddity], [oddity], []]
-    allowed = [(row + [""] * _K)[: _K + 1] for row in allowed]
+    allowed = [(row + [""] * (_K + 1))[: _K + 1] for row in allowed]
     cases = [
         known,
         _Case("one user", users[:1], histories[:1], [[]], _K),
