@@ -138,8 +138,10 @@ class NextPurchase(nn.Module):
         events = self._events(query)
         users = len(query.history)
         fading = torch.log1p(
-            torch.zeros(users, len(self.scales), device=events.age.device).index_add(
-                0, events.row, self._fading(events)
+            _summed(
+                torch.zeros(users, len(self.scales), device=events.age.device),
+                events.row,
+                self._fading(events),
             )
         )  # (B, T)
         first = self._first(self._bag(events, self.history_dropout), trends)  # (B, I)
@@ -232,7 +234,7 @@ class NextPurchase(nn.Module):
             row, item, age = row[inside], query.history[inside], days[inside]
         place = row * (self.num_items + 1) + item
         empty = torch.zeros(users * (self.num_items + 1), len(self.scales), device=age.device)
-        counts = empty.index_add(0, place, fading_counts(age, self.scales))
+        counts = _summed(empty, place, fading_counts(age, self.scales))
         return _Events(row, item, age, place, counts)
 
     def _fading(self, events: _Events) -> Tensor:
@@ -295,8 +297,18 @@ class NextPurchase(nn.Module):
         users = len(first)
         # a pair's events share its logit, so that its gradient counts once
         share = again / events.counts[events.place, _EVER]
-        table = share.new_zeros(users * (self.num_items + 1)).index_add(0, events.place, share)
+        table = _summed(share.new_zeros(users * (self.num_items + 1)), events.place, share)
         return torch.where(self._bought(events), self._by_item(table), first)
+
+
+def _summed(table: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """The table (R, …) with values (N, …) added to the rows that `place` (N,) names."""
+    if not torch.compiler.is_exporting():
+        return table.index_add(0, place, values)
+    # ONNX Runtime adds the ScatterND that index_add becomes in parallel without locks
+    if values.dim() == 2:
+        place = place.unsqueeze(1).expand(-1, values.shape[1])
+    return table.scatter_add(0, place, values)
 
 
 def _features(

@@ -307,7 +307,9 @@ class TwoTower(nn.Module):
         """Vectors of items, whose ids count where `has_id` (I,). (I, D)."""
         ids = self.item.weight * has_id.unsqueeze(1)
         if self.num_neighbours:
-            instead = torch.einsum("ik,ikd->id", self.share, self.item.weight[self.alike])
+            instead = functional.embedding_bag(
+                self.alike, self.item.weight, per_sample_weights=self.share, mode="sum"
+            )
             ids = ids + instead * ~has_id.unsqueeze(1)
         if not len(self.term):
             return ids
