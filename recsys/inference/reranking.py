@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 # of float32, added where a variance or a length might be 0
+# Share of an item's variance below which the list explains it but for rounding.
+_SPANNED = np.float32(1e-6)
 _EPSILON = float(np.finfo(np.float32).eps)
 # of terms; as many are compared faster at once than place by place
 _FEW_PAIRS = 2**14
@@ -182,11 +184,14 @@ class Dpp:
         covariance = self._weight * self._similarity.to(chosen)
         covariance *= self._weight[row, chosen][:, None]
         explained = np.einsum("kbp,kb->bp", parts, parts[:, row, chosen])
-        root = np.sqrt(self._variance[row, chosen]) + np.float32(_EPSILON)
-        part = (covariance - explained) / root[:, None]
+        variance = self._variance[row, chosen]
+        root = np.sqrt(variance) + np.float32(_EPSILON)
+        # of an item that the list spanned before it was on it, nothing but rounding is left
+        part = np.where((variance > 0)[:, None], (covariance - explained) / root[:, None], 0)
         self._parts[self._done] = part
         self._done += 1
-        self._variance = np.maximum(self._variance - part**2, 0)
+        left = self._variance - part.astype(np.float32) ** 2
+        self._variance = np.where(left > _SPANNED * self._weight**2, left, np.float32(0))
 
 
 class Calibrated:

@@ -125,6 +125,19 @@ def test_dpp_goes_on_by_relevance_where_all_is_alike() -> None:
     assert found[0, 0] == 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_dpp_does_not_overflow_where_a_long_list_takes_items_that_are_alike() -> None:
+    # three kinds of items, ten of each: from the fourth place on nothing is new
+    vectors = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)[None]
+    relevance = np.linspace(0, 1, 30, dtype=np.float32)[None]
+    relevance[0, 0] = 9  # far above the others
+    found = dpp(relevance, VectorSimilarity(vectors), 30, 0.1)[0]
+    assert {place // 10 for place in found[:3].tolist()} == {0, 1, 2}
+    assert sorted(found.tolist()) == list(range(30))
+    # then by relevance
+    assert found[3:].tolist() == sorted(found[3:].tolist(), key=lambda item: -relevance[0, item])
+
+
 def test_terms_are_as_alike_as_their_sets() -> None:
     # {0, 1}, {1, 2, 3}, {} and {0, 1}; 4 pads
     terms = np.array([[[0, 1, 4], [1, 2, 3], [4, 4, 4], [0, 1, 4]]], dtype=np.int32)
