@@ -230,7 +230,9 @@ def _moved(weight: Tensor, step: float) -> Iterator[Tensor]:
                 share = min(step, float(weight[source]))
                 moved[source] -= share
                 moved[target] += share
-                yield (moved * 1e4).round() / 1e4
+                rounded = (moved * 1e4).round() / 1e4
+                rounded[target] += 1 - rounded.sum()  # thirds do not add up
+                yield rounded
 
 
 def _regression(features: Tensor, found: PartScores) -> Tensor:

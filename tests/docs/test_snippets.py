@@ -92,7 +92,13 @@ def test_commands_in_tables_compose(page):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_and_anchors_exist(page):
     for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [each.lower().replace(" ", "-") for each in headings]
+            assert anchor in anchors, f"{page.name} links to {target}"
 
 
 def test_the_notebook_runs_from_top_to_bottom():

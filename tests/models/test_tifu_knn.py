@@ -193,6 +193,7 @@ def test_the_graph_knows_baskets_by_their_age() -> None:
             "history": np.array([history], dtype=object),
             "history_age": np.array([[30.0, 30, 20, 10, 5, 1, 0]], dtype=np.float32),
             "exclude": np.empty((1, 0), dtype=object),
+            "allowed": np.empty((1, 0), dtype=object),
             "k": np.array([4], dtype=np.int64),
         },
     )

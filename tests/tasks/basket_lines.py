@@ -69,7 +69,7 @@ class BasketLines:
         model.load_state_dict(run.read_weights("test"))
         return model.eval()
 
-    def export(self, run, folder: Path, *, seen: bool) -> Path:
+    def export(self, run, folder: Path, *, seen: bool, because: bool = False) -> Path:
         layer = self.load(run).layer
         weight, bias = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
         graph = helper.make_graph(

@@ -98,7 +98,7 @@ def test_a_run_repeats_itself_and_its_bundle_answers(shop, trained):
     items, scores = bundle.recommend(["3", "a stranger"], k=4, history=[None, ["5", "7"]])
     assert np.isfinite(scores).all()
     assert len(set(items[1])) == 4
-    assert bundle.manifest["fallback"] == "parts"
+    assert bundle.manifest["fallback"] == "all_unknown"
 
 
 def test_a_stacked_blend_learns_its_weights(shop):
