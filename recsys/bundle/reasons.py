@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+# A share below this says nothing to a reader: of hundreds of purchases one is as good as the next.
+SMALL_SHARE = 0.05
+
 
 class TopReasons(NamedTuple):
     """The items that add most to a score, best first.

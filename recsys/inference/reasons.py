@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from recsys.bundle.manifest import ValueEntry
-from recsys.bundle.reasons import top_reasons
+from recsys.bundle.reasons import SMALL_SHARE, top_reasons
 from recsys.errors import BundleError
 from recsys.inference.bundle import Bundle, open_session
 from recsys.inference.inputs import as_rows, as_strings
@@ -21,7 +21,10 @@ from recsys.inference.inputs import as_rows, as_strings
 BECAUSE = "because.onnx"
 # Floats of a block, as in `Recommender.recommend`.
 _BLOCK_FLOATS = 2**24
-_PERCENT = np.array([f" ({percent} %)" for percent in range(101)], dtype=object)
+_PERCENT = np.array(
+    [f" ({percent} %)" if percent >= 100 * SMALL_SHARE else "" for percent in range(101)],
+    dtype=object,
+)
 
 
 class BecauseEntry(TypedDict):
@@ -66,7 +69,8 @@ class Reasons:
 
     def sentences(self) -> NDArray[np.object_]:
         """As "because you bought MILK (62 %), BREAD (21 %)" for each recommendation, object (B, K);
-        "" where no purchase carries it. Shares below half a percent are left out.
+        "" where no purchase carries it. A share of less than 5 % is not written, and a purchase
+        of less than half a percent left out.
         """
         percent = np.rint(100 * self.share).astype(np.int64)
         named = np.array(_named(self.because.ravel().tolist(), self.names), dtype=object)

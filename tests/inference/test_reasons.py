@@ -13,6 +13,7 @@ from recsys.bundle.manifest import sha256
 from recsys.errors import BundleError
 from recsys.inference import Recommender, verify
 from recsys.inference.commands import main
+from recsys.inference.reasons import Reasons
 
 USERS = ["ann", "bob", "cid"]
 
@@ -52,6 +53,13 @@ def test_sentences_for_people(recommender: Recommender) -> None:
     # names are missing, or the reason is the item itself
     again = recommender.reasons(["x"], [["bread"]], [["milk", "bread"]], [[0, 0]])
     assert again.sentences().tolist() == [["because you bought Milk, 1 l (100 %)"]]
+
+
+def test_a_small_share_is_not_written() -> None:
+    share = np.array([[[0.9, 0.05, 0.04, 0.004]]], dtype=np.float32)
+    because = np.array([[["milk", "tea", "ale", "jam"]]], dtype=object)
+    found = Reasons(np.array([["pan"]], dtype=object), because, share, share, np.zeros((1, 1)))
+    assert found.sentences().tolist() == [["because you bought milk (90 %), tea (5 %), ale"]]
 
 
 def test_reasons_add_up_to_the_scores_that_were_answered(recommender: Recommender) -> None:

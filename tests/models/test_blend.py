@@ -171,8 +171,7 @@ def test_what_was_chosen_is_stored_with_the_weights_of_the_parts():
     assert scores(again, 0, [0]) == scores(model, 0, [0])
 
 
-@pytest.mark.parametrize("scale", ["standard", "max", "log"])
-@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize(("stacked", "scale"), [(False, "standard"), (True, "max"), (True, "log")])
 def test_the_graph_serves_whom_one_of_the_parts_knows(tmp_path: Path, scale, stacked):
     model = blend(ByUser, ByHistory, stacked=stacked)
     model.set_weights(torch.tensor([[0.25, 0.1], [0.75, 0.2]]), scale)

@@ -2,6 +2,7 @@
 
 import math
 
+from recsys.bundle.reasons import SMALL_SHARE
 from recsys.evaluation.examples import CustomerExample, ItemExample, ReasonExample
 from recsys.reports.blocks import Customer, ItemList, ListedItem, Section
 from recsys.reports.facts import RankingFacts
@@ -66,7 +67,9 @@ def _because(item_id: str, reasons: list[ReasonExample]) -> str:
         ("this item" if reason["item_id"] == item_id else reason["name"], reason["share"])
         for reason in reasons
     )
-    return "because of " + ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in named)
+    return "because of " + ", ".join(
+        f"{name} ({100 * share:.0f} %)" if share >= SMALL_SHARE else name for name, share in named
+    )
 
 
 def _score(score: float | None) -> str:
