@@ -129,11 +129,10 @@ def require_reasons(model: Recommender) -> ExplainsScores:
     """
     if isinstance(model, ExplainsScores):
         return model
-    why = "knows users by their ids" if USER in model.inputs else "does not say which purchases"
-    if USER in model.inputs:
-        why += ": no purchase is in its scores"
+    if USER in model.inputs and not reads_history(model):
+        why = "knows users by their ids: no purchase is in its scores"
     else:
-        why += " carry a score (recsys.models.recommender.ExplainsScores)"
+        why = "does not say which purchases carry a score (ExplainsScores in models.recommender)"
     raise ExportError(
         f"because=true: {type(model).__name__} {why}; leave it out, or choose a model with reasons,"
         " such as next_purchase, item_knn, ease, ials, content, autoencoder or sasrec"
