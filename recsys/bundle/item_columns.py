@@ -5,7 +5,7 @@ Axes: I items, K different terms of a column, N terms of all items, D numbers of
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -41,9 +41,7 @@ class ItemColumn:
     terms: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
-        return len(self.values if self.offsets is None else self.offsets) - (
-            self.offsets is not None
-        )
+        return len(self.values) if self.offsets is None else len(self.offsets) - 1
 
     @property
     def has_terms(self) -> bool:
@@ -106,7 +104,7 @@ class ItemColumn:
     ) -> "ItemColumn":
         terms = {text: place for place, text in enumerate(sorted(set(texts)))}
         term = np.fromiter(map(terms.__getitem__, texts), np.int64, len(texts))
-        return cls.of_terms(name, kind, rows, term, _objects(terms), num_items)
+        return cls.of_terms(name, kind, rows, term, np.array(list(terms), dtype=object), num_items)
 
     def take(self, rows: NDArray[np.int64]) -> "ItemColumn":
         """The column of other items: their rows in this one, -1 for items without a value."""
@@ -127,11 +125,24 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def _objects(values: Iterable[str]) -> NDArray[np.object_]:
-    found = list(values)
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array
+def all_terms(
+    columns: Sequence[ItemColumn], num_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Terms of several columns as one set, those of different columns being different.
+
+    Returns:
+        Item and term of every pair, int64 (N,) each, items ascending, and the number of terms.
+    """
+    items, terms, size = [], [], 0
+    for each in columns:
+        assert each.offsets is not None
+        assert each.terms is not None
+        items.append(np.repeat(np.arange(num_items), np.diff(each.offsets)))
+        terms.append(each.values.astype(np.int64) + size)
+        size += len(each.terms)
+    item = np.concatenate(items)
+    order = np.argsort(item, kind="stable")
+    return item[order], np.concatenate(terms)[order], size
 
 
 def write_item_columns(

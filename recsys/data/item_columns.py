@@ -1,9 +1,8 @@
 """Attributes of items as a bundle ships them. Axes: I items."""
 
 import numpy as np
-import torch
 
-from recsys.bundle.item_columns import ItemColumn, ItemKind
+from recsys.bundle.item_columns import ItemColumn, ItemKind, all_terms
 from recsys.data.item_terms import terms_of
 from recsys.data.phase_columns import PhaseColumns
 from recsys.data.ragged import Ragged
@@ -47,14 +46,5 @@ def terms_of_items(columns: PhaseColumns) -> Ragged | None:
     found = [each for each in shipped_columns(columns.dataset.items, rows) if each.has_terms]
     if not found:
         return None
-    parts, size = [], 0
-    for each in found:
-        assert each.offsets is not None
-        assert each.terms is not None
-        item = np.repeat(np.arange(len(rows)), np.diff(each.offsets))
-        parts.append(np.stack([item, each.values.astype(np.int64) + size]))
-        size += len(each.terms)
-    item, term = np.concatenate(parts, axis=1)
-    order = np.argsort(item, kind="stable")
-    ragged = Ragged.from_sorted(item[order], term[order], len(rows) + 1)
-    return Ragged(ragged.indptr, ragged.values.to(torch.int64))
+    item, term, _ = all_terms(found, len(rows))
+    return Ragged.from_sorted(item, term, len(rows) + 1)

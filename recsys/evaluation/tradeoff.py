@@ -12,7 +12,15 @@ from torch import Tensor
 from recsys.data.interactions import PhaseData
 from recsys.data.item_columns import terms_of_items
 from recsys.evaluation.ranking import RankingEvaluator, rank_top
-from recsys.inference.reranking import Dpp, Mmr, Objective, Relevance, TermSimilarity, choose_lists
+from recsys.inference.reranking import (
+    Dpp,
+    Mmr,
+    Objective,
+    Relevance,
+    TermSimilarity,
+    choose_lists,
+    relevance_in_pools,
+)
 from recsys.metrics.ranking.intra_list_diversity import intra_list_diversity
 from recsys.metrics.ranking.lists import Lists
 from recsys.metrics.ranking.ndcg import ndcg
@@ -95,11 +103,7 @@ def _lists(
     """Items of lists (B, K) from pools of items and their scores (B, P); I pads."""
     places = items.numpy()
     is_item = places < len(table) - 1
-    scores = values.numpy()
-    high = scores[:, :1]
-    low = np.where(is_item, scores, np.inf).min(axis=1, keepdims=True)
-    span = np.where(high > low, high - low, 1)
-    relevance = np.where(is_item, (scores - low) / span, 0).astype(np.float32)
+    relevance = relevance_in_pools(values.numpy(), is_item)
     objective: Objective = Relevance(relevance)
     if setting:
         similarity = TermSimilarity(table[places], int(table.max()))

@@ -89,9 +89,8 @@ class Candidates:
             rows = as_rows(values, "candidates", num_users)
             free = np.array([row is None for row in rows], dtype=bool)
             return cls(rows=as_id_lists(rows, "candidates", ordered=False), free=free)
-        everyone = np.empty(len(values), dtype=object)
-        everyone[:] = as_strings(values, "candidates", ordered=False)
-        return cls(everyone=everyone)
+        everyone = as_strings(values, "candidates", ordered=False)
+        return cls(everyone=np.array(everyone, dtype=object))
 
     def choice(
         self,
@@ -128,7 +127,7 @@ class Candidates:
         number = int(np.count_nonzero(kept))
         others = len(kept) - number
         if takes_allowed and number <= others * num_users:
-            ids = catalogue.ids[kept] if number else _ids([catalogue.unknown_id])
+            ids = catalogue.ids[kept] if number else np.array([catalogue.unknown_id], dtype=object)
             return Choice(allowed=ids[None])
         return Choice(excluded=catalogue.ids[~kept])
 
@@ -152,7 +151,7 @@ class Candidates:
         # who has no candidate left gets one that does not exist, as no list would mean everything
         none = np.flatnonzero((np.bincount(row, minlength=len(self.free)) == 0) & ~self.free)
         order = np.argsort(np.concatenate([row, none]), kind="stable")
-        nothing = _ids([catalogue.unknown_id] * len(none))
+        nothing = np.array([catalogue.unknown_id] * len(none), dtype=object)
         values = np.concatenate([self.rows.values[known], nothing])[order]
         lengths = np.bincount(np.concatenate([row, none]), minlength=len(self.free))
         return Choice(allowed=ListColumn(values, to_offsets(lengths)), excluded=excluded)
@@ -193,9 +192,3 @@ def _none_known(number: int, catalogue: Catalogue) -> str:
         f"candidates holds {number} ids and none of them is in the catalogue of"
         f" {len(catalogue.ids)} items of {catalogue.where}"
     )
-
-
-def _ids(values: list[str]) -> NDArray[np.object_]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.bundle.item_columns import ItemColumn
+from recsys.bundle.item_columns import ItemColumn, all_terms
 from recsys.bundle.list_columns import left_padded
 from recsys.errors import ConfigError, DataError, unknown
 from recsys.inference.candidates import Catalogue
@@ -137,17 +137,9 @@ class ItemTable:
 
 
 def _table(columns: Sequence[ItemColumn], num_items: int) -> Terms:
-    parts, size = [], 0
-    for each in columns:
-        assert each.offsets is not None
-        assert each.terms is not None
-        item = np.repeat(np.arange(num_items), np.diff(each.offsets))
-        parts.append((item, each.values.astype(np.int64) + size))
-        size += len(each.terms)
-    item, term = (np.concatenate(values) for values in zip(*parts, strict=True))
-    order = np.argsort(item, kind="stable")
+    item, term, size = all_terms(columns, num_items)
     lengths = np.bincount(item, minlength=num_items + 1)
-    return Terms(left_padded(term[order].astype(np.int32), lengths, size), size)
+    return Terms(left_padded(term.astype(np.int32), lengths, size), size)
 
 
 def _object_array(values: list[Any]) -> NDArray[np.object_]:

@@ -229,11 +229,11 @@ class Recommender:
     @cached_property
     def items(self) -> ItemTable:
         """Columns of the items that rules read; none where the bundle holds none."""
-        content = self._bundle.optional_file(ITEM_COLUMNS)
+        where, content = str(self._bundle.path), self._bundle.optional_file(ITEM_COLUMNS)
         if content is None:
-            return ItemTable(self._catalogue)
-        _, columns = read_item_columns(content, self._bundle.path / ITEM_COLUMNS)
-        return ItemTable(self._catalogue, columns)
+            return ItemTable(Catalogue(self._ids_of_graph(), where))
+        ids, columns = read_item_columns(content, self._bundle.path / ITEM_COLUMNS)
+        return ItemTable(Catalogue(ids, where), columns)
 
     @cached_property
     def item_names(self) -> dict[str, str]:
@@ -640,15 +640,13 @@ class Recommender:
         content = self._bundle.optional_file(SEEN)
         return None if content is None else Seen(content, self._bundle.path / SEEN)
 
-    @cached_property
+    @property
     def _catalogue(self) -> Catalogue:
-        """The items, in the order of their columns; where there are none, as the graph gives all of
-        them to one user.
-        """
-        content = self._bundle.optional_file(ITEM_COLUMNS)
-        if content is not None:
-            ids, _ = read_item_columns(content, self._bundle.path / ITEM_COLUMNS)
-            return Catalogue(ids, str(self._bundle.path))
+        """The items, in the order of their columns."""
+        return self.items.catalogue
+
+    def _ids_of_graph(self) -> NDArray[np.object_]:
+        """The items, in any order: the graph knows them, and gives all of them to one user."""
         values = {"user_id": np.array([""], dtype=object)}
         purchases: dict[str, list[ListSource]] = {}
         for name, entry in self._graph_inputs.items():
@@ -658,7 +656,8 @@ class Recommender:
                 values[name] = missing_values(entry.type, 1)
         query = _Query(values, purchases, [], np.empty(0, dtype=object))
         item_ids, _ = self._run(query, self.num_items)  # (1, I)
-        return Catalogue(item_ids[0], str(self._bundle.path))
+        ids: NDArray[np.object_] = item_ids[0]
+        return ids
 
     def _run(self, query: _Query, width: int) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
         """Item ids and scores (B, width), computed in blocks."""

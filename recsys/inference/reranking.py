@@ -17,13 +17,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 # of float32, added where a variance or a length might be 0
-# Share of an item's variance below which the list explains it but for rounding.
-_SPANNED = np.float32(1e-6)
 _EPSILON = float(np.finfo(np.float32).eps)
+# share of an item's variance below which the list explains it but for rounding
+_SPANNED = np.float32(1e-6)
 # of terms; as many are compared faster at once than place by place
 _FEW_PAIRS = 2**14
 # share of the customer's own mix in the mix of a list, so that no term has none (Steck 2018)
 _SMOOTHING = 0.01
+
+
+def relevance_in_pools(scores: Floats, is_item: NDArray[np.bool_]) -> Floats:
+    """Scores of pools (B, P) from 0, the lowest of each, to 1, the highest; 0 where there is no
+    item.
+    """
+    high = np.where(is_item, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    low = np.where(is_item, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    span = np.where(high > low, high - low, 1)
+    relevance: Floats = np.where(is_item, (scores - low) / span, 0).astype(np.float32)
+    return relevance
 
 
 class Similarity(Protocol):

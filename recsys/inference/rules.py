@@ -28,6 +28,7 @@ from recsys.inference.reranking import (
     TermSimilarity,
     VectorSimilarity,
     choose_lists,
+    relevance_in_pools,
 )
 
 # Pools are as many items as this, or as many a place.
@@ -370,10 +371,7 @@ class Reranking:
 
     def _relevance(self, pools: Pools, is_item: NDArray[np.bool_]) -> Floats:
         """Scores from 0 to 1 within each pool, and the boosts (B, P)."""
-        high = np.where(is_item, pools.scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-        low = np.where(is_item, pools.scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-        span = np.where(high > low, high - low, 1)
-        relevance = np.where(is_item, (pools.scores - low) / span, 0)
-        if self._boost is not None:
-            relevance = relevance + self._boost[pools.items]
-        return relevance.astype(np.float32)
+        relevance = relevance_in_pools(pools.scores, is_item)
+        if self._boost is None:
+            return relevance
+        return (relevance + self._boost[pools.items]).astype(np.float32)

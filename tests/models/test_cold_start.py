@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from recsys.config.composition import compose
 from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PhaseData, index_phase
+from recsys.data.shards import ALONE
 from recsys.data.sources.presplit import presplit
 from recsys.data.splits.presplit import Presplit
 from recsys.inference import Recommender as Bundle
@@ -159,7 +160,7 @@ def test_an_item_without_a_buyer_has_the_ids_of_its_neighbours_and_no_bias(phase
 def test_the_softmax_takes_no_item_that_nobody_bought_as_a_negative(phase):
     model = tower(phase, id_dropout=0.0, term_dropout=0.0)
     objective = FullSoftmax(batch_size=12).objective(model, phase.interactions, seed=0)
-    batch = next(iter(objective.batches(torch.device("cpu"), lambda: 0, _alone())))
+    batch = next(iter(objective.batches(torch.device("cpu"), lambda: 0, ALONE)))
     loss = objective.loss(model, batch)[0]
     with torch.no_grad():
         columns = {**batch.columns}
@@ -171,12 +172,6 @@ def test_the_softmax_takes_no_item_that_nobody_bought_as_a_negative(phase):
     loss.backward()
     assert model.item.weight.grad is not None
     assert torch.all(model.item.weight.grad[phase.interactions.buyers == 0] == 0)
-
-
-def _alone() -> Any:
-    from recsys.data.shards import ALONE
-
-    return ALONE
 
 
 def test_a_customer_of_whom_only_a_column_is_known_is_served_by_it_from_a_bundle(tmp_path):
@@ -219,12 +214,8 @@ def test_a_customer_of_whom_only_a_column_is_known_is_served_by_it_from_a_bundle
     assert {name.rstrip("0123456789") for name in items[0]} == {"blue"}  # who is 30 buys blue
     assert {name.rstrip("0123456789") for name in items[1]} == {"red"}
     _, scores = bundle.recommend(["nobody"], k=1)
-    assert scores[0, 0] == max(run_buyers(run))  # nothing is known: what most bought
-
-
-def run_buyers(run: RunFolder) -> list[int]:
-    history = run.read_history()
-    return np.bincount(history.values.numpy()).tolist()
+    buyers = np.bincount(run.read_history().values.numpy())
+    assert scores[0, 0] == buyers.max()  # nothing is known: what most bought
 
 
 def test_category_popularity_by_hand(phase):

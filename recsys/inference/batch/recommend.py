@@ -240,6 +240,10 @@ def _kinds(recommender: Recommender, table: InputTable, basket: str | None) -> d
         raise ConfigError(
             f"basket={basket} is a column that is read as something else: name another"
         )
+    if basket is not None and basket not in table.names:
+        raise ConfigError(
+            f"basket={basket}: {table.where} has no such column; it has {', '.join(table.names)}"
+        )
     table.require_read([*kinds, *histories, *recommender.inputs])
     present = set(table.names)
     with_history = recommender.reads_history and HISTORY_COLUMN in present

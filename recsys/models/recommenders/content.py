@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
+from recsys.models.buffers import make_room
 from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
 from recsys.models.recommender import Reasons
 from recsys.models.recommenders.bag_of_items import bag_of_items, repeats, shared
@@ -150,9 +151,6 @@ class Content(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
     ) -> None:
-        """Makes room for the pairs, whose number no setting tells."""
-        for name in _OF_PAIRS:
-            if (stored := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(stored))
+        make_room(self, _OF_PAIRS, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._spread()

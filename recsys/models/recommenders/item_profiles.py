@@ -92,8 +92,12 @@ def item_profiles(
     item, term = torch.cat(parts, dim=1)
     items_with = torch.bincount(term[fitted[item]], minlength=start)
     rarity = torch.log(fitted.sum() / items_with.clamp(min=1)) ** idf_power  # (F,)
-    weight = rarity[term]
-    squared = torch.zeros(num_items).index_add(0, item, weight**2)
-    weight = weight / squared.sqrt().clamp(min=1e-12)[item]
+    weight = of_length_one(item, rarity[term], num_items)
     order = torch.argsort(item, stable=True)
     return ItemProfiles(item[order], term[order], weight[order], start)
+
+
+def of_length_one(item: Tensor, weight: Tensor, num_items: int) -> Tensor:
+    """Weights of pairs (P,), divided by the length of the vector of their item (P,)."""
+    squared = torch.zeros(num_items).index_add(0, item, weight**2)
+    return weight / squared.sqrt().clamp(min=1e-12)[item]

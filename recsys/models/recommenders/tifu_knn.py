@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recsys.data.integer_keys import run_starts
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
+from recsys.models.buffers import make_room
 from recsys.models.inputs import HISTORY, HISTORY_AGE, Query
 from recsys.models.recommenders.weighted_sums import weighted_sums
 from recsys.ranges import Count, Share
@@ -195,10 +196,7 @@ class TIFUKNN(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
     ) -> None:
-        """Makes room for the pairs, whose number no setting tells."""
-        for name in _OF_DATA:
-            if (stored := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(stored))
+        make_room(self, _OF_DATA, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._sort_by_item()
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from recsys.data.interactions import Interactions
 from recsys.data.schema import names_of
+from recsys.models.buffers import make_room
 from recsys.models.inputs import (
     HISTORY,
     HOUR,
@@ -23,6 +24,7 @@ from recsys.models.inputs import (
 )
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.content import Content
+from recsys.models.recommenders.item_profiles import of_length_one
 from recsys.models.recommenders.neighbours import nearest_rows
 from recsys.ranges import BelowOne, Count, NonNegative, Positive, Whole, Width
 
@@ -32,32 +34,34 @@ _CLOCK = {HOUR: 24, WEEKDAY: 7}
 _RANGES = 10
 # Weights of content that are tried, and on how many users.
 _WEIGHTS, _SAMPLED_USERS = tuple(2.0**power for power in range(9)), 512
+_OF_DATA = ("term", "weight", "starts", "alike", "share")
 # Where the scale of products of factors starts: of length 1 at most, they are far below 1.
 _SCALE = 30.0
 
 
 class TwoTower(nn.Module):
-    """score(u, i) = v_u · z_i + b_i + γ content(u, i), where
+    """score(u, i) = s v_u · z_i + b_i + γ content(u, i), where
 
-        z_i = d_i + Σ_terms w_t e_t                    the item: id and attributes,
+        z_i = d_i + Σ_terms w_t e_t                       the item: id and attributes,
         v_u = mean_j∈history z_j + Σ_columns a_c + d_u    the customer: purchases, attributes and
-                                                       context, and id,
+                                                          context, and id,
 
-    and content is the score of `Content`, the cosine of rare terms, of which no factors have to be
-    learned. Instead of the id of an unknown item stand those of the `num_neighbours` known items
-    that its terms are most like, weighted by the cosine; instead of that of an unknown customer
-    nothing. In training, ids are hidden at random, bias included, and a purchase is never read to
-    predict itself: so a customer or an item that is new is an ordinary case, and all that is known
-    beside counts.
+    s and γ are learned, and content is the score of `Content`, the cosine of rare terms, of which
+    no factors have to be learned. Instead of the id of an unknown item stand those of the
+    `num_neighbours` known items that its terms are most like, weighted by the cosine; instead of
+    that of an unknown customer nothing. In training, ids are hidden at random, bias included, and a
+    purchase is never read to predict itself: so a customer or an item that is new is an ordinary
+    case, and all that is known beside counts.
 
     Numbers are read by which of ten equally frequent ranges they lie in. Missing and unknown values
     add nothing.
 
     Source: hidden ids: Volkovs, Yu and Poutanen, DropoutNet: Addressing Cold Start in Recommender
-    Systems, NeurIPS 2017 (that is `num_neighbours=0 content_weight=0`); neighbours: Gantner et al.,
-    Learning Attribute-to-Feature Mappings for Cold-Start Recommendations, ICDM 2010; sums of
-    attributes: Kula, Metadata Embeddings for User and Item Cold-start Recommendations, 2015; the
-    purchase that is predicted left out of the history: Kabbur, Ning and Karypis, FISM, KDD 2013.
+    Systems, NeurIPS 2017 (that is `min_items=1 num_neighbours=0 content_weight=0`); neighbours:
+    Gantner et al., Learning Attribute-to-Feature Mappings for Cold-Start Recommendations, ICDM
+    2010; sums of attributes: Kula, Metadata Embeddings for User and Item Cold-start
+    Recommendations, 2015; the purchase that is predicted left out of the history: Kabbur, Ning and
+    Karypis, FISM, KDD 2013.
 
     Args:
         num_users, num_items: size of the vocabularies.
@@ -104,7 +108,7 @@ class TwoTower(nn.Module):
         context_columns: Sequence[str] = (),
         id_dropout: BelowOne = 0.5,
         term_dropout: BelowOne = 0.3,
-        min_items: Count | None = 5,
+        min_items: Count | None = None,
         num_neighbours: Whole = 10,
         content_weight: NonNegative | None = None,
         init_std: Positive = 0.1,
@@ -117,7 +121,7 @@ class TwoTower(nn.Module):
         context = names_of(context_columns, "model.context_columns")
         self.context_columns = num_categories.context_inputs(context)
         self.content: Content | None = None
-        if columns is None and num_categories.item_columns() or columns:
+        if columns or (columns is None and num_categories.item_columns()):
             self.content = Content(
                 num_users, num_items, num_categories, columns, references, idf_power
             )
@@ -183,13 +187,11 @@ class TwoTower(nn.Module):
         values = user_columns(self, interactions.columns)
         numbers = [values[each.name] for each in self._columns() if _is_range(each)]
         quantiles = torch.arange(1, _RANGES) / _RANGES
-        self.edges = (
-            torch.stack(
-                [torch.nanquantile(each[self.known_users[:-1]], quantiles) for each in numbers]
+        if numbers:
+            known = self.known_users[:-1]
+            self.edges = torch.stack(
+                [torch.nanquantile(each[known], quantiles) for each in numbers]
             )
-            if numbers
-            else self.edges
-        )
         if self.content is not None:
             self.content.fit(interactions)
             if self.content_weight is None:
@@ -212,8 +214,7 @@ class TwoTower(nn.Module):
         kept = (items_with >= min_items)[content.term]  # (P,)
         item, self.term = content.item[kept], content.term[kept]
         weight = torch.log(self.known_items.sum() / items_with.clamp(min=1))[self.term]
-        squared = torch.zeros(self.num_items).index_add(0, item, weight**2)
-        self.weight = weight / squared.sqrt().clamp(min=1e-12)[item]
+        self.weight = of_length_one(item, weight, self.num_items)
         self.starts = torch.searchsorted(item, torch.arange(self.num_items))
 
     def _observe_neighbours(self) -> None:
@@ -349,10 +350,7 @@ class TwoTower(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
     ) -> None:
-        """Makes room for the pairs, whose number no setting tells."""
-        for name in ("term", "weight", "starts", "alike", "share"):
-            if (stored := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(stored))
+        make_room(self, _OF_DATA, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -21,7 +21,7 @@ def examples_section(facts: RankingFacts) -> Section | None:
     if any(map(_is_explained, facts.examples)):
         lead += (
             " Below a recommendation stand the purchases that carry its score most, with their"
-            " share of what all purchases add or take away."
+            " share, from 5 % on, of what all purchases add or take away."
         )
     # the first one is open, the others open with a click
     customers = [_customer(example, place == 0) for place, example in enumerate(facts.examples)]
