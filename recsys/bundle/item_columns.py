@@ -6,7 +6,7 @@ Axes: I items, K different terms of a column, N terms of all items, D numbers of
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -118,6 +118,30 @@ class ItemColumn:
         used, values = np.unique(values, return_inverse=True)  # terms of others leave
         values = values.astype(np.int32)
         return ItemColumn(self.name, self.kind, values, to_offsets(lengths), self.terms[used])
+
+    def with_values(self, values: Sequence[Any]) -> "ItemColumn":
+        """The column with more items at the end.
+
+        Args:
+            values: of a number, a float, NaN where missing; of a vector, its numbers or None; of a
+                category or a list, its terms.
+        """
+        if self.offsets is None or self.terms is None:
+            width = self.values.shape[1:]
+            more = np.array(
+                [np.zeros(width) if value is None else value for value in values],
+                dtype=self.values.dtype,
+            )
+            return replace(self, values=np.concatenate([self.values, more.reshape(-1, *width)]))
+        places = {term: place for place, term in enumerate(self.terms.tolist())}
+        of_new = [places.setdefault(term, len(places)) for terms in values for term in terms]
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        return replace(
+            self,
+            values=np.append(self.values, np.array(of_new, dtype=np.int32)),
+            offsets=np.append(self.offsets, self.offsets[-1] + np.cumsum(lengths)),
+            terms=np.array(list(places), dtype=object),
+        )
 
 
 def _plain(value: Any) -> Any:

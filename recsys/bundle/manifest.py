@@ -79,6 +79,7 @@ class Manifest(TypedDict):
     floats_per_pair: NotRequired[int]
     fallback: NotRequired[str]
     because: NotRequired[dict[str, Any]]  # of because.onnx, where there is one
+    new_items: NotRequired[dict[str, Any]]  # of item_tower.onnx, where there is one
     # forecaster
     num_series: NotRequired[int]
     horizon: NotRequired[int]

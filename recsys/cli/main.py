@@ -19,6 +19,7 @@ COMMANDS = {
         "recommend to users of a file",
     ),
     "forecast": ("recsys.inference.commands", "forecast_command", "forecast a table of series"),
+    "add": ("recsys.inference.commands", "add_command", "put new items into a bundle"),
     "verify": (
         "recsys.inference.commands",
         "verify_command",

@@ -1,4 +1,4 @@
-"""Commands on bundles: `verify`, `recommend` and `forecast`."""
+"""Commands on bundles: `verify`, `recommend`, `forecast` and `add`."""
 
 import sys
 import time
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from recsys.arguments import parse_arguments, reports_errors, setting
 from recsys.errors import BundleError, ConfigError, unknown
+from recsys.inference.bundle import open_bundle
 from recsys.inference.forecaster import Forecaster
 from recsys.inference.recommender import Recommender
 from recsys.inference.rule_settings import RuleArguments
@@ -18,6 +19,7 @@ from recsys.inference.verification import verify
 
 # Batch files need pyarrow, which is imported by the commands that read them.
 if TYPE_CHECKING:
+    from recsys.inference.adding import Addition
     from recsys.inference.batch.forecast import ForecastResult
     from recsys.inference.batch.input_table import Dialect
 
@@ -25,11 +27,13 @@ _COMMAND = "python -m recsys.inference"
 _USAGE = f"""usage: {_COMMAND} verify BUNDLE [BUNDLE ...]
        {_COMMAND} recommend bundle=BUNDLE users=FILE output=FILE [k=10] [exclude=none] [because=0]
        {_COMMAND} forecast bundle=BUNDLE history=FILE output=FILE
+       {_COMMAND} add bundle=BUNDLE items=FILE output=BUNDLE
 
 verify     verifies checksums and replays the golden samples of bundles
 recommend  writes the best items for each user of a file, by the rules of the shop where some are
            given; `recommend help` lists its settings
-forecast   writes forecasts for each series of a table; `forecast help` lists its settings"""
+forecast   writes forecasts for each series of a table; `forecast help` lists its settings
+add        puts new items into a bundle; `add help` lists its settings"""
 _DIFFERENCES = {
     "recommender": "largest difference of scores",
     "forecaster": "largest relative difference of forecasts",
@@ -101,6 +105,23 @@ class RecommendArguments(TableArguments, RuleArguments):
         default=None,
     )
     threads: int | None = setting("threads; all cores, if not given", default=None, minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddArguments(TableArguments):
+    """Puts new items into the catalogue of a bundle, placed by what they are, without training.
+
+    The table has a row of each item: item_id, and the columns that the model read of items in
+    training, of which one has to be there. Answers about old items stay as they are, which is
+    checked before the new bundle appears. columns.NAME=COLUMN says what NAME is called here.
+    """
+
+    bundle: Path = setting("bundle folder, of a model that reads attributes of items")
+    items: str = setting(
+        "CSV or Parquet file, folder of Parquet files or SQL URL with the column item_id and"
+        " attributes of the items"
+    )
+    output: Path = setting("folder of the bundle to write; it may be the bundle itself")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +240,44 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
 
 
 @reports_errors
+def add_command(arguments: Sequence[str], program: str = f"{_COMMAND} add") -> int:
+    """Puts new items into a bundle; returns the exit code.
+
+    Args:
+        arguments: `key=value` settings of `AddArguments`.
+        program: how the command is called, for the usage.
+    """
+    given = parse_arguments(AddArguments, arguments, program)
+    from recsys.inference.adding import add_items
+    from recsys.inference.batch.new_items import read_new_items
+
+    started = time.monotonic()
+    bundle = open_bundle(given.bundle, "recommender", 1)
+    items = read_new_items(bundle, given.items, given.dialect())
+    result = add_items(given.bundle, items, given.output, given.items)
+    for warning in _addition_warnings(result):
+        print(f"warning: {warning}", file=sys.stderr)
+    seconds = time.monotonic() - started
+    print(f"{result.items} items added in {seconds:.1f} s: {given.output}")
+    return 0
+
+
+def _addition_warnings(result: "Addition") -> Iterator[str]:
+    """A sentence for each unexpected property of a table of new items."""
+    if result.missing:
+        yield f"the table has no column {', '.join(result.missing)}: they count as missing"
+    if result.unread:
+        yield f"nothing reads the column {', '.join(result.unread)}"
+    if number := len(result.without_terms):
+        named = ", ".join(map(repr, result.without_terms[:_NAMED]))
+        more = ", …" if number > _NAMED else ""
+        yield (
+            f"of {number} of {result.items} items the model knows no term, so it cannot tell whom"
+            f" they suit: {named}{more}"
+        )
+
+
+@reports_errors
 def forecast_command(arguments: Sequence[str], program: str = f"{_COMMAND} forecast") -> int:
     """Forecasts the series of a file; returns the exit code.
 
@@ -247,6 +306,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
     "verify": verify_command,
     "recommend": recommend_command,
     "forecast": forecast_command,
+    "add": add_command,
 }
 
 

@@ -380,6 +380,28 @@ class Recommender:
         )
         return self._explained(query, recommended, max(operator.index(top), 1))
 
+    def add_items(self, items: Mapping[str, Sequence[Any]], output: str | Path) -> "Recommender":
+        """The bundle with items that were not there when it was trained, written to a folder and
+        opened: they are placed by what they are, without training, and old scores stay.
+
+        Args:
+            items: by name of the column, one value of each item, such as a data frame: `item_id`,
+                and columns that the manifest names under `new_items`. Text is a category, the
+                values of a list with | between them, or words; None, NaN and "" are missing.
+            output: folder of the bundle to write, which may be this one.
+
+        Raises:
+            BundleError: the bundle takes no new items.
+            ConfigError: the items have none of the columns that the model reads.
+            DataError: an id is missing, comes twice or is in the catalogue already, or a value
+                cannot be used.
+        """
+        from recsys.inference.adding import add_items
+
+        path, threads = self._opened
+        add_items(path, items, Path(output))
+        return Recommender(output, threads)
+
     def require_reasons(self, history_given: bool) -> None:
         """Raises a BundleError where `reasons` has nothing to answer from."""
         if not self.holds_reasons:

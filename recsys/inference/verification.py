@@ -76,13 +76,18 @@ def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
     got_items, got_scores = bundle.session.run(
-        ["item_id", "score"], _feeds(bundle.manifest["inputs"], case, batch)
+        ["item_id", "score"], feeds_of(bundle.manifest["inputs"], case, batch)
     )
-    want_items = np.array(case["item_id"], dtype=object).reshape(batch, -1)
+    return check_same_ranking(*recorded(case), got_items, got_scores)
+
+
+def recorded(case: Mapping[str, Any]) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
+    """The answer that a case of a recommender holds: item ids and scores, (B, K)."""
+    batch = len(case["user_id"])
+    items = np.array(case["item_id"], dtype=object).reshape(batch, -1)
     # JSON has no infinity: null stands for the score of an empty place.
     scores = [-np.inf if score is None else score for row in case["score"] for score in row]
-    want_scores = np.array(scores, dtype=np.float32).reshape(batch, -1)
-    return check_same_ranking(want_items, want_scores, got_items, got_scores)
+    return items, np.array(scores, dtype=np.float32).reshape(batch, -1)
 
 
 def _replay_reasons(
@@ -90,7 +95,7 @@ def _replay_reasons(
 ) -> float:
     """Runs the graph of reasons on the inputs of a case; the largest difference of two."""
     batch, entry = len(case["item_id"]), bundle.manifest["because"]
-    feeds = _feeds(entry["inputs"], case, batch)
+    feeds = feeds_of(entry["inputs"], case, batch)
     contribution, rest = session.run(["contribution", "rest"], feeds)
     empty = [[value is None for value in row] for row in case["rest"]]
     want_rest = np.where(empty, -np.inf, _numbers(case["rest"]))
@@ -109,12 +114,12 @@ def _replay_reasons(
 
 def _replay_forecaster(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest relative difference."""
-    feeds = _feeds(bundle.manifest["inputs"], case, len(case["series_id"]))
+    feeds = feeds_of(bundle.manifest["inputs"], case, len(case["series_id"]))
     (got,) = bundle.session.run(["forecast"], feeds)
     return check_same_forecast(_numbers(case["forecast"]), got, feeds["history"])
 
 
-def _feeds(
+def feeds_of(
     inputs: list[ValueEntry], case: Mapping[str, Any], batch: int
 ) -> dict[str, NDArray[Any]]:
     """The inputs of a case in the types and dimensions that the manifest declares."""

@@ -274,7 +274,9 @@ def query_of(
         raise ValueError(f"{type(model).__name__} reads {missing[0]}, which is not given")
     return Query(
         user,
-        user.new_zeros(len(user), 0) if history is None or not reads_history(model) else history,
+        user.new_zeros(user.shape[0], 0)
+        if history is None or not reads_history(model)
+        else history,
         age if reads_age(model) else None,
         {name: given[name] for name in others},
     )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recsys.bundle.new_items import Reading
 from recsys.comparison.units import UnitTable
 from recsys.config.composition import model_targets
 from recsys.config.settings import Settings
@@ -76,6 +77,10 @@ if TYPE_CHECKING:
 INPUTS = "inputs.npz"
 # counts of the users who bought only what is not in the catalogue, whatever becomes of them
 WITHOUT_KNOWN_ITEM = ("truth_users_without_known_item", "truth_users_with_unknown_items_only")
+
+
+# kinds of columns to how their terms are read
+_READINGS: dict[str, Reading] = {"category": "category", "id": "category", "text": "text"}
 
 
 class Recommendation:
@@ -168,6 +173,7 @@ class Recommendation:
             item_columns=run.read_item_columns(),
             provenance=provenance(run),
             because=because,
+            **_item_table(run),
         )
 
 
@@ -588,6 +594,17 @@ def _build(model: Target, vocabulary: Vocabulary, inputs: InputVocabulary) -> An
     if model.takes("num_categories"):
         sizes["num_categories"] = inputs
     return model.build(**sizes)
+
+
+def _item_table(run: RunFolder) -> dict[str, Any]:
+    """How the columns of the items are read, for items that a bundle gets later."""
+    columns = run.read_json("data_report.json").get("columns", {}).get("items", {})
+    names = [name for name, each in columns.items() if each["role"] == "name"]
+    readings = {
+        name: "text" if name in names else _READINGS.get(each["kind"], "list")
+        for name, each in columns.items()
+    }
+    return {"readings": readings, "name_column": names[0] if names else None}
 
 
 def _inputs(run: RunFolder) -> InputVocabulary:

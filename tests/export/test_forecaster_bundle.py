@@ -351,5 +351,5 @@ def test_an_operator_that_onnx_does_not_have_is_one_sentence() -> None:
     )
     program = trace(FromHistory(model).eval(), samples, ({}, {}, {}), "Exotic")
     with pytest.raises(ExportError, match="^Exotic has no ONNX graph") as caught:
-        translate(program, ["series", "history", "start"], "forecast", "Exotic")
+        translate(program, ["series", "history", "start"], ["forecast"], "Exotic")
     assert "\n" not in str(caught.value)

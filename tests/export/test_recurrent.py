@@ -34,7 +34,7 @@ class Reader(nn.Module):
 def exported(model: nn.Module) -> onnxruntime.InferenceSession:
     dims = ({0: Dim("batch"), 1: Dim("time", min=2)},)
     program = trace(model.eval(), (torch.zeros(3, 7, 3),), dims, "Reader")
-    graph = checked(translate(program, ["x"], "y", "Reader"), "Reader", fixed=[("x", 2)])
+    graph = checked(translate(program, ["x"], ["y"], "Reader"), "Reader", fixed=[("x", 2)])
     kinds = [node.op_type for node in graph.graph.node]
     assert not {"Loop", "Scan"} & set(kinds)
     expected = sum(module.num_layers for module in (model.first, model.second))

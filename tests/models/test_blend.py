@@ -38,6 +38,7 @@ class ByUser(nn.Module):
 
     def __init__(self, num_users: int, num_items: int) -> None:
         super().__init__()
+        self.num_users, self.num_items = num_users, num_items
         factor = 10.0 ** torch.arange(num_users)
         self.register_buffer("table", factor[:, None] * torch.tensor([1.0, 2.0, 3.0, 9.0]))
 

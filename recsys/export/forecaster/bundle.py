@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from recsys.bundle.folder import appearing, check_replaceable, write_json
 from recsys.bundle.manifest import GRAPH, write_manifest
 from recsys.errors import ExportError
 from recsys.export.content import checked_ids, manifest_content
-from recsys.export.folder import appearing, check_replaceable, write_json
 from recsys.export.forecaster.card import forecaster_card
 from recsys.export.forecaster.graph import build_forecaster_graph, graph_inputs, graph_outputs
 from recsys.export.forecaster.parity import SampleWindows, check_forecaster_parity

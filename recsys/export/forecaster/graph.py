@@ -151,5 +151,5 @@ def _export_core(model: Forecaster) -> onnx.ModelProto:
         dims += [{0: batch, 1: time}, {0: batch}]
         inputs += ["past", "future"]
     program = trace(wrapped.eval(), tuple(samples), tuple(dims), name)
-    core = translate(program, inputs, "forecast", name)
+    core = translate(program, inputs, ["forecast"], name)
     return checked(core, name, fixed=[("past", 2), ("future", 1), ("future", 2)])

@@ -22,7 +22,7 @@ class GraphValue(NamedTuple):
 
     Attributes:
         name: as callers pass or fetch it.
-        type: "string", "int64" or "float32".
+        type: "string", "int64", "float32" or "bool".
         dims: names of free sizes, or fixed sizes.
         meaning: one line for the manifest and the model card.
         source: of an input, where its value comes from; None: from the caller, under its name.
@@ -48,6 +48,7 @@ _ELEMENT_TYPES = {
     "string": TensorProto.STRING,
     "int64": TensorProto.INT64,
     "float32": TensorProto.FLOAT,
+    "bool": TensorProto.BOOL,
 }
 
 
@@ -66,24 +67,36 @@ class Parts:
         """Adds a node with one output, which is also its name."""
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
-    def encode(self, text: str, output: str, ids: NDArray[np.object_]) -> None:
-        """Strings -> indices; what is unknown, and "", gets the number of ids."""
+    def encode(
+        self,
+        text: str,
+        output: str,
+        ids: NDArray[np.object_],
+        first: int = 0,
+        unknown: int | None = None,
+    ) -> None:
+        """Strings -> indices, from `first` on; what is unknown, and "", gets the number of ids, or
+        `unknown`.
+        """
         self.node(
             "LabelEncoder",
             [text],
             output,
             domain="ai.onnx.ml",
             keys_strings=ids.tolist(),
-            values_int64s=list(range(len(ids))),
-            default_int64=len(ids),
+            values_int64s=list(range(first, first + len(ids))),
+            default_int64=len(ids) if unknown is None else unknown,
         )
 
-    def append(self, core: onnx.ModelProto, given: Mapping[str, str]) -> None:
+    def append(
+        self, core: onnx.ModelProto, given: Mapping[str, str], prefix: str = "model"
+    ) -> None:
         """Puts a model behind the nodes; a prefix keeps its names from meeting ours.
 
         Args:
             core: as `export.tracing.checked` returns it.
             given: what each of its inputs is called here.
+            prefix: before its own names.
 
         Raises:
             ExportError: if it holds a branch or a loop.
@@ -92,7 +105,7 @@ class Parts:
         for tensor in core.graph.initializer:
             copy = onnx.TensorProto()
             copy.CopyFrom(tensor)
-            copy.name = renamed[tensor.name] = f"model/{tensor.name}"
+            copy.name = renamed[tensor.name] = f"{prefix}/{tensor.name}"
             copy.ClearField("doc_string")
             copy.ClearField("metadata_props")
             self.constants.append(copy)
@@ -100,11 +113,11 @@ class Parts:
             copy_node = onnx.NodeProto()
             copy_node.CopyFrom(node)
             for name in node.output:
-                renamed.setdefault(name, f"model/{name}")
+                renamed.setdefault(name, f"{prefix}/{name}")
             del copy_node.input[:], copy_node.output[:]
             copy_node.input.extend(renamed[name] for name in node.input)
             copy_node.output.extend(renamed[name] for name in node.output)
-            copy_node.name = f"model/{node.op_type}_{number}"
+            copy_node.name = f"{prefix}/{node.op_type}_{number}"
             _strip(copy_node)
             self.nodes.append(copy_node)
 

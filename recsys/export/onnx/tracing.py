@@ -71,14 +71,14 @@ def trace(
 
 
 def translate(
-    program: ExportedProgram, inputs: Sequence[str], output: str, name: str
+    program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str], name: str
 ) -> onnx.ModelProto:
     """Turns what was traced into ONNX.
 
     Args:
         program: from `trace`.
         inputs: names for the inputs.
-        output: name for the one output.
+        outputs: names for the outputs.
         name: of the model, for the error.
 
     Raises:
@@ -92,7 +92,7 @@ def translate(
             verbose=False,
             opset_version=OPSET,
             input_names=list(inputs),
-            output_names=[output],
+            output_names=list(outputs),
             custom_translation_table=translations(),
         )
     assert translated is not None
@@ -105,7 +105,7 @@ def checked(
     """Refuses a graph of another version, and one that took a traced size for a constant.
 
     Args:
-        core: as `translate` returns it; it has one output, whose first size is free.
+        core: as `translate` returns it; the first size of each output is free.
         name: of the model, for the error.
         fixed: (input, axis) of sizes that are fixed on purpose.
 
@@ -136,7 +136,7 @@ def checked(
         for axis, dim in enumerate(value.type.tensor_type.shape.dim)
         if (value.name, axis) not in fixed
     ]
-    free.append((core.graph.output[0], core.graph.output[0].type.tensor_type.shape.dim[0]))
+    free += [(value, value.type.tensor_type.shape.dim[0]) for value in core.graph.output]
     for value, dim in free:
         if not dim.dim_param:
             raise ExportError(

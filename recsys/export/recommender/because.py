@@ -24,7 +24,7 @@ from torch.export import Dim
 from recsys.bundle.agreement import score_bound
 from recsys.errors import ExportError
 from recsys.export.onnx.assembly import GraphValue, Parts, assemble
-from recsys.export.onnx.tracing import check_size, checked, trace, translate
+from recsys.export.recommender.growing import Core, export_traced
 from recsys.export.recommender.histories import Histories
 from recsys.export.recommender.parity import Catalogue, query_groups, rank, unknown_id
 from recsys.inference.reasons import BecauseEntry
@@ -178,7 +178,7 @@ def build_because_graph(
             before = [given[each.name], "one_before", f"{each.name}/pad"]
             given[each.name] = f"{each.name}/padded"
             parts.node("Pad", before, given[each.name])  # (B, 1 + L)
-    parts.append(core, given)
+    core.append_to(parts, given)
     for name, value in (("first", [1]), ("last", [-1]), ("axis", [2]), ("end", [2**31])):
         parts.constant(name, value)
     parts.node("Slice", ["model/reasons", "first", "last", "axis"], "contribution")  # (B, K, L)
@@ -201,11 +201,8 @@ def build_because_graph(
     return BecauseGraph(assemble(parts, "because", values, _OUTPUTS), entry)
 
 
-def _export_core(
-    model: ExplainsScores, inputs: tuple[ModelInput, ...], popularity: Tensor
-) -> onnx.ModelProto:
+def _export_core(model: ExplainsScores, inputs: tuple[ModelInput, ...], popularity: Tensor) -> Core:
     """Traces `Explained` to a graph from `inputs` and `items`, by name, to `reasons`."""
-    check_size(cast(nn.Module, model))
     batch, history, width = (Dim(name) for name in _TRACED)
     samples, dims = [], []
     for each in inputs:
@@ -217,10 +214,10 @@ def _export_core(
     samples.append(torch.zeros((_TRACED["batch"], _TRACED["k"]), dtype=torch.int64))
     dims.append({0: batch, 1: width})
     name = f"reasons of {type(model).__name__}"
-    with torch.no_grad():  # with gradients some models choose by the number of candidates
-        program = trace(Explained(model, popularity).eval(), tuple(samples), (tuple(dims),), name)
     names = [*(each.name for each in inputs), "items"]
-    return checked(translate(program, names, "reasons", name), name)
+    module = Explained(model, popularity).eval()
+    with torch.no_grad():  # with gradients some models choose by the number of candidates
+        return export_traced(module, names, samples, dims, "reasons", name)
 
 
 def check_reasons(

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from recsys.bundle.folder import appearing, check_replaceable, write_json
 from recsys.bundle.item_columns import ITEM_COLUMNS, ItemColumn, write_item_columns
 from recsys.bundle.manifest import GRAPH, write_manifest
+from recsys.bundle.new_items import ITEM_TOWER, Reading
 from recsys.bundle.seen import SEEN, write_seen
 from recsys.errors import ExportError
 from recsys.export.content import checked_ids, manifest_content
-from recsys.export.folder import appearing, check_replaceable, write_json
 from recsys.export.recommender.because import (
     build_because_graph,
     check_reasons,
@@ -27,6 +28,11 @@ from recsys.export.recommender.because import (
 from recsys.export.recommender.card import recommender_card
 from recsys.export.recommender.graph import OUTPUTS, build_graph, graph_inputs
 from recsys.export.recommender.histories import Histories
+from recsys.export.recommender.item_tower import (
+    ItemTowerGraph,
+    build_item_tower,
+    check_item_tower,
+)
 from recsys.export.recommender.parity import Catalogue, check_parity
 from recsys.export.recommender.samples import golden_samples
 from recsys.inference.bundle import open_session
@@ -34,6 +40,7 @@ from recsys.inference.reasons import BECAUSE
 from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, verify
 from recsys.models.inputs import HISTORY_AGE, HISTORY_QUANTITY, USER, InputVocabulary
+from recsys.models.item_tower import ItemTower, item_towers
 from recsys.models.recommender import (
     DecidesWhomItServes,
     Recommender,
@@ -59,6 +66,8 @@ def write_recommender_bundle(
     provenance: Mapping[str, Any],
     because: bool = False,
     item_columns: Sequence[ItemColumn] = (),
+    readings: Mapping[str, Reading] | None = None,
+    name_column: str | None = None,
 ) -> Path:
     """Exports a model to a bundle; the folder appears when it is proven to answer as torch does.
 
@@ -82,6 +91,8 @@ def write_recommender_bundle(
             config, versions, git_commit, model (class name), split, seed.
         because: whether the bundle holds a second graph that tells which purchases carry a score.
         item_columns: attributes of the items, by item index (I,), that rules read.
+        readings: how the model reads columns of items, for items that the bundle gets later.
+        name_column: of the items' table, that has names for people.
 
     Returns:
         The folder.
@@ -125,8 +136,16 @@ def write_recommender_bundle(
         content["because"] = reasons.entry
         content["parity"]["reasons"] = reasons.difference
 
+    item_tower = None
+    towers = item_towers(model)
+    if towers and all(each.name in vocabulary for tower in towers for each in tower.inputs):
+        item_tower = _item_tower(towers, vocabulary, readings or {}, name_column)
+        content["new_items"] = item_tower.entry
+
     with appearing(folder) as partial:
         (partial / GRAPH).write_bytes(graph)
+        if item_tower is not None:
+            (partial / ITEM_TOWER).write_bytes(item_tower.model.SerializeToString())
         samples = golden_samples(session, users, items, model, vocabulary)
         if reasons is not None:
             (partial / BECAUSE).write_bytes(reasons.graph)
@@ -153,6 +172,18 @@ def write_recommender_bundle(
         write_manifest(partial, content)
         verify(partial)
     return folder
+
+
+def _item_tower(
+    towers: Sequence[ItemTower],
+    vocabulary: InputVocabulary,
+    readings: Mapping[str, Reading],
+    name_column: str | None,
+) -> ItemTowerGraph:
+    """The graph that places new items, compared with torch."""
+    found = build_item_tower(towers, vocabulary, readings, name_column)
+    check_item_tower(open_session(found.model.SerializeToString()), towers, vocabulary)
+    return found
 
 
 class _Reasons:

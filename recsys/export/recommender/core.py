@@ -5,12 +5,11 @@ Axes: B users, L length of a history, U users and I items in the vocabularies.
 
 from typing import cast
 
-import onnx
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from recsys.export.onnx.tracing import check_size, checked, trace, translate
+from recsys.export.recommender.growing import Core, export_traced
 from recsys.models.inputs import PER_PURCHASE, USER, ModelInput, query_of, reads_history
 from recsys.models.recommender import DecidesWhomItServes, Recommender
 
@@ -59,7 +58,7 @@ class Scores(nn.Module):
         return torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity), scores)
 
 
-def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
+def export_core(model: Recommender, popularity: Tensor) -> Core:
     """Traces a model to a graph from `core_inputs`, by name, to `scores` (B, I).
 
     Args:
@@ -70,7 +69,6 @@ def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
         ExportError: if torch cannot express the model as a graph that serves any batch and any
             history.
     """
-    check_size(cast(nn.Module, model))
     inputs = core_inputs(model)
     batch, history = Dim("batch"), Dim("history")
     samples, dims = [], []
@@ -81,5 +79,5 @@ def export_core(model: Recommender, popularity: Tensor) -> onnx.ModelProto:
         samples.append(torch.zeros(shape, dtype=kind))
         dims.append({0: batch, 1: history} if per_purchase else {0: batch})
     name = type(model).__name__
-    program = trace(Scores(model, popularity).eval(), tuple(samples), (tuple(dims),), name)
-    return checked(translate(program, [each.name for each in inputs], "scores", name), name)
+    module = Scores(model, popularity).eval()
+    return export_traced(module, [each.name for each in inputs], samples, dims, "scores", name)

@@ -94,7 +94,7 @@ def build_graph(
             parts.encode(each.name, given[each.name], ids)
         if each.dims == PER_PURCHASE:
             given[each.name] = _after_a_pad(parts, each, given[each.name])
-    parts.append(core, given)
+    core.append_to(parts, given)
     _mask_and_rank(parts, item_ids)
     return assemble(parts, "recommender", graph_inputs(model), OUTPUTS)
 

@@ -46,11 +46,18 @@ class Dialect:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_training(cls, manifest: Mapping[str, Any]) -> "Dialect":
-        """How the table was written that a bundle was trained on."""
+    def of_training(cls, manifest: Mapping[str, Any], name: str) -> "Dialect":
+        """How the table was written that a bundle was trained on.
+
+        Args:
+            manifest: of the bundle.
+            name: of the table that is read: that of the items is written as theirs was.
+        """
         config, report = (_mapping(manifest.get(name)) for name in ("config", "data"))
         found = _mapping(config.get("data"))
         columns = _mapping(found.get("columns"))
+        if name == "items" and (of_items := _mapping(found.get("items"))).get("path") is not None:
+            found, columns = of_items, columns | _mapping(of_items.get("columns"))
         columns |= _prefixed("context", columns)
         columns |= _prefixed("users", _mapping(found.get("users")).get("columns"))
         names = {key: str(name) for key, name in columns.items() if name is not None}
@@ -132,6 +139,11 @@ class InputTable:
                 f" {', '.join(names)}; leave it out"
             )
 
+    def unread(self, names: Sequence[str]) -> list[str]:
+        """Columns of the table that are read under none of some names."""
+        read = {self._sources[name] for name in names}
+        return [name for name in self.table.names if name not in read]
+
     @property
     def num_rows(self) -> int | None:
         """Number of rows, where the table says it."""
@@ -205,13 +217,13 @@ def open_input(
         location: of the file or folder, or a SQL URL.
         dialect: how it is written, as far as somebody said.
         manifest: of the bundle.
-        name: of the setting that holds the location, for errors: users or history.
+        name: of the setting that holds the location: users, history or items.
 
     Raises:
         DataError: there is no such table, or it has the ending of none.
         ConfigError: a setting is wrong, or has no effect on such a table.
     """
-    trained = Dialect.of_training(manifest)
+    trained = Dialect.of_training(manifest, name)
     usual = TimeSettings(trained.timestamp_unit, trained.timestamp_format)
     times = TimeSettings(dialect.timestamp_unit, dialect.timestamp_format, "", usual)
     table: TableFile | DatabaseTable

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
@@ -23,6 +24,7 @@ from recsys.models.inputs import (
     item_inputs,
     reads_history,
 )
+from recsys.models.item_tower import ItemTower, item_towers
 from recsys.models.recommender import DecidesWhomItServes
 from recsys.ranges import NonNegative
 
@@ -79,6 +81,7 @@ class Blend(nn.Module):
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
+        self._num_fitted = num_items
         self.names = tuple(parts)
         self.stacked, self.given_weights, self.given_scale = stacked, weights, scale
         require_blend(self.names, {"weights": weights, "stacked": stacked})
@@ -109,6 +112,14 @@ class Blend(nn.Module):
         """What any part reads."""
         return tuple(dict.fromkeys(each for part in self._parts for each in part.inputs))
 
+    def item_towers(self) -> tuple[ItemTower, ...]:
+        """Those of the parts; to the others new items are items that nobody had bought."""
+        return tuple(
+            tower.within(f"parts.{place}")
+            for place, part in enumerate(self._parts)
+            for tower in item_towers(part)
+        )
+
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """What any part reads of items; nothing where none does."""
         return tuple(dict.fromkeys(each for part in self._parts for each in item_inputs(part)))
@@ -116,6 +127,16 @@ class Blend(nn.Module):
     @property
     def _parts(self) -> list[Any]:
         return cast(list[Any], list(self.parts))
+
+    @property
+    def _grows(self) -> bool:
+        """Whether the graph of a bundle is made, which may get more items."""
+        return isinstance(self.num_items, torch.SymInt)
+
+    @property
+    def _compared(self) -> int | None:
+        """Of how many items mean and deviation are taken; None: of all."""
+        return self._num_fitted if self._grows else None
 
     def observe(self, interactions: Interactions) -> None:
         """Notes which users and items the parts know by their purchases."""
@@ -158,10 +179,11 @@ class Blend(nn.Module):
         length = self.length(query)  # (B,)
         total: Tensor = torch.zeros(1, device=length.device)
         for place in range(len(self.parts)):
-            scores = scaled(self.standardised(place, query), self.scale)  # (B, I)
+            scores = self.standardised(place, query)
+            scores = scaled(scores, self.scale, self._compared)  # (B, I)
             total = total + self._of_user(place, length) * scores
         if self.stacked:
-            total = total + self._of_user(-1, length) * self.popularity
+            total = total + self._of_user(-1, length) * self._widened(self.popularity)
         return total
 
     def standardised(self, place: int, query: Query) -> Tensor:
@@ -172,10 +194,22 @@ class Blend(nn.Module):
         user = query.user
         if not isinstance(part, DecidesWhomItServes):
             user = torch.where(user < self.num_users, user, 0)
-        scores = part.score_all(Query(user, query.history, query.age, query.columns))
-        known = None if isinstance(part, ReadsItems) else self.knows_item
+        history = query.history
+        if self._grows:
+            history = history.clamp(max=part.num_items)
+        scores = part.score_all(Query(user, history, query.age, query.columns))
         served = self._serves(part, query).unsqueeze(1)
-        return torch.where(served, _standardised(scores, known), 0.0)
+        if isinstance(part, ReadsItems):
+            found = _standardised(scores, None, self._compared)
+        else:
+            found = _standardised(scores, self.knows_item)
+        return torch.where(served, self._widened(found), 0.0)
+
+    def _widened(self, scores: Tensor) -> Tensor:
+        """Scores (…, I), 0 for items that came after the fit."""
+        if not self._grows:
+            return scores
+        return functional.pad(scores, (0, self.num_items - scores.shape[-1]))
 
     def length(self, query: Query) -> Tensor:
         """h: the logarithm of the number of purchases, standardised over the users of validation;
@@ -199,7 +233,7 @@ class Blend(nn.Module):
             inside = query.user < self.num_users
             served = inside & self.knows_user[torch.where(inside, query.user, 0)]
         if reads_history(part):
-            served = served & (query.history < self.num_items).any(dim=1)
+            served = served & (query.history < part.num_items).any(dim=1)
         return served
 
     def _load_from_state_dict(
@@ -211,27 +245,31 @@ class Blend(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def scaled(standardised: Tensor, scale: Scale) -> Tensor:
-    """Scores (…, I) of mean 0 and deviation 1, bent."""
+def scaled(standardised: Tensor, scale: Scale, num_fitted: int | None = None) -> Tensor:
+    """Scores (…, I) of mean 0 and deviation 1 over the first `num_fitted` items, bent."""
     if scale == "log":
         return standardised.sign() * torch.log1p(standardised.abs())
     if scale == "max":
-        return standardised / standardised.amax(dim=-1, keepdim=True).clamp(min=_NO_SPREAD)
+        largest = standardised[..., :num_fitted].amax(dim=-1, keepdim=True)
+        return standardised / largest.clamp(min=_NO_SPREAD)
     return standardised
 
 
-def _standardised(scores: Tensor, known: Tensor | None) -> Tensor:
-    """Scores (B, I) over those of the items that are known (I,), and 0 for the others."""
+def _standardised(scores: Tensor, known: Tensor | None, num_fitted: int | None = None) -> Tensor:
+    """Scores (B, I) over those of the items that are known (I,), and 0 for the others; where all
+    are, over those of the first `num_fitted`.
+    """
+    fitted = scores[:, :num_fitted]
     if known is None:
-        centred = scores - scores.mean(dim=1, keepdim=True)
-        spread = centred.square().mean(dim=1, keepdim=True).sqrt()
+        centred = scores - fitted.mean(dim=1, keepdim=True)
+        spread = centred[:, :num_fitted].square().mean(dim=1, keepdim=True).sqrt()
     else:
         share = known / known.sum().clamp(min=1)  # (I,)
         mean = (torch.where(known, scores, 0.0) * share).sum(dim=1, keepdim=True)
         centred = torch.where(known, scores - mean, 0.0)
         spread = (centred.square() * share).sum(dim=1, keepdim=True).sqrt()
     # what differs by rounding alone does not differ
-    least = _NO_SPREAD * scores.abs().amax(dim=1, keepdim=True).clamp(min=_NO_SPREAD)
+    least = _NO_SPREAD * fitted.abs().amax(dim=1, keepdim=True).clamp(min=_NO_SPREAD)
     return torch.where(spread > least, centred / spread.clamp(min=least), 0.0)
 
 

@@ -2,7 +2,8 @@
 F terms, P pairs of an item and a term, T most terms of an item.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.models.buffers import make_room
 from recsys.models.inputs import HISTORY, InputVocabulary, ModelInput, Query
+from recsys.models.item_tower import ItemTower, NewItems, Postings
 from recsys.models.recommender import Reasons
 from recsys.models.recommenders.bag_of_items import bag_of_items, repeats, shared
 from recsys.models.recommenders.item_profiles import ItemProfiles, item_profiles, profile_inputs
 from recsys.models.recommenders.weighted_sums import weighted_sums
 from recsys.ranges import Power
 
-_OF_PAIRS = ("item", "term", "weight")
+_OF_DATA = ("item", "term", "weight", "rarity")
 
 
 class Content(nn.Module):
@@ -47,6 +49,7 @@ class Content(nn.Module):
     weight: Tensor
     terms: Tensor
     term_weights: Tensor
+    rarity: Tensor
     inputs = (HISTORY,)
     reasons_kind = "exact"
 
@@ -63,10 +66,12 @@ class Content(nn.Module):
         self.num_users, self.num_items = num_users, num_items
         self.idf_power = idf_power
         self._item_inputs = profile_inputs(num_categories, columns, references)
-        self.num_terms = sum(num_categories[each.name] for each in self._item_inputs)
+        self.sizes = tuple(num_categories[each.name] for each in self._item_inputs)
+        self.num_terms = sum(self.sizes)
         self.register_buffer("item", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("term", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("weight", torch.zeros(0))
+        self.register_buffer("rarity", torch.zeros(0))
         self.register_buffer("terms", torch.zeros(num_items, 0).long(), persistent=False)
         self.register_buffer("term_weights", torch.zeros(num_items, 0), persistent=False)
 
@@ -88,11 +93,49 @@ class Content(nn.Module):
         """Weighs the terms of every item by how few of the fitted ones have them."""
         profiles = item_profiles(interactions, self._item_inputs, self.idf_power)
         self.item, self.term, self.weight = profiles.item, profiles.term, profiles.weight
+        self.rarity = profiles.rarity
         self._spread()
 
     def profiles(self) -> ItemProfiles:
         """The terms of the items, as they were fitted."""
-        return ItemProfiles(self.item, self.term, self.weight, self.num_terms)
+        return ItemProfiles(self.item, self.term, self.weight, self.rarity)
+
+    def item_towers(self) -> tuple[ItemTower, ...]:
+        """New items by their terms; none where it was fitted by a version that did not keep how
+        rare terms are.
+        """
+        tower = self.tower(self.new_rows)
+        return (replace(tower, pads={"terms": self.num_terms}),) if len(self.rarity) else ()
+
+    def tower(
+        self,
+        rows: Callable[[NewItems], Mapping[str, Tensor]],
+        fitted: Tensor | None = None,
+        num_neighbours: int = 0,
+    ) -> ItemTower:
+        """The tower of a model that weighs terms as this one.
+
+        Args:
+            rows: see `ItemTower`.
+            fitted: among which items neighbours are looked for, bool (I,); None: all.
+            num_neighbours: see `ItemTower`.
+        """
+        postings = Postings(self.item, self.term, self.weight)
+        if fitted is not None:
+            postings = Postings(*(each[fitted[self.item]] for each in postings))
+        return ItemTower(self._item_inputs, self.sizes, self.rarity, postings, num_neighbours, rows)
+
+    def new_rows(self, new: NewItems) -> dict[str, Tensor]:
+        """New items and their terms, as pairs and in rows."""
+        pairs = torch.nonzero(new.weight)  # (P', 2)
+        term, weight = (each[pairs[:, 0], pairs[:, 1]] for each in (new.term, new.weight))
+        return {
+            "item": pairs[:, 0] + new.first,
+            "term": term,
+            "weight": weight,
+            "terms": new.term,
+            "term_weights": new.weight,
+        }
 
     def has_terms(self) -> Tensor:
         """Cosine of every item with itself: 1, or 0 where no term counts. float32 (I,)."""
@@ -128,9 +171,9 @@ class Content(nn.Module):
         batch, candidates = items.shape
         by_term = torch.zeros(batch, candidates, self.num_terms + 1, device=items.device)
         by_term = by_term.scatter(2, self.terms[items], self.term_weights[items])  # (B, C, F + 1)
-        of_purchases = self.terms[known].flatten(1).unsqueeze(1).expand(-1, candidates, -1)
+        of_purchases = self.terms[known].reshape(batch, -1).unsqueeze(1).expand(-1, candidates, -1)
         both = by_term.gather(2, of_purchases).view(
-            batch, candidates, history.shape[1], self.terms.shape[1]
+            batch, candidates, history.shape[1], -1
         ) * self.term_weights[known].unsqueeze(1)  # (B, C, L, T)
         real = history < self.num_items
         distinct = (real / repeats(history, self.num_items)).sum(dim=1).round()  # (B,)
@@ -148,9 +191,9 @@ class Content(nn.Module):
         self.term_weights = torch.zeros(size, device=self.item.device)
         self.term_weights[self.item, place] = self.weight
 
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
-    ) -> None:
-        make_room(self, _OF_PAIRS, state_dict, prefix)
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # earlier versions kept no rarity
+        state_dict.setdefault(f"{prefix}rarity", torch.zeros(0))
+        make_room(self, _OF_DATA, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._spread()

@@ -3,14 +3,16 @@ N items that nobody bought, W fitted items, D factors.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import InputVocabulary, ModelInput, Query
+from recsys.models.item_tower import ItemTower, NewItems
+from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.ials import IALS
-from recsys.models.recommenders.item_profiles import item_profiles, profile_inputs
 from recsys.models.recommenders.neighbours import nearest_rows
 from recsys.ranges import Count, Positive, Power, Width
 
@@ -36,6 +38,7 @@ class ContentIALS(nn.Module):
         ConfigError: the data has no such columns.
     """
 
+    is_fitted: Tensor
     inputs = IALS.inputs
     floats_per_pair = IALS.floats_per_pair
 
@@ -55,15 +58,16 @@ class ContentIALS(nn.Module):
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
-        self.idf_power, self.num_neighbours = idf_power, num_neighbours
-        self._item_inputs = profile_inputs(num_categories, columns, references)
+        self.num_neighbours = num_neighbours
+        self.content = Content(num_users, num_items, num_categories, columns, references, idf_power)
+        self.register_buffer("is_fitted", torch.zeros(num_items, dtype=torch.bool))
         self.factors = IALS(
             num_users, num_items, embedding_dim, epochs, regularization, unobserved_weight
         )
 
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """Terms of its columns."""
-        return self._item_inputs
+        return self.content.item_inputs()
 
     def chosen(self) -> Mapping[str, float]:
         """See `IALS.chosen`."""
@@ -73,19 +77,30 @@ class ContentIALS(nn.Module):
     def fit(self, interactions: Interactions) -> None:
         """Fits the factors, and gives their own to the items that nobody bought."""
         self.factors.fit(interactions)
-        is_fitted = interactions.buyers > 0
-        new, fitted = torch.nonzero(~is_fitted).squeeze(1), torch.nonzero(is_fitted).squeeze(1)
+        self.content.fit(interactions)
+        self.is_fitted.copy_(interactions.buyers > 0)
+        new, fitted = (torch.nonzero(each).squeeze(1) for each in (~self.is_fitted, self.is_fitted))
         if not len(new):
             return
-        vectors = item_profiles(interactions, self._item_inputs, self.idf_power).matrix(
-            self.num_items
-        )
+        vectors = self.content.profiles().matrix(self.num_items)
         alike = nearest_rows(
             vectors[new.numpy()], vectors[fitted.numpy()], min(self.num_neighbours, len(fitted))
         )  # (N, K)
         share = alike.similarity / alike.similarity.sum(dim=1, keepdim=True).clamp(min=1e-9)
         table = self.factors.item.weight
         table[new] = torch.einsum("nk,nkd->nd", share, table[fitted[alike.row]])
+
+    def item_towers(self) -> tuple[ItemTower, ...]:
+        """New items by the fitted ones that they are most like; none where it was fitted by a
+        version that did not keep the terms.
+        """
+        if not len(self.content.rarity):
+            return ()
+        return (self.content.tower(self._new_rows, self.is_fitted, self.num_neighbours),)
+
+    def _new_rows(self, new: NewItems) -> dict[str, Tensor]:
+        factors = self.factors.item.weight[new.alike]  # (N, K, D)
+        return {"factors.item.weight": (new.share.unsqueeze(2) * factors).sum(dim=1)}
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
@@ -94,3 +109,10 @@ class ContentIALS(nn.Module):
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
         return self.factors.score_all(query)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Earlier versions kept no terms."""
+        state_dict.setdefault(f"{prefix}is_fitted", self.is_fitted)
+        for name, empty in self.content.state_dict().items():
+            state_dict.setdefault(f"{prefix}content.{name}", empty)
+        super()._load_from_state_dict(state_dict, prefix, *args)

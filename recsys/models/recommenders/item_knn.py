@@ -73,7 +73,7 @@ class ItemKNN(nn.Module):
         """The similarity of each purchase; the score is their sum, and the rest 0."""
         history, length = query.history, query.history.shape[1]
         place = torch.arange(length, device=history.device).expand_as(history)
-        nowhere = torch.full((len(history), self.num_items + 1), length, device=history.device)
+        nowhere = torch.full((history.shape[0], self.num_items + 1), length, device=history.device)
         # of an item that was bought often any one place, and then always the same
         place_of = nowhere.scatter(1, history, place)  # (B, I + 1)
         near = place_of.gather(1, self.neighbours[items].flatten(1)).view(

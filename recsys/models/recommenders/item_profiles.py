@@ -52,18 +52,18 @@ class ItemProfiles(NamedTuple):
     Attributes:
         item, term: of every pair, int64 (P,) each; items ascend.
         weight: float32 (P,).
-        num_terms: F.
+        rarity: what a term weighs before lengths are made 1, float32 (F,).
     """
 
     item: Tensor
     term: Tensor
     weight: Tensor
-    num_terms: int
+    rarity: Tensor
 
     def matrix(self, num_items: int) -> csr_array:
         """The vectors, float32 (I, F), sparse."""
         pairs = self.item.numpy(), self.term.numpy()
-        return csr_array((self.weight.numpy(), pairs), shape=(num_items, self.num_terms))
+        return csr_array((self.weight.numpy(), pairs), shape=(num_items, len(self.rarity)))
 
 
 def item_profiles(
@@ -94,7 +94,7 @@ def item_profiles(
     rarity = torch.log(fitted.sum() / items_with.clamp(min=1)) ** idf_power  # (F,)
     weight = of_length_one(item, rarity[term], num_items)
     order = torch.argsort(item, stable=True)
-    return ItemProfiles(item[order], term[order], weight[order], start)
+    return ItemProfiles(item[order], term[order], weight[order], rarity)
 
 
 def of_length_one(item: Tensor, weight: Tensor, num_items: int) -> Tensor:

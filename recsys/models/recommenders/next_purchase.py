@@ -136,7 +136,7 @@ class NextPurchase(nn.Module):
         """
         trends = self.trends if trends is None else trends
         events = self._events(query)
-        users = len(query.history)
+        users = query.history.shape[0]
         fading = torch.log1p(
             _summed(
                 torch.zeros(users, len(self.scales), device=events.age.device),
@@ -168,7 +168,7 @@ class NextPurchase(nn.Module):
         known = history.clamp(max=self.num_items - 1)
         fade = torch.exp(-days.unsqueeze(2) / self.scales) * real.unsqueeze(2)  # (B, L, T)
         season = fade[:, :, _SEASON]
-        by_item = torch.zeros(len(history), self.num_items + 1, device=days.device).scatter_add(
+        by_item = torch.zeros(history.shape[0], self.num_items + 1, device=days.device).scatter_add(
             1, history, season
         )  # (B, I + 1)
         length = torch.log1p(2 * by_item).norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -271,7 +271,7 @@ class NextPurchase(nn.Module):
         self, query: Query, events: _Events, fading: Tensor, trends: Tensor, first: Tensor
     ) -> Tensor:
         """Logit of every event's item, (N,): the same for all events of a pair."""
-        users, width = len(query.history), self.num_items + 1
+        users, width = query.history.shape[0], self.num_items + 1
         last = torch.full((users * width,), _NEVER, device=first.device).scatter_reduce(
             0, events.place, events.age, "amin"
         )[events.place]

@@ -58,7 +58,7 @@ class PersonalTopFrequency(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I), in purchases."""
-        padded = self.tie_break.new_zeros(len(query.user), self.num_items + 1)
+        padded = self.tie_break.new_zeros(query.user.shape[0], self.num_items + 1)
         counts = padded.scatter_add(1, query.history, self._weight(query))
         return counts[:, : self.num_items] + self.tie_break
 

@@ -29,4 +29,4 @@ class Popularity(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I), in buyers."""
-        return self.buyers.expand(len(query.user), -1)
+        return self.buyers.expand(query.user.shape[0], -1)

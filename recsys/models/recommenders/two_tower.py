@@ -3,6 +3,7 @@ vocabulary, D factors, P pairs of an item and a term, F terms, K categories.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from recsys.models.inputs import (
     Query,
     user_columns,
 )
+from recsys.models.item_tower import ItemTower, NewItems
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.item_profiles import of_length_one
@@ -175,6 +177,40 @@ class TwoTower(nn.Module):
         """Where γ started, where it was not given."""
         return self._chosen
 
+    def item_towers(self) -> tuple[ItemTower, ...]:
+        """New items by their terms and the known items that they are most like; none where it reads
+        no attributes of items, or was trained by a version that did not keep how rare terms are.
+        """
+        if self.content is None or not len(self.content.rarity):
+            return ()
+        rarity = torch.zeros(self.content.num_terms + 1)
+        if self.min_items is not None:
+            items_with = self._items_with()
+            of_terms = torch.log(self.known_items.sum() / items_with.clamp(min=1))
+            rarity[:-1] = torch.where(items_with >= self.min_items, of_terms, 0.0)
+        rows = partial(self._new_rows, rarity)
+        return (self.content.tower(rows, self.known_items, self.num_neighbours),)
+
+    def _new_rows(self, rarity_of_terms: Tensor, new: NewItems) -> dict[str, Tensor]:
+        assert self.content is not None
+        number, vectors = new.term.shape[0], new.weight.new_zeros(new.term.shape[0], 1)
+        if self.num_neighbours:
+            vectors = (new.share.unsqueeze(2) * self.item.weight[new.alike]).sum(dim=1)
+        if self.min_items is not None:
+            rarity = rarity_of_terms[new.term]  # (N, T)
+            length = rarity.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
+            factors = functional.pad(self.term_factors.weight, (0, 0, 0, 1))[new.term]
+            vectors = vectors + ((rarity / length).unsqueeze(2) * factors).sum(dim=1)
+        rows = {
+            "vectors": vectors.expand(-1, self.item.weight.shape[1]),
+            "bias": new.weight.new_zeros(number),
+            "known_items": torch.zeros(number, dtype=torch.bool, device=new.weight.device),
+        }
+        if self._content_weight() is not None:
+            of_content = self.content.new_rows(new).items()
+            rows |= {f"content.{name}": values for name, values in of_content}
+        return rows
+
     def no_weight_decay(self) -> list[nn.Parameter]:
         """How much the content and the factors count."""
         return [self.log_content_weight, self.log_scale]
@@ -208,14 +244,18 @@ class TwoTower(nn.Module):
         """Pairs of an item and a term that has factors: `min_items` or more have it."""
         content = self.content
         assert content is not None
-        items_with = torch.bincount(
-            content.term[self.known_items[content.item]], minlength=content.num_terms
-        )
+        items_with = self._items_with()
         kept = (items_with >= min_items)[content.term]  # (P,)
         item, self.term = content.item[kept], content.term[kept]
         weight = torch.log(self.known_items.sum() / items_with.clamp(min=1))[self.term]
         self.weight = of_length_one(item, weight, self.num_items)
         self.starts = torch.searchsorted(item, torch.arange(self.num_items))
+
+    def _items_with(self) -> Tensor:
+        """Known items that have a term, (F,)."""
+        assert self.content is not None
+        item, term = self.content.item, self.content.term
+        return torch.bincount(term[self.known_items[item]], minlength=self.content.num_terms)
 
     def _observe_neighbours(self) -> None:
         """The known items that each is most like, itself left out, and their shares."""
