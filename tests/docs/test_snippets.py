@@ -25,7 +25,7 @@ from recsys.cli.main import COMMANDS, main
 from recsys.cli.sweep import SweepArguments
 from recsys.config.composition import compose
 from recsys.config.targets import ALLOW
-from recsys.inference.commands import ForecastArguments, RecommendArguments
+from recsys.inference.commands import AddArguments, ForecastArguments, RecommendArguments
 from recsys.tuning.settings import read_settings
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -33,6 +33,7 @@ _ARGUMENTS = {
     "export": ExportArguments,
     "recommend": RecommendArguments,
     "forecast": ForecastArguments,
+    "add": AddArguments,
 }
 # so that a training takes a second; what is tested is that the command works
 SHORT = ["train.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +94,14 @@ def two_tower(phase: PhaseData, inputs: InputVocabulary) -> Any:
     return model.eval()
 
 
-def blend(phase: PhaseData, inputs: InputVocabulary, **settings: Any) -> Any:
+def blend(phase: PhaseData, inputs: InputVocabulary) -> Any:
     size = phase.vocabulary.num_users, phase.vocabulary.num_items
-    parts = {"popularity": Popularity, "content": partial(Content)}
-    model = Blend(*size, inputs, parts, **settings)
+    parts = {"popularity": Popularity, "content": Content}
+    model = Blend(*size, inputs, parts, scale="max", stacked=True)
     model.observe(phase.interactions)
     for part in model.parts:
         part.fit(phase.interactions)
-    model.set_weights(torch.tensor([[0.25, 0.5], [1.0, -0.25], [0.5, 0.0]][: 2 + model.stacked]))
+    model.set_weights(torch.tensor([[0.25, 0.5], [1.0, -0.25], [0.5, 0.0]]))
     return model
 
 
@@ -110,8 +109,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "content": content,
     "content_ials": content_ials,
     "two_tower": two_tower,
-    "blend": partial(blend, scale="max"),
-    "stacked": partial(blend, stacked=True),
+    "blend": blend,
 }
 
 
