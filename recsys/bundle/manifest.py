@@ -13,6 +13,8 @@ FORMAT = "recsys-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
+# what the scores of a user come from, the chain of fallbacks
+BASES = ("purchases", "attributes", "popularity")
 
 _COMMON_KEYS: dict[str, type] = {
     "files": dict,

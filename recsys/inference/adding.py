@@ -406,7 +406,7 @@ def _whole_ranking(case: Mapping[str, Any], known: NDArray[np.object_]) -> dict[
     found: dict[str, Any] = {"name": "made-up histories", "user_id": users, "history": bought}
     found |= {"exclude": [[]] * _COMPARED, "allowed": [[]], "k": len(known)}
     for name, values in case.items():
-        if name in found or name in ("item_id", "score"):
+        if name in found or name in ("item_id", "score", "answered_from"):
             continue
         rows = [values[row % len(values)] for row in range(_COMPARED)]
         per_purchase = bool(rows) and isinstance(rows[0], list)

@@ -97,7 +97,14 @@ class RecommendArguments(TableArguments, RuleArguments):
         minimum=0,
     )
     basket: str | None = setting(
-        "column of users with a list of the items in the basket, which are left out", default=None
+        "column of users with a list of the items in the basket so far: left out, and the latest"
+        " purchases to models that read histories",
+        default=None,
+    )
+    answered_from: bool = setting(
+        "add a column that tells whether a user was answered from purchases, attributes or"
+        " popularity",
+        default=False,
     )
     at: str | None = setting(
         "moment of the request, such as 2024-01-31T18:00, for models that read the hour or the "
@@ -217,6 +224,7 @@ def recommend_command(arguments: Sequence[str], program: str = f"{_COMMAND} reco
             rules=rules,
             item_columns=columns,
             basket=given.basket,
+            answered_from=given.answered_from,
         )
     if result.popular_only:
         print(

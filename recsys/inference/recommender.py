@@ -51,6 +51,8 @@ from recsys.inference.rules import Pools, Reranking, Rules
 ITEM_NAMES = "items.json"
 # input of the graph; bundles of before had none
 ALLOWED = "allowed"
+# output of the graph; bundles of before had none
+_ANSWERED_FROM = "answered_from"
 
 # Limits of a block: 64 MB of scores, and as many strings as take about 50 MB.
 _BLOCK_FLOATS = 2**24
@@ -281,7 +283,8 @@ class Recommender:
             at: moment of the request, for models that read the hour or the weekday: a datetime or
                 datetime64 for all users, or one for each; local time in the manifest's timezone
                 unless it has an offset. None is now.
-            basket: what each user has in the basket: items that are excluded beside `exclude`.
+            basket: what each user has in the basket so far: excluded beside `exclude`, and to a
+                model that reads histories the latest purchases.
             rules: of the shop: what may be shown, how often of a kind, and how varied.
             item_columns: columns of the items that rules read, by name, each a mapping from item
                 ids to values; they stand beside the bundle's, or in their place. Where they serve
@@ -315,7 +318,7 @@ class Recommender:
                 "exclude holds 'seen', which is no item of the catalogue: write exclude='seen' to"
                 " leave out what users have bought"
             )
-        baskets = None if basket is None else as_rows(basket, "basket", len(names))
+        in_basket = _basket(basket, len(names))
         kept = table = None
         if rules is not None or item_columns is not None:
             table = self._item_table(rules, item_columns)
@@ -323,13 +326,12 @@ class Recommender:
         choice = self._choice(candidates, kept, len(names))
         query = _Query(
             values=self._values(names, given, at),
-            purchases=self._purchases(names, rows, items, given),
+            purchases=self._purchases(names, rows, items, given, in_basket),
             exclude=self._exclude_sources(names, excluded, items, choice),
             exclude_all=_joined(excluded.everyone, choice.excluded),
             allowed=choice.allowed,
         )
-        if baskets is not None:
-            in_basket = as_id_lists(baskets, "basket", ordered=False)
+        if in_basket is not None:
             query = replace(query, exclude=[*query.exclude, in_basket])
         width = min(max(operator.index(k), 0), self.num_items)
         if rules is None or table is None or not width:
@@ -341,6 +343,56 @@ class Recommender:
         reranking = Reranking(rules, table, len(names))
         histories = [] if not rules.calibration else self._bought(names, rows, items)
         return self._by_rules(query, width, kept, reranking, rules.pool_size(width), histories)
+
+    def answered_from(
+        self,
+        users: Iterable[str],
+        history: Iterable[Iterable[str] | None] | None = None,
+        history_age: Iterable[Iterable[float] | None] | None = None,
+        *,
+        inputs: Mapping[str, Iterable[Any]] | None = None,
+        at: Any = None,
+        basket: Iterable[Iterable[str] | None] | None = None,
+    ) -> NDArray[np.object_]:
+        """What the scores of each user come from: "purchases" (the id of a known customer, or a
+        known item in the history), "attributes" (of the user or the request, where the model reads
+        some and no purchase is known) or "popularity". Nothing is ranked.
+
+        Args:
+            users, history, history_age, inputs, at, basket: as given to `recommend`.
+
+        Returns:
+            Object (B,).
+
+        Raises:
+            BundleError: the bundle was exported by a version that did not tell.
+            ValueError, TypeError: as `recommend`.
+        """
+        if _ANSWERED_FROM not in {entry["name"] for entry in self.manifest["outputs"]}:
+            raise BundleError(
+                f"{self._bundle.path} does not tell what answers come from: it was exported by an"
+                " earlier version; export it again"
+            )
+        names = as_strings(users, "users")
+        rows = None if history is None else as_rows(history, "history", len(names))
+        items = None if rows is None else as_id_lists(rows, "history")
+        given = self._given(inputs, history_age)
+        query = _Query(
+            values=self._values(names, given, at),
+            purchases=self._purchases(names, rows, items, given, _basket(basket, len(names))),
+            exclude=[],
+            exclude_all=np.empty(0, dtype=object),
+        )
+        found = np.empty(len(names), dtype=object)
+        options = onnxruntime.RunOptions()
+        options.only_execute_path_to_fetches = True
+        step = self._block_rows(query)
+        for start in range(0, len(names), step):
+            stop = min(start + step, len(names))
+            feeds = query.feeds(start, stop, self._graph_inputs)
+            feeds["k"] = np.array([0], dtype=np.int64)
+            (found[start:stop],) = self._bundle.session.run([_ANSWERED_FROM], feeds, options)
+        return found
 
     def reasons(
         self,
@@ -482,10 +534,11 @@ class Recommender:
         rows: list[Any] | None,
         items: ListColumn | None,
         given: Mapping[str, Iterable[Any]],
+        basket: ListColumn | None = None,
         always: bool = False,
     ) -> dict[str, list[ListSource]]:
-        """The inputs with one value a purchase: from `rows` (`items`, flat), else from seen.npz;
-        none where no score depends on them, unless `always`.
+        """The inputs with one value a purchase: from `rows` (`items`, flat), else from seen.npz,
+        and at last from the basket; none where no score depends on them, unless `always`.
         """
         found: dict[str, list[ListSource]] = {}
         reads = self.reads_history or always
@@ -504,6 +557,8 @@ class Recommender:
                 )
             if stored is not None:
                 sources.append(replace(stored, source=entry.source))
+            if reads and basket is not None:
+                sources.append(basket if name == "history" else _of_now(entry, basket))
             found[name] = sources
         return found
 
@@ -708,6 +763,19 @@ class Recommender:
             strings = strings + query.allowed.lengths
         widest = int(strings.max(initial=1))
         return max(1, min(_BLOCK_FLOATS // max(floats, 1), _BLOCK_STRINGS // max(widest, 1)))
+
+
+def _basket(basket: Iterable[Iterable[str] | None] | None, num_users: int) -> ListColumn | None:
+    """What each user has in the basket; None where nothing is said of baskets."""
+    if basket is None:
+        return None
+    return as_id_lists(as_rows(basket, "basket", num_users), "basket", ordered=False)
+
+
+def _of_now(entry: GraphInput, basket: ListColumn) -> ListColumn:
+    """A number for each item in a basket: no day old, one unit."""
+    value = 1.0 if entry.source == "history.quantity" else 0.0
+    return replace(basket, values=np.full(len(basket.values), value, dtype=np.float32))
 
 
 def _joined(ids: Sequence[str], more: NDArray[np.object_] | None) -> NDArray[np.object_]:

@@ -75,9 +75,12 @@ def _named(
 def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
-    got_items, got_scores = bundle.session.run(
-        ["item_id", "score"], feeds_of(bundle.manifest["inputs"], case, batch)
-    )
+    feeds = feeds_of(bundle.manifest["inputs"], case, batch)
+    got_items, got_scores = bundle.session.run(["item_id", "score"], feeds)
+    if (told := case.get("answered_from")) is not None:
+        (got,) = bundle.session.run(["answered_from"], feeds)
+        if got.tolist() != told:
+            raise ValueError(f"the answers come from {got.tolist()}, not from {told}")
     return check_same_ranking(*recorded(case), got_items, got_scores)
 
 

@@ -56,6 +56,7 @@ def test_contract_is_the_same_whatever_the_model_reads(
         assert outputs == [
             ("item_id", "tensor(string)", ["batch", "k"]),
             ("score", "tensor(float)", ["batch", "k"]),
+            ("answered_from", "tensor(string)", ["batch"]),
         ]
 
 

@@ -159,3 +159,10 @@ def test_stored_purchases_without_ages_are_refused(tmp_path: Path) -> None:
         Seen((tmp_path / "seen.npz").read_bytes(), tmp_path / "seen.npz").take(
             np.array([0]), "history.age"
         )
+
+
+def test_what_is_in_the_basket_was_bought_now(by_age: Recommender) -> None:
+    _, scores = by_age.recommend(["x"], 4, history=[["milk"]], history_age=[[30]], basket=[["tea"]])
+    assert scores[0].tolist()[0] == 0.5  # milk a half-life ago; tea is left out
+    told = by_age.recommend(["x"], 4, history=[["milk"]], history_age=[[30]])
+    assert told[1][0, 0] == 0.5

@@ -292,3 +292,16 @@ def test_cells_larger_than_usual_and_rows_beyond_a_block_are_read(
         recommend_file(
             by_history, write_csv(tmp_path / "u.csv", rows), tmp_path / "o.csv", exclude="seen"
         )
+
+
+def test_a_column_tells_what_answers_come_from_where_it_is_asked_for(
+    bundles: Path, tmp_path: Path
+) -> None:
+    users, output = tmp_path / "users.csv", tmp_path / "output.csv"
+    write_csv(users, [["user_id"], ["007"], ["nobody"]])
+    settings = [f"bundle={bundles / 'by_user'}", f"users={users}", f"output={output}", "k=2"]
+    assert recommend_command([*settings, "answered_from=true"]) == 0
+    told = [(row["user_id"], row["answered_from"]) for row in read_csv(output)]
+    assert told == [("007", "purchases")] * 2 + [("nobody", "popularity")] * 2
+    assert recommend_command(settings) == 0
+    assert "answered_from" not in read_csv(output)[0]

@@ -311,3 +311,29 @@ def test_seen_in_the_list_of_a_user_is_no_item(by_user: Recommender) -> None:
 def test_further_inputs_come_by_name(by_user: Recommender, inputs: Any) -> None:
     with pytest.raises(TypeError, match="give a mapping from the names of inputs"):
         by_user.recommend(["7"], inputs=inputs)
+
+
+def test_what_is_in_the_basket_is_the_latest_purchase_and_left_out(by_history: Recommender) -> None:
+    # the last purchase counts 1.5, the others 1
+    items, scores = by_history.recommend(["x"], k=2, history=[["milk", "NA"]])
+    assert (items[0].tolist(), scores[0].tolist()) == (["NA", "milk"], [1.5, 1.0])
+    items, scores = by_history.recommend(["x"], k=2, history=[["milk", "NA"]], basket=[["12"]])
+    assert (items[0].tolist(), scores[0].tolist()) == (["milk", "NA"], [1.0, 1.0])
+    # whoever has bought nothing is known by the basket
+    bases = by_history.answered_from(["x", "y"], history=[[], []], basket=[["12"], ["gone"]])
+    assert bases.tolist() == ["purchases", "popularity"]
+
+
+def test_every_answer_tells_what_it_comes_from(
+    by_user: Recommender, by_history: Recommender
+) -> None:
+    assert by_user.answered_from(["007", "nobody"]).tolist() == ["purchases", "popularity"]
+    many = by_history.answered_from(["x"] * 3, history=[["milk"], ["gone"], None])
+    assert many.tolist() == ["purchases", "popularity", "popularity"]
+
+
+def test_a_bundle_that_does_not_tell_is_named(bundle: Path) -> None:
+    earlier = Recommender(bundle)
+    del earlier.manifest["outputs"][2:]
+    with pytest.raises(BundleError, match="does not tell what answers come from"):
+        earlier.answered_from(["7"])

@@ -213,6 +213,8 @@ def test_a_customer_of_whom_only_a_column_is_known_is_served_by_it_from_a_bundle
     items, _ = bundle.recommend(["nobody"] * 3, k=3, inputs=ages)
     assert {name.rstrip("0123456789") for name in items[0]} == {"blue"}  # who is 30 buys blue
     assert {name.rstrip("0123456789") for name in items[1]} == {"red"}
+    told = bundle.answered_from(["nobody"] * 3, history=[[], ["blue1"], []], inputs=ages)
+    assert told.tolist() == ["attributes", "purchases", "popularity"]
     _, scores = bundle.recommend(["nobody"], k=1)
     buyers = np.bincount(run.read_history().values.numpy())
     assert scores[0, 0] == buyers.max()  # nothing is known: what most bought

@@ -62,7 +62,10 @@ async function replayForecast(session, inputs, sample) {
 }
 
 async function answer(session, inputs, sample) {
-  const { item_id, score } = await session.run(feedsOf(inputs, sample, sample.user_id.length));
+  const { item_id, score, answered_from } = await session.run(feedsOf(inputs, sample, sample.user_id.length));
+  if (sample.answered_from && String(answered_from.data) !== String(sample.answered_from)) {
+    throw new Disagreement(`the answers come from ${answered_from.data}, not from ${sample.answered_from}`);
+  }
   const [rows, width] = item_id.dims;
   const cut = (values) =>
     Array.from({ length: rows }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));

@@ -217,7 +217,7 @@ def _export_core(model: ExplainsScores, inputs: tuple[ModelInput, ...], populari
     names = [*(each.name for each in inputs), "items"]
     module = Explained(model, popularity).eval()
     with torch.no_grad():  # with gradients some models choose by the number of candidates
-        return export_traced(module, names, samples, dims, "reasons", name)
+        return export_traced(module, names, samples, dims, ["reasons"], name)
 
 
 def check_reasons(

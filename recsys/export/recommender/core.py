@@ -9,8 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from recsys.bundle.manifest import BASES
 from recsys.export.recommender.growing import Core, export_traced
-from recsys.models.inputs import PER_PURCHASE, USER, ModelInput, query_of, reads_history
+from recsys.models.inputs import (
+    HISTORY,
+    PER_PURCHASE,
+    USER,
+    ModelInput,
+    column_inputs,
+    query_of,
+    reads_history,
+)
 from recsys.models.recommender import DecidesWhomItServes, Recommender
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
@@ -34,8 +43,8 @@ class Scores(nn.Module):
         self.model = model
         self.register_buffer("popularity", popularity)
 
-    def forward(self, *values: Tensor) -> Tensor:
-        """Values of `core_inputs`, (B,) or (B, L) -> scores (B, I)."""
+    def forward(self, *values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of `core_inputs`, (B,) or (B, L) -> scores (B, I), and places in `BASES` (B,)."""
         model = self.model
         columns = {each.name: value for each, value in zip(core_inputs(model), values, strict=True)}
         user = columns.pop(USER.name, None)
@@ -53,13 +62,31 @@ class Scores(nn.Module):
         elif history is not None and reads_history(model):
             empty = (history == model.num_items).all(dim=1)  # (B,)
             fallback = empty if fallback is None else fallback | empty
+        basis = self._basis(values)
         if fallback is None:
-            return scores
-        return torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity), scores)
+            return scores, basis
+        scores = torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity), scores)
+        return scores, torch.where(fallback, BASES.index("popularity"), basis)
+
+    def _basis(self, values: tuple[Tensor, ...]) -> Tensor:
+        """What scores come from that are no fallback, places in `BASES` (B,)."""
+        model = self.model
+        others = "attributes" if column_inputs(model) else "popularity"
+        basis = values[0].new_full((values[0].shape[0],), BASES.index(others), dtype=torch.int64)
+        for each, value in zip(core_inputs(model), values, strict=True):
+            bought = None
+            if each == USER and USER in model.inputs:
+                bought = value < model.num_users
+            elif each == HISTORY:
+                bought = (value < model.num_items).any(dim=1)
+            if bought is not None:
+                basis = torch.where(bought, BASES.index("purchases"), basis)
+        return basis
 
 
 def export_core(model: Recommender, popularity: Tensor) -> Core:
-    """Traces a model to a graph from `core_inputs`, by name, to `scores` (B, I).
+    """Traces a model to a graph from `core_inputs`, by name, to `scores` (B, I)
+    and `basis` (B,), see `Scores`.
 
     Args:
         model: on the CPU; it is put into evaluation mode.
@@ -80,4 +107,6 @@ def export_core(model: Recommender, popularity: Tensor) -> Core:
         dims.append({0: batch, 1: history} if per_purchase else {0: batch})
     name = type(model).__name__
     module = Scores(model, popularity).eval()
-    return export_traced(module, [each.name for each in inputs], samples, dims, "scores", name)
+    return export_traced(
+        module, [each.name for each in inputs], samples, dims, ["scores", "basis"], name
+    )

@@ -6,6 +6,7 @@
     allowed                     ScatterElements to a mask, Where: -inf
     k                           Clip, TopK
     item_id, score              Gather: indices -> strings
+    answered_from               Gather: what the scores of a user come from
 
 Axes: B users, L length of a history, E excluded items a user, R lists of allowed items (B, or 1 for
     all users), A items in the longest of them, K items returned, U users and I items in the
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper
 
+from recsys.bundle.manifest import BASES
 from recsys.export.onnx.assembly import GraphValue, Parts, assemble
 from recsys.export.recommender.core import core_inputs, export_core
 from recsys.models.inputs import HISTORY, PER_PURCHASE, USER, InputVocabulary, ModelInput
@@ -37,6 +39,13 @@ _REQUEST = (
 OUTPUTS = (
     GraphValue("item_id", "string", ("batch", "k"), "best first; '' where no item is left"),
     GraphValue("score", "float32", ("batch", "k"), "-inf where no item is left"),
+    GraphValue(
+        "answered_from",
+        "string",
+        ("batch",),
+        "purchases, attributes (of the user, or of the request) or popularity: what the scores of a"
+        " user come from",
+    ),
 )
 
 
@@ -96,6 +105,8 @@ def build_graph(
             given[each.name] = _after_a_pad(parts, each, given[each.name])
     core.append_to(parts, given)
     _mask_and_rank(parts, item_ids)
+    parts.constant("bases", list(BASES), object)
+    parts.node("Gather", ["bases", "model/basis"], "answered_from")
     return assemble(parts, "recommender", graph_inputs(model), OUTPUTS)
 
 

@@ -79,7 +79,7 @@ def export_traced(
     inputs: Sequence[str],
     samples: Sequence[Tensor],
     dims: Sequence[Any],
-    output: str,
+    outputs: Sequence[str],
     name: str,
 ) -> Core:
     """Traces a module to a graph.
@@ -89,7 +89,7 @@ def export_traced(
             each item.
         inputs: names of its inputs.
         samples, dims: see `trace`.
-        output: name of its output.
+        outputs: names of its outputs.
         name: of the model, for errors.
 
     Raises:
@@ -101,7 +101,7 @@ def export_traced(
     wide = {name for tower in towers for name in tower.pads}
     if not names:
         program = trace(module, tuple(samples), (tuple(dims),), name)
-        return Core(checked(translate(program, inputs, [output], name), name), {})
+        return Core(checked(translate(program, inputs, outputs, name), name), {})
     names = ["popularity", *names]
     stored = dict(module.named_parameters()) | dict(module.named_buffers())
     of_items = [torch.cat([stored[each], stored[each][:_MORE]]).detach() for each in names]
@@ -110,7 +110,7 @@ def export_traced(
     ]
     program = trace(_Growing(module, names).eval(), (*of_items, *samples), ((*free, *dims),), name)
     called = [ITEM_ARRAY + each.removeprefix("model.") for each in names]
-    graph = translate(program, [*called, *inputs], [output], name)
+    graph = translate(program, [*called, *inputs], outputs, name)
     arrays = {new: stored[old] for new, old in zip(called, names, strict=True)}
     read = {each for node in graph.graph.node for each in node.input}
     kept = [each for each in graph.graph.input if each.name not in arrays or each.name in read]

@@ -112,6 +112,7 @@ def _recorded(
         kind: Any = object if each.dtype == "string" else np.float32
         shape = (rows, -1) if each.dims == PER_PURCHASE else (rows,)
         feeds[each.name] = np.array(given[each.name], dtype=kind).reshape(shape)
-    item_ids, scores = session.run(["item_id", "score"], feeds)
+    item_ids, scores, bases = session.run(["item_id", "score", "answered_from"], feeds)
     plain = [[None if np.isneginf(score) else score for score in row] for row in scores.tolist()]
-    return given | {"item_id": item_ids.tolist(), "score": plain}
+    answer = {"item_id": item_ids.tolist(), "score": plain, "answered_from": bases.tolist()}
+    return given | answer

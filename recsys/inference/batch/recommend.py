@@ -69,11 +69,13 @@ def recommend_file(
     rules: Rules | None = None,
     item_columns: ItemTable | None = None,
     basket: str | None = None,
+    answered_from: bool = False,
 ) -> BatchResult:
     """Reads users from a file and writes the best items of each.
 
     The columns written are user_id, rank (1 is the best), item_id and score; with reasons also
-    because_1, share_1, because_2, … and because, the sentence for people.
+    because_1, share_1, because_2, … and because, the sentence for people; where it is asked for,
+    answered_from.
 
     Args:
         recommender: an opened bundle.
@@ -91,7 +93,8 @@ def recommend_file(
         because: purchases that carry a recommendation, so many at most; empty where fewer do.
         rules: as in `Recommender.recommend`; a share of lists is one of the users of a chunk.
         item_columns: that rules read; None: those of the bundle.
-        basket: column of the file with lists of items that a user does not get.
+        basket: column of the file with lists of items in the basket, see `Recommender.recommend`.
+        answered_from: whether to write what the scores come from, see `Recommender.answered_from`.
 
     Raises:
         DataError: a file cannot be read or written, or a row cannot be used.
@@ -114,7 +117,8 @@ def recommend_file(
     width = k if rules is None and basket is None else recommender.num_items
     popular = recommender.recommend([""], width, history=no_history)
     done = written = unknown = decimals = 0
-    schema = pa.schema([*OUTPUT, *_reason_fields(because)])
+    told = [pa.field("answered_from", pa.string())] if answered_from else []
+    schema = pa.schema([*OUTPUT, *told, *_reason_fields(because)])
     if because:
         recommender.require_reasons(HISTORY_COLUMN in kinds)
     with table.sound(), create_table(output, schema) as target:
@@ -139,14 +143,20 @@ def recommend_file(
                     item_columns=item_columns,
                 )  # (B, K)
                 reasons = _reasons(recommender, because, names, item_ids, history, columns, at)
+                bases = None
+                if answered_from:
+                    bases = recommender.answered_from(
+                        names, history, inputs=columns, at=at, basket=baskets
+                    )
             fallback = _are_popular(item_ids, scores, popular)  # (B,)
             unknown += int(fallback.sum())
             decimals += int(np.char.endswith(np.array(names, dtype=str)[fallback], ".0").sum())
             kept = ~np.isneginf(scores)
             ranks = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
             repeated = np.repeat(np.array(names, dtype=object), kept.sum(axis=1))
-            columns_of_reasons = _reason_columns(reasons, kept)
-            target.write([repeated, ranks[kept], item_ids[kept], scores[kept], *columns_of_reasons])
+            more = [] if bases is None else [np.repeat(bases, kept.sum(axis=1))]
+            more += _reason_columns(reasons, kept)
+            target.write([repeated, ranks[kept], item_ids[kept], scores[kept], *more])
             done += len(names)
             written += len(repeated)
             if progress is not None:

@@ -166,9 +166,10 @@ class Blend(nn.Module):
             self.length_scale.copy_(length_scale)
 
     def serves(self, query: Query) -> Tensor:
-        """False where no part knows the user, bool (B,)."""
-        served = [self._serves(part, query) for part in self._parts]
-        return torch.stack(served).any(dim=0)
+        """False where no part that counts knows the user, bool (B,)."""
+        served = torch.stack([self._serves(part, query) for part in self._parts])  # (P, B)
+        counts = (self.weight[: len(self.parts)] != 0).any(dim=1)
+        return (served & counts.unsqueeze(1)).any(dim=0)
 
     def forward(self, query: Query, items: Tensor) -> Tensor:
         """(B, C) -> (B, C)."""
