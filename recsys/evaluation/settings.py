@@ -7,7 +7,7 @@ from typing import Any, Literal
 from recsys.data.interactions import UnknownItems
 from recsys.ranges import Count, Counts, OpenShare, Whole
 
-View = Literal["new", "all", "candidates", "cold_items"]
+View = Literal["new", "all", "candidates", "cold_items", "cold_users"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class RankingEvaluation:
         k_core: above 1: users and items with fewer partners are left out, repeatedly.
         views: "new" (items the user never bought, seen ones masked), "all" (nothing masked),
             "candidates" (published lists), "cold_items" (items that the fitted part does not have,
-            among themselves, by models that read attributes of items).
+            among themselves, by models that read attributes of items), "cold_users" (users whom the
+            fitted part does not have, as a bundle would serve them: by their attributes and context
+            where the model reads such, else with what is popular).
         ks: lengths of the ranked lists.
         monitor: metric that decides which epoch is best.
         baselines: closed-form models to show beside.

@@ -36,7 +36,7 @@ from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
 from recsys.evaluation.tradeoff import diversity_tradeoff
 from recsys.metrics.registry import direction_of, require_direction
-from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
+from recsys.models.inputs import HISTORY, HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
     ChoosesSettings,
     DecidesWhomItServes,
@@ -102,9 +102,11 @@ class Recommendation:
             )
         if settings.choices.evaluation != "none" and views is not None and not views:
             raise ConfigError(
-                "evaluation.views=[]: nothing would be evaluated; name new, all, candidates or"
-                " cold_items, or choose evaluation=none"
+                "evaluation.views=[]: nothing would be evaluated; name new, all, candidates,"
+                " cold_items or cold_users, or choose evaluation=none"
             )
+        if "/cold_users/" in settings.train.monitor and not settings.parts:
+            _require_tells_cold_users_apart(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -341,13 +343,14 @@ class PreparedRecommendation:
         if not evaluator.has_truth(view):
             counts = data.counts
             nothing_known = sum(counts.get(key, 0) for key in WITHOUT_KNOWN_ITEM)
+            unknown = counts["truth_users_unknown"] + counts.get("truth_users_cold", 0)
             raise DataError(
                 f"nobody can be evaluated in the validation part by {monitor} (train.monitor): of"
-                f" {counts['truth_users']:,} users {counts['truth_users_unknown']:,} are unknown to"
+                f" {counts['truth_users']:,} users {unknown:,} are unknown to"
                 f" the part that is fitted, {nothing_known:,} bought"
                 " only items unknown to it, and the others have no truth in this view; hold out"
                 " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
-                " another view"
+                f" another view{' (cold_users judges those who are unknown)' if unknown else ''}"
             )
         return evaluator
 
@@ -358,6 +361,12 @@ class PreparedRecommendation:
             return {}
         if phase == "test":
             _say_unknown(data)
+            if "cold_users" in self._evaluation.views and data.cold_users is None:
+                say(
+                    "test: no customer is cold: the fitted part has purchases of all those to"
+                    " evaluate, so the view cold_users is left out; evaluation=cold_users holds"
+                    " out whole customers"
+                )
         start = time.perf_counter()
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
@@ -368,7 +377,7 @@ class PreparedRecommendation:
                 metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
         if phase == "test":
             table = result.per_user
-            ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
+            ids = data.asked_ids[table.pop("user").to_numpy(dtype=int)]
             table.insert(0, "user_id", ids)
             self._run.write_table("per_user.parquet", table)
             metrics |= self._baselines(data)
@@ -418,6 +427,7 @@ class PreparedRecommendation:
                 max_users=self._evaluation.max_users,
                 cold_items="cold_items" in self._evaluation.views and self._reads_items,
                 unknown_items=self._evaluation.unknown_items,
+                cold_users="cold_users" in self._evaluation.views,
             )
             self._dataset.report.phases[phase] = self._indexed.counts
             _add_seconds(self._metrics, "data/seconds", start)
@@ -473,6 +483,20 @@ def monitor_of(settings: Settings, model: object) -> str:
     """
     monitor = settings.train.monitor
     return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
+
+
+def _require_tells_cold_users_apart(settings: Settings) -> None:
+    """Refuses to choose epochs by users of whom the model knows nothing."""
+    model = settings.model.resolve()
+    declared = getattr(model, "inputs", ())  # of some models only an instance says
+    needs = isinstance(declared, tuple) and any(each in declared for each in (USER, HISTORY))
+    if needs and not issubclass(model, FitsInteractions | DecidesWhomItServes):
+        raise ConfigError(
+            f"train.monitor={settings.train.monitor}: model={settings.choices.model} knows nothing"
+            " of cold customers, who all get what is popular, so no epoch is better than another;"
+            " choose a model that reads attributes of customers, such as model=two_tower, or"
+            " monitor another view"
+        )
 
 
 def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:
