@@ -343,10 +343,10 @@ def _cold_users(
     asked = np.flatnonzero((truth.lengths() > 0) | (missed > 0))
     counts["truth_users_cold"] = len(asked)
     counts["truth_users_unknown"] -= len(asked)
-    if max_users is not None and len(asked) > max_users:
+    if max_users is not None:
         _require_max_users(max_users)
-        counts["cold_users_left_out_by_max_users"] = len(asked) - max_users
-        asked = asked[_drawn(len(asked), max_users)]
+        counts["cold_users_left_out_by_max_users"] = max(0, len(asked) - max_users)
+        asked = asked[_drawn(len(asked), max_users).numpy()]
     if not len(asked):
         return None
     codes = codes[np.sort(asked)]

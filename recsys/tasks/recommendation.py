@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -31,6 +32,7 @@ from recsys.evaluation.blending import (
     part_scores,
     part_values,
 )
+from recsys.evaluation.cold_users import gain_of_attributes, has_attributes
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
 from recsys.evaluation.settings import RankingEvaluation
@@ -46,8 +48,11 @@ from recsys.models.recommender import (
     Recommender,
 )
 from recsys.models.recommenders.blend import Blend, require_blend
+from recsys.models.recommenders.popularity import Popularity
+from recsys.reports.attributes import attributes_sentence
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
+from recsys.reports.labels import model_title
 from recsys.reports.leaderboard import cutoff
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
@@ -377,6 +382,10 @@ class PreparedRecommendation:
                 metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
         if phase == "test":
             table = result.per_user
+            self._note_cold_users(model, data, table)
+            described = has_attributes(data)
+            if described is not None:
+                table["has_attributes"] = described[table["user"]]
             ids = data.asked_ids[table.pop("user").to_numpy(dtype=int)]
             table.insert(0, "user_id", ids)
             self._run.write_table("per_user.parquet", table)
@@ -385,6 +394,19 @@ class PreparedRecommendation:
             self._run.write_json("examples.json", examples)
             self._write_tradeoff(model, data)
         return metrics
+
+    def _note_cold_users(self, model: Any, data: PhaseData, per_user: pd.DataFrame) -> None:
+        """Writes and says what attributes are worth for customers whom nothing else is known of."""
+        if data.cold_users is None:
+            return
+        popularity = Popularity(data.vocabulary.num_users, data.vocabulary.num_items)
+        popularity.fit(data.interactions)
+        beside = self._evaluate(popularity, data, views=("cold_users",)).per_user
+        metric = f"ndcg@{cutoff(tuple(self._evaluation.ks))}"
+        gain = gain_of_attributes(model, data, metric, per_user, beside)
+        self._run.write_json("cold_users.json", gain)
+        name = model_title(self._settings.choices.model)
+        say(f"test: {attributes_sentence(gain, name)}")
 
     def _write_tradeoff(self, model: Any, data: PhaseData) -> None:
         """NDCG against diversity, where new items are judged and something is known of items."""
@@ -433,8 +455,14 @@ class PreparedRecommendation:
             _add_seconds(self._metrics, "data/seconds", start)
         return self._indexed
 
-    def _evaluate(self, model: Any, data: PhaseData, by_popularity: bool = False) -> RankingResult:
-        views = self._evaluation.views
+    def _evaluate(
+        self,
+        model: Any,
+        data: PhaseData,
+        by_popularity: bool = False,
+        views: Sequence[str] | None = None,
+    ) -> RankingResult:
+        views = self._evaluation.views if views is None else views
         if not isinstance(model, ReadsItems):
             # to a baseline that knows items by their buyers all cold ones are alike
             views = [view for view in views if view != "cold_items"]

@@ -25,8 +25,16 @@ def _customers(folder: Path, rows: pd.DataFrame) -> Sequence[Slice]:
     purchases = pd.Series(run.read_history().lengths().numpy(), index=users)
     bought = purchases.reindex(rows["unit"]).fillna(0).to_numpy(dtype=int)
     groups = purchase_groups(bought).items()
+    described = []
+    if "has_attributes" in rows and rows["has_attributes"].nunique() > 1:
+        has = rows["has_attributes"].to_numpy(dtype=bool)
+        described = [
+            Slice("customers with attributes", "a row in the table of users", has),
+            Slice("customers without attributes", "none", ~has),
+        ]
     return [
         *(Slice(f"{name} customers", _range(bought[rows]), rows) for name, rows in groups),
+        *described,
         *(Slice(f"{part} items", meaning, None, part) for part, meaning in _ITEMS.items()),
     ]
 
