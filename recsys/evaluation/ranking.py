@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from recsys.data.interactions import ColdUsers, PhaseData
-from recsys.data.item_columns import terms_of_items
+from recsys.data.item_columns import groups_of_items, terms_of_items
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError, TrainingError
@@ -82,12 +82,14 @@ def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 class RankingResult(NamedTuple):
-    """Flat metrics ("new/ndcg@10": 0.05, …) and one row a user and view (user, view, num_truth,
-    metric columns).
+    """Flat metrics ("new/ndcg@10": 0.05, …); one row a user and view (user, view, num_truth, metric
+    columns); and, of every view whose exposure is measured, the share of each group of items in
+    purchases and in exposure, (2, G).
     """
 
     metrics: dict[str, float]
     per_user: pd.DataFrame
+    group_shares: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class RankingEvaluator:
         by_popularity: also keep those of `BY_POPULARITY` for the head and the tail of the catalogue
             (`head_items`): hits and truth are then only those items, ranks stay those of the whole
             list, and a user who bought none of them is NaN.
+        exposure_column: category of the items' table whose exposure is measured; None: none.
     """
 
     def __init__(
@@ -158,6 +161,7 @@ class RankingEvaluator:
         block_mb: int = 256,
         keep_users: bool = False,
         by_popularity: bool = False,
+        exposure_column: str | None = None,
     ) -> None:
         for view in views:
             if view not in VIEWS:
@@ -195,6 +199,10 @@ class RankingEvaluator:
         self._popularity = self._buyers.to(device)
         self._list_metrics: dict[str, ListMetrics] = {}
         self._place: Tensor | None = None
+        self._group: Tensor | None = None
+        if exposure_column is not None and data.columns is not None:
+            group, _ = groups_of_items(data.columns, exposure_column)
+            self._group = group if data.cold is None else group[~data.cold]
         if data.cold is not None:
             # of a fitted item among the fitted ones, which are what a shop could show
             fitted = pad(~data.cold, (0, 1))
@@ -228,6 +236,7 @@ class RankingEvaluator:
                     self._ks,
                     None if view in PARTIAL_VIEWS else self._buyers,
                     size,
+                    self._group,
                 ).to(self.device)
             )
             for view in views
@@ -393,6 +402,11 @@ class RankingEvaluator:
             found |= {f"{view}/{name}": value for name, value in means.items() if means["users"]}
         return found
 
+    def group_shares(self, k: int) -> dict[str, Tensor]:
+        """By view, the share of each group of items in purchases and in exposure, (2, G)."""
+        found = {view: metrics.group_shares(k) for view, metrics in self._metrics.items()}
+        return {view: shares.cpu() for view, shares in found.items() if shares is not None}
+
     def per_user(self) -> pd.DataFrame:
         """One row a user and view: user, view, num_truth and the metrics."""
         if not self._per_user:
@@ -537,6 +551,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     block_mb: int = 256,
     by_popularity: bool = False,
+    exposure_column: str | None = None,
 ) -> RankingResult:
     """Judges a fitted model on a phase, users and all.
 
@@ -551,9 +566,11 @@ def evaluate(
         block_mb=block_mb,
         keep_users=True,
         by_popularity=by_popularity,
+        exposure_column=exposure_column,
     )
     model.to(device).eval()
     assert isinstance(model, Recommender)
     for users in evaluator.blocks(model):
         evaluator.update(model, users)
-    return RankingResult(evaluator.compute(), evaluator.per_user())
+    shares = evaluator.group_shares(10 if 10 in ks else ks[0])
+    return RankingResult(evaluator.compute(), evaluator.per_user(), shares)

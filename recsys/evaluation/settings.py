@@ -31,7 +31,12 @@ class RankingEvaluation:
             all.
         unknown_items: what was bought of items that are not in the catalogue (the fitted part does
             not have them, or `min_buyers` left them out): "leave_out" of the truth, or "miss":
-            truth of "new" and "all" that no model can hit, as published protocols count it.
+            truth of "new", "all" and "cold_users" that no model can hit, as published protocols
+            count it.
+        exposure_column: category of the items' table, such as a supplier or a brand, whose exposure
+            is measured against what is bought of it; None: none.
+        segment_column: category or number of the users' table, by which the test is also told
+            apart; None: none.
     """
 
     split: Any
@@ -44,6 +49,8 @@ class RankingEvaluation:
     block_mb: Count = 256
     max_users: Count | None = None
     unknown_items: UnknownItems = "leave_out"
+    exposure_column: str | None = None
+    segment_column: str | None = None
 
 
 @dataclass(frozen=True)

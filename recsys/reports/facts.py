@@ -70,6 +70,8 @@ class RankingFacts(RunFacts):
         blend: of a model that is made of others, its parts and their weights; empty else.
         cold_users: what attributes are worth for customers whom nothing else is known of; None
             where these were not evaluated.
+        exposure: column, k and, by view, the share of each supplier in purchases and in exposure;
+            empty where it was not asked for.
     """
 
     per_user: pd.DataFrame | None
@@ -78,6 +80,7 @@ class RankingFacts(RunFacts):
     tradeoff: dict[str, Any] = field(default_factory=dict)
     blend: dict[str, Any] = field(default_factory=dict)
     cold_users: "GainOfAttributes | None" = None
+    exposure: dict[str, Any] = field(default_factory=dict)
     direction = "max"
 
     @cached_property
@@ -249,6 +252,7 @@ def read_ranking_facts(run: RunFolder) -> RankingFacts:
         tradeoff=run.read_json("tradeoff.json") or {},
         blend=run.read_json("blend.json", {}),
         cold_users=run.read_json("cold_users.json") or None,
+        exposure=run.read_json("exposure.json") or {},
     )
 
 

@@ -21,7 +21,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.item_columns import shipped_columns
+from recsys.data.item_columns import groups_of_items, require_group_column, shipped_columns
 from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
@@ -35,6 +35,7 @@ from recsys.evaluation.blending import (
 from recsys.evaluation.cold_users import gain_of_attributes, has_attributes
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
+from recsys.evaluation.segments import require_segment_column, segments
 from recsys.evaluation.settings import RankingEvaluation
 from recsys.evaluation.tradeoff import diversity_tradeoff
 from recsys.metrics.registry import direction_of, require_direction
@@ -206,6 +207,10 @@ class PreparedRecommendation:
                 " knows only items that were bought; model=content reads attributes of items",
                 stacklevel=2,
             )
+        if self._evaluation.exposure_column is not None:
+            require_group_column(data.items, self._evaluation.exposure_column)
+        if self._evaluation.segment_column is not None:
+            require_segment_column(data.users, self._evaluation.segment_column)
         start = time.perf_counter()
         self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
         _add_seconds(metrics, "data/seconds", start)
@@ -386,6 +391,10 @@ class PreparedRecommendation:
             described = has_attributes(data)
             if described is not None:
                 table["has_attributes"] = described[table["user"]]
+            if self._evaluation.segment_column is not None:
+                of_users = segments(data, self._evaluation.segment_column)
+                table["segment"] = of_users[table["user"]].astype(str)
+            self._write_exposure(data, result)
             ids = data.asked_ids[table.pop("user").to_numpy(dtype=int)]
             table.insert(0, "user_id", ids)
             self._run.write_table("per_user.parquet", table)
@@ -407,6 +416,24 @@ class PreparedRecommendation:
         self._run.write_json("cold_users.json", gain)
         name = model_title(self._settings.choices.model)
         say(f"test: {attributes_sentence(gain, name)}")
+
+    def _write_exposure(self, data: PhaseData, result: RankingResult) -> None:
+        """Share of every supplier in purchases and in exposure, by view, the most bought first."""
+        column = self._evaluation.exposure_column
+        if column is None or data.columns is None:
+            return
+        _, names = groups_of_items(data.columns, column)
+        views = {}
+        for view, shares in result.group_shares.items():
+            order = shares[0].argsort(descending=True, stable=True)
+            order = order[shares[:, order].sum(dim=0) > 0]
+            rows = zip(names[order.numpy()], shares[:, order].T.tolist(), strict=True)
+            views[view] = [
+                {"name": str(name), "purchases": purchases, "exposure": exposure}
+                for name, (purchases, exposure) in rows
+            ]
+        k = cutoff(tuple(self._evaluation.ks))
+        self._run.write_json("exposure.json", {"column": column, "k": k, "views": views})
 
     def _write_tradeoff(self, model: Any, data: PhaseData) -> None:
         """NDCG against diversity, where new items are judged and something is known of items."""
@@ -474,6 +501,7 @@ class PreparedRecommendation:
             device=evaluation_device(self._settings),
             block_mb=self._evaluation.block_mb,
             by_popularity=by_popularity,
+            exposure_column=self._evaluation.exposure_column,
         )
 
     def _baselines(self, data: PhaseData) -> dict[str, float]:

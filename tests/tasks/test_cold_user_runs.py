@@ -59,7 +59,6 @@ def test_towers_learn_to_serve_who_has_attributes_alone_and_the_run_says_so(town
         "model.columns=[]",
         "model.user_columns=[age_group]",
         "model.embedding_dim=8",
-        "model.history_dropout=0.5",
         "train.max_epochs=30",
         "train.validate_every=10",
         "train.lr=0.05",

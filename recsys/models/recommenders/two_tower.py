@@ -3,7 +3,6 @@ vocabulary, D factors, P pairs of an item and a term, F terms, K categories.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -73,8 +72,6 @@ class TwoTower(nn.Module):
         user_columns: categories and numbers of the users' table; None: all of them.
         context_columns: columns beside an event, such as channel, "time.hour" or "time.weekday".
         id_dropout: share of the ids of customers and items that are hidden in training.
-        history_dropout: share of the customers whose purchases are not read in training, so that
-            attributes and context learn to stand alone, as they have to of new customers.
         term_dropout: share of the terms of items that are not read in training.
         min_items: a term that fewer items have gets no factors, for it would be an id in disguise;
             None: no term has any.
@@ -115,7 +112,6 @@ class TwoTower(nn.Module):
         num_neighbours: Whole = 10,
         content_weight: NonNegative | None = None,
         init_std: Positive = 0.1,
-        history_dropout: BelowOne = 0.0,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
@@ -133,7 +129,6 @@ class TwoTower(nn.Module):
         num_terms = self.content.num_terms if self.content and has_factors else 0
         self.num_neighbours = num_neighbours if self.content else 0
         self.id_dropout, self.term_dropout, self.min_items = id_dropout, term_dropout, min_items
-        self.history_dropout = history_dropout
         self.user = nn.Embedding(num_users, embedding_dim)
         self.item = nn.Embedding(num_items, embedding_dim)
         self.term_factors = nn.Embedding(num_terms, embedding_dim)
@@ -251,9 +246,6 @@ class TwoTower(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
-        if self.training and self.history_dropout:
-            hidden = torch.rand(len(query.user), 1, device=query.user.device) < self.history_dropout
-            query = replace(query, history=query.history.masked_fill(hidden, self.num_items))
         bag = bag_of_items(query.history, self.num_items)
         size = bag.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
         bag = bag / size
