@@ -24,7 +24,7 @@ def attributes_sentence(gain: GainOfAttributes, model: str) -> str:
             f"whether attributes help is not known: of the {customers} in the test"
             f" {gain['described']:,} have a value in a column that {model} reads"
         )
-    outcome = "attributes do not help cold customers here"
+    outcome = "attributes do not measurably help cold customers here"
     if low > 0:
         outcome = "attributes help cold customers"
     elif high < 0:

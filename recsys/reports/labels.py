@@ -65,6 +65,7 @@ MODELS = {
 
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
+    "segment_popularity": "the best-selling items among customers with the same attributes",
     "personal_frequency": "what the customer bought most often",
     "personal_top_frequency": "what the customer bought most often",
     "personal_recency": "what the customer bought most often, recent purchases counting more",

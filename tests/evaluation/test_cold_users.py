@@ -252,7 +252,7 @@ def test_the_gain_is_of_those_with_attributes_and_paired() -> None:
     ("low", "high", "expected"),
     [
         (0.01, 0.03, "attributes help cold customers: over the 40 of 50 cold customers"),
-        (-0.01, 0.05, "attributes do not help cold customers here"),
+        (-0.01, 0.05, "attributes do not measurably help cold customers here"),
         (-0.05, -0.01, "attributes make it worse for cold customers here"),
     ],
 )
