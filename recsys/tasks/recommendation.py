@@ -535,10 +535,15 @@ def _say_unknown(data: PhaseData) -> None:
 
 def monitor_of(settings: Settings, model: object) -> str:
     """What decides the epochs of a model: the monitored metric, or, of cold items, which it cannot
-    tell apart, that of new ones.
+    tell apart, and of cold users, of whom it knows nothing, that of new items.
     """
     monitor = settings.train.monitor
-    return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
+    if not isinstance(model, ReadsItems):
+        monitor = monitor.replace("/cold_items/", "/new/")
+    declared: tuple[object, ...] = getattr(model, "inputs", ())
+    if not isinstance(model, DecidesWhomItServes) and {USER, HISTORY} & set(declared):
+        monitor = monitor.replace("/cold_users/", "/new/")
+    return monitor
 
 
 def _require_tells_cold_users_apart(settings: Settings) -> None:

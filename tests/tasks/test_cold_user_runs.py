@@ -108,6 +108,22 @@ def test_a_bundle_gives_cold_customers_the_lists_that_were_judged(town):
     np.testing.assert_allclose(scores[2], np.sort(buyers)[::-1][:5], atol=1e-6)
 
 
+def test_a_blend_serves_cold_customers_by_the_part_that_knows_them(town):
+    run = trained(
+        "blend",
+        "model=blend",
+        "model.parts=[ease,segment_popularity]",
+        "evaluation.ks=[5]",
+        "parts.segment_popularity.model.columns=[age_group]",
+        "parts.segment_popularity.model.smoothing=5",
+        "train.monitor=val/cold_users/ndcg@5",
+    )
+    metrics = run.read_json("metrics.json")
+    part = metrics["test/parts/segment_popularity/cold_users/ndcg@5"]
+    assert part > metrics["test/parts/ease/cold_users/ndcg@5"]  # what is popular
+    assert metrics["test/cold_users/ndcg@5"] == part
+
+
 def test_where_nobody_is_cold_the_run_says_so(town, capsys):
     with pytest.warns(UserWarning, match="leave-last-out"):
         run = run_training(
