@@ -116,6 +116,7 @@ def test_a_blend_serves_cold_customers_by_the_part_that_knows_them(town):
         "evaluation.ks=[5]",
         "parts.segment_popularity.model.columns=[age_group]",
         "parts.segment_popularity.model.smoothing=5",
+        "evaluation.split.validation_share=0.3",
         "train.monitor=val/cold_users/ndcg@5",
     )
     metrics = run.read_json("metrics.json")
