@@ -388,9 +388,10 @@ class PreparedRecommendation:
         if phase == "test":
             table = result.per_user
             self._note_cold_users(model, data, table)
-            described = has_attributes(data)
-            if described is not None:
-                table["has_attributes"] = described[table["user"]]
+            if "cold_users" in self._evaluation.views:
+                described = has_attributes(data)
+                if described is not None:
+                    table["has_attributes"] = described[table["user"]]
             if self._evaluation.segment_column is not None:
                 of_users = segments(data, self._evaluation.segment_column)
                 table["segment"] = of_users[table["user"]].astype(str)
