@@ -171,7 +171,7 @@ def test_setting_that_does_not_exist_or_cannot_be_read(
         ),
         (
             ["evaluation.views=[old]"],
-            ["evaluation.views=['old']", "new, all, candidates or cold_items"],
+            ["evaluation.views=['old']", "new, all, candidates, cold_items or cold_users"],
         ),
         (["evaluation.ks=[]"], ["evaluation.ks=[]"]),
         (

@@ -17,7 +17,7 @@ from recsys.runs.record import RunRecord
 from recsys.stored_files import readable
 
 # settings of the evaluation that change no number of the model itself
-NO_PROTOCOL = ("baselines", "block_mb")
+NO_PROTOCOL = ("baselines", "block_mb", "exposure_column", "segment_column")
 # settings that came later, and what runs did that have none of them
 ADDED = {"unknown_items": "leave_out", "split.truth": "period"}
 # settings that change no number at all: names, the seed (told apart on its own), what is logged

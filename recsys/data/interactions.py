@@ -133,6 +133,30 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class ColdUsers:
+    """Users whom the fitted part has no purchase of and the evaluated period does; they are no
+    part of the vocabulary.
+
+    Axes: R such users.
+
+    Attributes:
+        user_ids: object of str (R,), in the order of the dataset.
+        truth: items that each bought in the evaluated period, ascending: R rows.
+        missed: number of further items that nothing can recommend, int64 (R,); 0 where these are
+            left out.
+        columns: their attributes, and context and clock of their first event of the period.
+    """
+
+    user_ids: np.ndarray
+    truth: Ragged
+    missed: Tensor
+    columns: PhaseColumns
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+@dataclass(frozen=True)
 class PhaseData:
     """One phase, indexed.
 
@@ -151,6 +175,7 @@ class PhaseData:
         own_clock: queries are of the day of each user's last purchase, as those of `fold_in` are.
         missed: view ("new", "all") to the number of further items that each user bought in the
             evaluated period and nothing can recommend, int64 (U,); empty where they are left out.
+        cold_users: see `ColdUsers`; None where these are not evaluated, or there are none.
     """
 
     name: str
@@ -163,6 +188,13 @@ class PhaseData:
     cold: Tensor | None = None
     own_clock: bool = False
     missed: Mapping[str, Tensor] = field(default_factory=dict)
+    cold_users: ColdUsers | None = None
+
+    @property
+    def asked_ids(self) -> np.ndarray:
+        """Ids of the users of the vocabulary and, below them, of those who are cold, (U + R,)."""
+        known = self.vocabulary.user_ids
+        return known if self.cold_users is None else np.r_[known, self.cold_users.user_ids]
 
     @property
     def columns(self) -> PhaseColumns | None:
@@ -202,6 +234,7 @@ def index_phase(
     max_users: int | None = None,
     cold_items: bool = False,
     unknown_items: UnknownItems = "leave_out",
+    cold_users: bool = False,
 ) -> PhaseData:
     """Filters and indexes the rows of a phase; vocabulary and filters look at the fitted rows only.
 
@@ -220,6 +253,7 @@ def index_phase(
         unknown_items: "leave_out": what was bought of items that are not in the vocabulary (or
             cold) is no truth; "miss": it is truth of the views "new" and "all" that nobody can hit,
             and a user who bought nothing else is evaluated.
+        cold_users: users of the truth whom the fitted part does not have are evaluated, too.
 
     Raises:
         DataError: fewer than two users or items are left.
@@ -264,6 +298,9 @@ def index_phase(
         nothing_known = counts.pop("truth_users_without_known_item")
         counts["truth_items_missed"] = int(missed["all"].sum())
         counts["truth_users_with_unknown_items_only"] = nothing_known
+    strangers = None
+    if cold_users:
+        strangers = _cold_users(dataset, phase, columns, cold, unknown_items, max_users, counts)
     candidates = None
     if phase.candidates and in_test is not None:
         candidates = _published(in_test, indices, counts)
@@ -285,7 +322,52 @@ def index_phase(
         cold,
         phase.own_clock,
         missed,
+        strangers,
     )
+
+
+def _cold_users(
+    dataset: Dataset,
+    phase: Phase,
+    columns: PhaseColumns,
+    cold: Tensor | None,
+    unknown_items: UnknownItems,
+    max_users: int | None,
+    counts: dict[str, int],
+) -> ColdUsers | None:
+    """See `ColdUsers`; `cold` is that of `PhaseData`."""
+    known = columns.indices
+    codes = dataset.user[phase.truth]
+    codes = present_codes(codes[known.to_user[codes] < 0], len(dataset.user_ids))
+    truth, missed = _truth_of_cold(dataset, phase, known.of_users(codes), cold, unknown_items)
+    asked = np.flatnonzero((truth.lengths() > 0) | (missed > 0))
+    counts["truth_users_cold"] = len(asked)
+    counts["truth_users_unknown"] -= len(asked)
+    if max_users is not None:
+        _require_max_users(max_users)
+        counts["cold_users_left_out_by_max_users"] = max(0, len(asked) - max_users)
+        asked = asked[_drawn(len(asked), max_users).numpy()]
+    if not len(asked):
+        return None
+    codes = codes[np.sort(asked)]
+    indices = known.of_users(codes)
+    truth, missed = _truth_of_cold(dataset, phase, indices, cold, unknown_items)
+    return ColdUsers(dataset.user_ids[codes], truth, missed, replace(columns, indices=indices))
+
+
+def _truth_of_cold(
+    dataset: Dataset,
+    phase: Phase,
+    indices: Indices,
+    cold: Tensor | None,
+    unknown_items: UnknownItems,
+) -> tuple[Ragged, Tensor]:
+    """Truth of the users of `indices`, and the number of items that are missed, (R,)."""
+    rows = phase.truth[indices.to_user[dataset.user[phase.truth]] >= 0]
+    truth = _truth(dataset, rows, indices, {})
+    if unknown_items == "leave_out":
+        return truth, torch.zeros(len(truth), dtype=torch.int64)
+    return truth, _missed(dataset, phase, indices, cold)["all"]
 
 
 def _fitted_rows(dataset: Dataset, phase: Phase, min_buyers: int, k_core: int) -> np.ndarray:
@@ -458,8 +540,7 @@ def _ask_fewer(
     counts["asked_users_left_out_by_max_users"] = max(0, len(users) - max_users)
     if len(users) <= max_users:
         return truth, candidates, missed
-    # not the seed of the run: runs of several seeds are compared user by user
-    drawn = torch.randperm(len(users), generator=torch.Generator().manual_seed(0))[:max_users]
+    drawn = _drawn(len(users), max_users)
     kept = torch.zeros(len(truth), dtype=torch.bool)
     kept[users[drawn]] = True
     lengths = torch.where(kept, truth.lengths(), 0)
@@ -471,6 +552,13 @@ def _ask_fewer(
         stay = kept[candidates.user]
         candidates = Candidates(*(part[stay] for part in vars(candidates).values()))
     return fewer, candidates, {view: count * kept for view, count in missed.items()}
+
+
+def _drawn(size: int, number: int) -> Tensor:
+    """Some of `size` places; not by the seed of the run: runs of several seeds are compared user by
+    user.
+    """
+    return torch.randperm(size, generator=torch.Generator().manual_seed(0))[:number]
 
 
 def _published(

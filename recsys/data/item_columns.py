@@ -1,6 +1,8 @@
 """Attributes of items as a bundle ships them. Axes: I items."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from recsys.bundle.item_columns import ItemColumn, ItemKind, all_terms
 from recsys.data.item_terms import terms_of
@@ -21,6 +23,40 @@ def shipped_columns(items: Columns, rows: np.ndarray) -> list[ItemColumn]:
     """
     found = [_shipped(items[name]) for name in items]
     return [column.take(rows) for column in found if column is not None]
+
+
+def groups_of_items(columns: PhaseColumns, name: str) -> tuple[Tensor, np.ndarray]:
+    """Group of every item of the vocabulary by a category of the items' table, int64 (I,), and the
+    names of the groups, object of str (G,), of which "" is last: items without a value.
+
+    Raises:
+        ConfigError: there is no such column, or it is no category.
+    """
+    column = require_group_column(columns.dataset.items, name)
+    assert column.categories is not None
+    codes = column.values[columns.indices.items].astype(np.int64)
+    codes = np.where(codes < 0, len(column.categories), codes)
+    return torch.from_numpy(codes), np.append(column.categories.astype(object), "")
+
+
+def require_group_column(items: Columns, name: str) -> Column:
+    """The column by which suppliers, brands or categories are told apart.
+
+    Raises:
+        ConfigError: there is no such column, or it is no category.
+    """
+    if name not in items:
+        there = f"it has {', '.join(items)}" if items else "there is none (data.items.path)"
+        raise ConfigError(
+            f"evaluation.exposure_column={name}: the table of items has no such column; {there}"
+        )
+    if items[name].categories is None or items[name].kind == "list":
+        raise ConfigError(
+            f"evaluation.exposure_column={name}: its kind is {items[name].kind}, and each item has"
+            f" to be of one supplier or category: set data.items.kinds={{{name}: category}}, or"
+            " name another column"
+        )
+    return items[name]
 
 
 def _shipped(column: Column) -> ItemColumn | None:

@@ -6,7 +6,7 @@ bought in the fitted part, K categories or terms of a column.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,12 @@ class Indices:
         to_item = np.full(len(dataset.item_ids), -1, dtype=np.int64)
         to_user[users], to_item[items] = np.arange(len(users)), np.arange(len(items))
         return cls(users, items, to_user, to_item)
+
+    def of_users(self, users: np.ndarray) -> "Indices":
+        """Of other users, by their codes, and the same items."""
+        to_user = np.full_like(self.to_user, -1)
+        to_user[users] = np.arange(len(users))
+        return replace(self, users=users, to_user=to_user)
 
 
 @dataclass(frozen=True)

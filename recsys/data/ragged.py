@@ -37,6 +37,17 @@ class Ragged:
         """The same rows on another device."""
         return Ragged(self.indptr.to(device), self.values.to(device))
 
+    def followed_by(self, other: "Ragged") -> "Ragged":
+        """These rows, and those of another below them."""
+        indptr = torch.cat([self.indptr, other.indptr[1:] + self.indptr[-1]])
+        return Ragged(indptr, torch.cat([self.values, other.values]))
+
+    @classmethod
+    def empty(cls, num_rows: int) -> "Ragged":
+        """Rows without values."""
+        none = torch.zeros(num_rows + 1, dtype=torch.int64)
+        return cls(none, none[:0])
+
     def lengths(self) -> Tensor:
         """Number of values of every row, int64 (R,)."""
         return self.indptr.diff()

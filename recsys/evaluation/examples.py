@@ -56,6 +56,8 @@ def example_customers(
     by_purchases = evaluated[bought[evaluated].argsort(stable=True)]
     places = torch.linspace(0, len(by_purchases) - 1, min(count, len(by_purchases))).long()
     users = by_purchases[places].unique()
+    if not len(users):  # those who are evaluated are cold
+        return []
     # the evaluator knows the query of a model, and where it was judged
     evaluator = RankingEvaluator(data, views=("all",), ks=(5,), device=next(_tensors(model)).device)
     here = users.to(evaluator.device)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from recsys.data.interactions import PhaseData
-from recsys.data.item_columns import terms_of_items
+from recsys.data.interactions import ColdUsers, PhaseData
+from recsys.data.item_columns import groups_of_items, terms_of_items
 from recsys.data.ragged import Ragged
 from recsys.data.shards import ALONE, Shard
 from recsys.errors import ConfigError, TrainingError
@@ -24,6 +25,7 @@ from recsys.metrics.ranking.lists import Lists, list_metrics
 from recsys.metrics.ranking.ndcg import ndcg
 from recsys.metrics.ranking.recall import recall
 from recsys.metrics.ranking_accumulator import ListMetrics, RankingMetrics
+from recsys.models.fallback import served_scores
 from recsys.models.inputs import (
     HISTORY_QUANTITY,
     DeclaresInputs,
@@ -34,11 +36,17 @@ from recsys.models.inputs import (
 )
 from recsys.models.recommender import Query, Recommender, reads_age, reads_history
 
-VIEWS = ("new", "all", "candidates", "cold_items")
+VIEWS = ("new", "all", "candidates", "cold_items", "cold_users")
 # whose lists are part of the catalogue: they do not say what the shop would show
 PARTIAL_VIEWS = ("candidates", "cold_items")
 # of each user also by the popularity of what was bought: "ndcg_head@10", "ndcg_tail@10"
 BY_POPULARITY = {"hit_rate": hit_rate, "recall": recall, "ndcg": ndcg}
+
+
+def _padded(rows: Ragged, users: Tensor, value: float) -> Tensor:
+    """See `Ragged.padded`; at least one column, also of users without any history."""
+    found = rows.padded(users, value)
+    return found if found.shape[1] else pad(found, (0, 1), value=value)
 
 
 def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -74,31 +82,45 @@ def rank_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 class RankingResult(NamedTuple):
-    """Flat metrics ("new/ndcg@10": 0.05, …) and one row a user and view (user, view, num_truth,
-    metric columns).
+    """Flat metrics ("new/ndcg@10": 0.05, …); one row a user and view (user, view, num_truth, metric
+    columns); and, of every view whose exposure is measured, the share of each group of items in
+    purchases and in exposure, (2, G).
     """
 
     metrics: dict[str, float]
     per_user: pd.DataFrame
+    group_shares: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class UserBlocks:
     """Users with something to predict, in blocks (B,); every process takes its own users, none is
-    evaluated twice.
+    evaluated twice. Those who are known and those who are cold share no block.
+
+    Attributes:
+        users: indices; `num_known` and above for cold users.
+        block_size: most users of a block.
+        shard: whose users.
+        num_known: users of the vocabulary; None: all are known.
     """
 
     users: Tensor
     block_size: int
     shard: Shard = ALONE
+    num_known: int | None = None
 
     def __len__(self) -> int:
-        own = len(self.users[self.shard.rank :: self.shard.world_size])
-        return -(-own // self.block_size)
+        return sum(-(-len(own) // self.block_size) for own in self._own())
 
     def __iter__(self) -> Iterator[Tensor]:
+        for own in self._own():
+            yield from torch.split(own, self.block_size) if len(own) else ()
+
+    def _own(self) -> list[Tensor]:
         own = self.users[self.shard.rank :: self.shard.world_size]
-        yield from torch.split(own, self.block_size) if len(own) else ()
+        if self.num_known is None:
+            return [own]
+        return [own[own < self.num_known], own[own >= self.num_known]]
 
 
 class RankingEvaluator:
@@ -108,14 +130,17 @@ class RankingEvaluator:
     Views: "new" counts purchases of items that the user never bought in the fitted part, with those
     masked; "all" counts every purchase and masks nothing; "candidates" ranks a given list;
     "cold_items" ranks the items that the fitted part does not have, among themselves, and the other
-    views leave these out. A view whose truth is empty is left out.
+    views leave these out; "cold_users" ranks the catalogue for the users whom the fitted part does
+    not have, with the scores that a bundle gives them (`served_scores`); their indices begin at U.
+    A view whose truth is empty is left out.
 
-    What a phase counts as missed joins the size of the truth in "new" and "all": nobody can hit it.
-    "candidates" is judged by its lists, and "cold_items" by what the other two miss.
+    What a phase counts as missed joins the size of the truth in "new", "all" and "cold_users":
+    nobody can hit it. "candidates" is judged by its lists, and "cold_items" by what these miss.
 
     Args:
         data: the phase; its truth is ranked, its histories are read and masked.
-        views: any of `VIEWS`; "candidates" and "cold_items" are left out where the phase has none.
+        views: any of `VIEWS`; "candidates", "cold_items" and "cold_users" are left out where the
+            phase has none.
         ks: cut-offs; one beyond the catalogue counts the missing places as misses.
         device: where the scores are.
         block_mb: memory that one block of scores may take.
@@ -123,6 +148,7 @@ class RankingEvaluator:
         by_popularity: also keep those of `BY_POPULARITY` for the head and the tail of the catalogue
             (`head_items`): hits and truth are then only those items, ranks stay those of the whole
             list, and a user who bought none of them is NaN.
+        exposure_column: category of the items' table whose exposure is measured; None: none.
     """
 
     def __init__(
@@ -135,6 +161,7 @@ class RankingEvaluator:
         block_mb: int = 256,
         keep_users: bool = False,
         by_popularity: bool = False,
+        exposure_column: str | None = None,
     ) -> None:
         for view in views:
             if view not in VIEWS:
@@ -157,6 +184,10 @@ class RankingEvaluator:
         self._truth = data.truth.to(device)
         self._seen = data.histories.distinct.to(device)
         self._history = data.histories.history.to(device)
+        self._num_users = data.vocabulary.num_users
+        self._cold_users = data.cold_users if "cold_users" in views else None
+        if self._cold_users is not None:
+            self._add_cold_users(self._cold_users)
         self._age, self._quantity = (
             None if values is None else Ragged(self._history.indptr, values.to(device))
             for values in (data.ages, data.histories.quantity)
@@ -168,22 +199,36 @@ class RankingEvaluator:
         self._popularity = self._buyers.to(device)
         self._list_metrics: dict[str, ListMetrics] = {}
         self._place: Tensor | None = None
+        self._group: Tensor | None = None
+        if exposure_column is not None and data.columns is not None:
+            group, _ = groups_of_items(data.columns, exposure_column)
+            self._group = group if data.cold is None else group[~data.cold]
         if data.cold is not None:
             # of a fitted item among the fitted ones, which are what a shop could show
-            fitted = torch.nn.functional.pad(~data.cold, (0, 1))
+            fitted = pad(~data.cold, (0, 1))
             self._place = torch.where(fitted, fitted.cumsum(0) - 1, fitted.sum()).to(device)
             self._buyers = self._buyers[~data.cold]
         self._catalogue_views = [
             view
             for view in views
-            if view != "candidates" and (view != "cold_items" or data.cold is not None)
+            if view not in ("candidates", "cold_users")
+            and (view != "cold_items" or data.cold is not None)
         ]
         self._candidates = data.candidates if "candidates" in views else None
         self.reset()
 
+    def _add_cold_users(self, cold: ColdUsers) -> None:
+        """Gives them rows below those of the users who are known."""
+        none, size = Ragged.empty(len(cold)).to(self.device), (0, len(cold))
+        self._truth = self._truth.followed_by(cold.truth.to(self.device))
+        self._seen, self._history = (each.followed_by(none) for each in (self._seen, self._history))
+        self._missed = {view: pad(each, size) for view, each in self._missed.items()}
+        self._missed["cold_users"] = pad(cold.missed.to(self.device), (self._num_users, 0))
+
     def reset(self) -> None:
         """Forgets what was added."""
         views = self._catalogue_views + (["candidates"] if self._candidates is not None else [])
+        views += ["cold_users"] if self._cold_users is not None else []
         size = self._data.vocabulary.num_users
         self._metrics = {
             view: (
@@ -191,6 +236,7 @@ class RankingEvaluator:
                     self._ks,
                     None if view in PARTIAL_VIEWS else self._buyers,
                     size,
+                    self._group,
                 ).to(self.device)
             )
             for view in views
@@ -206,16 +252,20 @@ class RankingEvaluator:
     def blocks(self, model: Recommender, shard: Shard = ALONE) -> UserBlocks:
         """Users to evaluate, as many at once as the memory budget allows for this model."""
         evaluated = self._truth.lengths() > 0
-        for view in self._catalogue_views:
+        for view in (*self._catalogue_views, "cold_users"):
             if view in self._missed:
                 evaluated = evaluated | (self._missed[view] > 0)
+        if self._cold_users is not None and not self._catalogue_views:
+            evaluated[: self._num_users] = False
         if self._candidates is not None:
             evaluated[self._candidates.user.to(self.device)] = True
         # scores, their mask and the ranking's copies take about four floats a pair beside the
         # model's own
         pair_bytes = 4 * (model.floats_per_pair + 4)
         size = max(1, self._bytes // (pair_bytes * self._num_items))
-        return UserBlocks(torch.nonzero(evaluated).squeeze(1), min(size, 4096), shard)
+        return UserBlocks(
+            torch.nonzero(evaluated).squeeze(1), min(size, 4096), shard, self._num_users
+        )
 
     def has_truth(self, view: str) -> bool:
         """True where the view has a truth, so that `compute` can say something."""
@@ -223,14 +273,17 @@ class RankingEvaluator:
             return self._candidates is not None and bool(self._candidates.relevant.any())
         if view == "cold_items" and self._cold is None:
             return False
-        user = torch.arange(len(self._truth), device=self.device)
+        if view == "cold_users":
+            return self._cold_users is not None
+        truth = self._data.truth.to(self.device)
+        user = torch.arange(len(truth), device=self.device)
         if self._cold is not None:
-            is_cold = self._cold[self._truth.values]
+            is_cold = self._cold[truth.values]
             if view == "cold_items" or bool(is_cold.all()):
                 return view == "cold_items" and bool(is_cold.any())
         wanted, known = (
             torch.repeat_interleave(user, rows.lengths()) * self._num_items + rows.values
-            for rows in (self._truth, self._seen)
+            for rows in (truth, self._data.histories.distinct.to(self.device))
         )
         return len(wanted) > 0 and not (view == "new" and bool(torch.isin(wanted, known).all()))
 
@@ -241,7 +294,10 @@ class RankingEvaluator:
         ]
 
     def update(self, model: Recommender, users: Tensor) -> None:
-        """Scores a block of users (B,) and adds it."""
+        """Scores a block of users (B,), all known or all cold, and adds it."""
+        if len(users) and int(users[0]) >= self._num_users:
+            self._update_cold(model, users)
+            return
         query, scores = self.query(model, users), None
         if self._catalogue_views:
             scores = self._numbers(model.score_all(query).float())  # (B, I)
@@ -267,9 +323,17 @@ class RankingEvaluator:
         if self._candidates is not None:
             self._add_candidates(model, query, users, scores)
 
+    def _update_cold(self, model: Recommender, users: Tensor) -> None:
+        query = self.query(model, users)
+        scores = self._numbers(served_scores(model, query, self._popularity.float()).float())
+        truth = self._truth.mask(users, self._num_items)
+        if self._cold is not None:
+            scores, truth = scores.masked_fill(self._cold, -torch.inf), truth & ~self._cold
+        self._add_ranked("cold_users", users, scores, truth)
+
     def query(self, model: DeclaresInputs, users: Tensor) -> Query:
-        """The declared inputs of the model for these users (B,); context and clock are those of
-        the first event of the truth.
+        """The declared inputs of the model for these users (B,), U for all who are cold; context
+        and clock are those of the first event of the truth.
 
         Raises:
             ConfigError: the data does not have one of them.
@@ -278,19 +342,24 @@ class RankingEvaluator:
         columns = {}
         for each in column_inputs(model):
             if each.name not in self._columns:
-                self._columns |= {
-                    name: values.to(self.device)
-                    for name, values in query_columns(model, self._data.columns).items()
-                }
+                self._columns |= self._read_columns(model)
             columns[each.name] = self._columns[each.name][users]
         if reads_history(model):
-            history = self._history.padded(users, self._num_items)
+            history = _padded(self._history, users, self._num_items)
         if reads_age(model):
-            age = required(self._age, "age", "timestamp").padded(users, 0)
+            age = _padded(required(self._age, "age", "timestamp"), users, 0)
         if HISTORY_QUANTITY in model.inputs:
             quantity = required(self._quantity, "quantity", "quantity")
-            columns[HISTORY_QUANTITY.name] = quantity.padded(users, 0)
-        return query_of(model, users, columns, history, age)
+            columns[HISTORY_QUANTITY.name] = _padded(quantity, users, 0)
+        return query_of(model, users.clamp(max=self._num_users), columns, history, age)
+
+    def _read_columns(self, model: DeclaresInputs) -> dict[str, Tensor]:
+        """Columns that the model reads, (U,) each, and below them of those who are cold."""
+        found = query_columns(model, self._data.columns)
+        if self._cold_users is not None:
+            below = query_columns(model, self._cold_users.columns)
+            found = {name: torch.cat([values, below[name]]) for name, values in found.items()}
+        return {name: values.to(self.device) for name, values in found.items()}
 
     def of_view(self, view: str, users: Tensor) -> tuple[Tensor, Tensor]:
         """What a view ranks for these users (B,), and the truth among it, each bool (B, I)."""
@@ -332,6 +401,11 @@ class RankingEvaluator:
                 means |= self._list_metrics[view].compute()
             found |= {f"{view}/{name}": value for name, value in means.items() if means["users"]}
         return found
+
+    def group_shares(self, k: int) -> dict[str, Tensor]:
+        """By view, the share of each group of items in purchases and in exposure, (2, G)."""
+        found = {view: metrics.group_shares(k) for view, metrics in self._metrics.items()}
+        return {view: shares.cpu() for view, shares in found.items() if shares is not None}
 
     def per_user(self) -> pd.DataFrame:
         """One row a user and view: user, view, num_truth and the metrics."""
@@ -388,7 +462,7 @@ class RankingEvaluator:
         order = self._popularity.argsort(descending=True, stable=True)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=self.device)
-        rank = torch.nn.functional.pad(rank, (0, 1), value=self._num_items)
+        rank = pad(rank, (0, 1), value=self._num_items)
         columns = self._data.columns
         terms = None if columns is None else terms_of_items(columns)
         if terms is None:
@@ -477,6 +551,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     block_mb: int = 256,
     by_popularity: bool = False,
+    exposure_column: str | None = None,
 ) -> RankingResult:
     """Judges a fitted model on a phase, users and all.
 
@@ -491,9 +566,11 @@ def evaluate(
         block_mb=block_mb,
         keep_users=True,
         by_popularity=by_popularity,
+        exposure_column=exposure_column,
     )
     model.to(device).eval()
     assert isinstance(model, Recommender)
     for users in evaluator.blocks(model):
         evaluator.update(model, users)
-    return RankingResult(evaluator.compute(), evaluator.per_user())
+    shares = evaluator.group_shares(10 if 10 in ks else ks[0])
+    return RankingResult(evaluator.compute(), evaluator.per_user(), shares)

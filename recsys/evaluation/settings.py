@@ -7,7 +7,7 @@ from typing import Any, Literal
 from recsys.data.interactions import UnknownItems
 from recsys.ranges import Count, Counts, OpenShare, Whole
 
-View = Literal["new", "all", "candidates", "cold_items"]
+View = Literal["new", "all", "candidates", "cold_items", "cold_users"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class RankingEvaluation:
         k_core: above 1: users and items with fewer partners are left out, repeatedly.
         views: "new" (items the user never bought, seen ones masked), "all" (nothing masked),
             "candidates" (published lists), "cold_items" (items that the fitted part does not have,
-            among themselves, by models that read attributes of items).
+            among themselves, by models that read attributes of items), "cold_users" (users whom the
+            fitted part does not have, as a bundle would serve them: by their attributes and context
+            where the model reads such, else with what is popular).
         ks: lengths of the ranked lists.
         monitor: metric that decides which epoch is best.
         baselines: closed-form models to show beside.
@@ -29,7 +31,12 @@ class RankingEvaluation:
             all.
         unknown_items: what was bought of items that are not in the catalogue (the fitted part does
             not have them, or `min_buyers` left them out): "leave_out" of the truth, or "miss":
-            truth of "new" and "all" that no model can hit, as published protocols count it.
+            truth of "new", "all" and "cold_users" that no model can hit, as published protocols
+            count it.
+        exposure_column: category of the items' table, such as a supplier or a brand, whose exposure
+            is measured against what is bought of it; None: none.
+        segment_column: category or number of the users' table, by which the test is also told
+            apart; None: none.
     """
 
     split: Any
@@ -42,6 +49,8 @@ class RankingEvaluation:
     block_mb: Count = 256
     max_users: Count | None = None
     unknown_items: UnknownItems = "leave_out"
+    exposure_column: str | None = None
+    segment_column: str | None = None
 
 
 @dataclass(frozen=True)

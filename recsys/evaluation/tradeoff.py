@@ -66,9 +66,11 @@ def diversity_tradeoff(
     terms = None if data.columns is None else terms_of_items(data.columns)
     if terms is None:
         return []
+    users = _some_users(data)
+    if not len(users):  # those who are evaluated are cold
+        return []
     table = terms.padded(torch.arange(len(terms)), int(terms.values.max()) + 1).numpy()
     evaluator = RankingEvaluator(data, views=("new",), ks=(k,), device=torch.device(device))
-    users = _some_users(data)
     found: dict[tuple[str, float], list[Tensor]] = {}
     for block in torch.split(users, _BLOCK):
         scores = model.score_all(evaluator.query(model, block.to(device))).float().cpu()

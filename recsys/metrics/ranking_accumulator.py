@@ -10,6 +10,7 @@ from torch import Tensor, distributed, nn
 
 from recsys.metrics.ranking import ranking_metrics
 from recsys.metrics.ranking.exposure import Exposure
+from recsys.metrics.ranking.exposure_gap import group_shares
 from recsys.metrics.registry import metrics_of
 
 
@@ -23,20 +24,29 @@ class RankingMetrics(nn.Module):
         buyers: distinct buyers of each item in the fitted part, int64 (I,), for coverage, Gini and
             novelty; None leaves them out.
         num_users: users of the fitted part.
+        group: supplier, brand or category of each item, int64 (I,), for the exposure of these; None
+            leaves it out.
     """
 
     sums: Tensor
     users: Tensor
     exposure: Tensor
     bought: Tensor
+    discounted: Tensor
     buyers: Tensor | None
+    group: Tensor | None
 
     def __init__(
-        self, ks: tuple[int, ...], buyers: Tensor | None = None, num_users: int = 0
+        self,
+        ks: tuple[int, ...],
+        buyers: Tensor | None = None,
+        num_users: int = 0,
+        group: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.ks, self.num_users = ks, num_users
         self.register_buffer("buyers", buyers)
+        self.register_buffer("group", None if buyers is None else group)
         num_items = 0 if buyers is None else len(buyers)
         self.names = list(
             ranking_metrics(
@@ -48,6 +58,8 @@ class RankingMetrics(nn.Module):
         # mean buyers of what each user bought before, and users who bought something
         self.register_buffer("bought", torch.zeros(2, dtype=torch.float64))
         self.register_buffer("exposure", torch.zeros(len(ks), num_items, dtype=torch.int64))
+        grouped = 0 if self.group is None else num_items
+        self.register_buffer("discounted", torch.zeros(len(ks), grouped, dtype=torch.float64))
 
     def update(
         self,
@@ -72,6 +84,11 @@ class RankingMetrics(nn.Module):
             for row, k in enumerate(self.ks):
                 shown = ranked[evaluated, :k].reshape(-1)
                 self.exposure[row] += torch.bincount(shown, minlength=num_items + 1)[:num_items]
+                if self.group is not None:
+                    places = torch.arange(2, min(k, ranked.shape[1]) + 2, device=shown.device)
+                    weight = places.double().log2().reciprocal().repeat(int(evaluated.sum()))
+                    seen = torch.bincount(shown, weight, minlength=num_items + 1)[:num_items]
+                    self.discounted[row] += seen
         if bought is not None:
             known = bought[evaluated & ~bought.isnan()]
             self.bought += torch.stack([known.sum(), known.new_tensor(len(known))])
@@ -87,14 +104,29 @@ class RankingMetrics(nn.Module):
         means["users"] = float(users)
         if self.buyers is None or not bool(shown.any()):
             return means
-        for k, exposure in zip(self.ks, shown, strict=True):
+        discounted = _over_processes(self.discounted)
+        for row, (k, exposure) in enumerate(zip(self.ks, shown, strict=True)):
             mean = float(bought[0] / bought[1])
-            of_lists = Exposure(exposure, self.buyers, self.num_users, mean)
+            of_lists = Exposure(
+                exposure,
+                self.buyers,
+                self.num_users,
+                mean,
+                None if self.group is None else discounted[row],
+                self.group,
+            )
             for name, metric in metrics_of("catalogue").items():
                 value = metric.function(of_lists)
                 if not math.isnan(value):
                     means[f"{name}@{k}"] = value
         return means
+
+    def group_shares(self, k: int) -> Tensor | None:
+        """See `group_shares` of lists of `k`, one of the cut-offs; None without groups."""
+        if self.group is None or self.buyers is None:
+            return None
+        discounted = _over_processes(self.discounted)[self.ks.index(k)]
+        return group_shares(self.group, self.buyers, discounted)
 
 
 class ListMetrics(nn.Module):

@@ -23,6 +23,7 @@ from recsys.stored_files import readable
 
 if TYPE_CHECKING:
     # torchmetrics, which nobody needs who only reads a run
+    from recsys.evaluation.cold_users import GainOfAttributes
     from recsys.evaluation.examples import CustomerExample
     from recsys.evaluation.forecast_examples import SeriesExample
 
@@ -67,6 +68,10 @@ class RankingFacts(RunFacts):
         examples: customers to show.
         tradeoff: k and points of NDCG against diversity; empty where items have no attributes.
         blend: of a model that is made of others, its parts and their weights; empty else.
+        cold_users: what attributes are worth for customers whom nothing else is known of; None
+            where these were not evaluated.
+        exposure: column, k and, by view, the share of each supplier in purchases and in exposure;
+            empty where it was not asked for.
     """
 
     per_user: pd.DataFrame | None
@@ -74,6 +79,8 @@ class RankingFacts(RunFacts):
     examples: "list[CustomerExample]"
     tradeoff: dict[str, Any] = field(default_factory=dict)
     blend: dict[str, Any] = field(default_factory=dict)
+    cold_users: "GainOfAttributes | None" = None
+    exposure: dict[str, Any] = field(default_factory=dict)
     direction = "max"
 
     @cached_property
@@ -244,6 +251,8 @@ def read_ranking_facts(run: RunFolder) -> RankingFacts:
         examples=run.read_json("examples.json") or [],
         tradeoff=run.read_json("tradeoff.json") or {},
         blend=run.read_json("blend.json", {}),
+        cold_users=run.read_json("cold_users.json") or None,
+        exposure=run.read_json("exposure.json") or {},
     )
 
 

@@ -34,6 +34,12 @@ VIEWS = {
         "cold items",
         "Only items that the fitted part does not have, known by their attributes alone.",
     ),
+    "cold_users": Words(
+        "Cold customers",
+        "cold customers",
+        "Only customers whom the fitted part has no purchase of: served by their attributes where"
+        " the model reads them, else with what is popular.",
+    ),
 }
 
 MODELS = {
@@ -59,6 +65,7 @@ MODELS = {
 
 BASELINES = {
     "popularity": "the best-selling items, the same for everyone",
+    "segment_popularity": "the best-selling items among customers with the same attributes",
     "personal_frequency": "what the customer bought most often",
     "personal_top_frequency": "what the customer bought most often",
     "personal_recency": "what the customer bought most often, recent purchases counting more",
@@ -100,6 +107,8 @@ COUNTS = {
     "truth_rows_of_unknown_items": "… of items not known",
     "truth_users": "Customers in the period to predict",
     "truth_users_unknown": "… unseen in training, not evaluated",
+    "truth_users_cold": "… unseen in training, evaluated as cold customers",
+    "cold_users_left_out_by_max_users": "… cold customers beyond evaluation.max_users",
     "truth_users_without_known_item": "… without any known item, not evaluated",
     "truth_users_with_unknown_items_only": "… without any known item, evaluated without a hit",
     "truth_items_missed": "Different items of customers that are not known, counted as misses",
@@ -190,6 +199,8 @@ def per_step(measure: str | None, step: str) -> str:
 def protocol(split: dict[str, object]) -> str:
     """How the model was judged, from the split's configuration."""
     name = str(split.get("_target_", "")).rpartition(".")[2]
+    if name == "UnseenUsers" and split.get("fold_in_share") == 0:
+        return "tested on customers of whom no purchase is known"
     if name == "GlobalTime":
         days = f"the last {split.get('test_days', 28)} days"
         first = split.get("truth") == "first_basket"

@@ -8,10 +8,12 @@ from recsys.reports.run_page import run_subtitle, run_title
 from recsys.reports.sections.customers import customers_section
 from recsys.reports.sections.data import data_section
 from recsys.reports.sections.examples import examples_section
+from recsys.reports.sections.exposure import exposure_section
 from recsys.reports.sections.leaderboard import leaderboard_section
 from recsys.reports.sections.parts import parts_section
 from recsys.reports.sections.popularity import popularity_section
 from recsys.reports.sections.repeat import repeat_section
+from recsys.reports.sections.segments import segments_section
 from recsys.reports.sections.tradeoff import tradeoff_section
 from recsys.reports.sections.training import training_section
 from recsys.reports.verdict import caution, verdict
@@ -30,7 +32,9 @@ def ranking_page(facts: RankingFacts) -> Page:
             parts_section(facts),
             examples_section(facts),
             customers_section(facts),
+            segments_section(facts),
             popularity_section(facts),
+            exposure_section(facts),
             tradeoff_section(facts),
             training_section(facts),
             data_section(facts),

@@ -2,6 +2,7 @@
 
 import math
 
+from recsys.reports.attributes import attributes_sentence
 from recsys.reports.facts import RankingFacts
 from recsys.reports.formats import decimal, plural, sentence_case
 from recsys.reports.labels import INTERVAL, model_title, view_words
@@ -10,8 +11,17 @@ from recsys.reports.labels import INTERVAL, model_title, view_words
 def verdict(facts: RankingFacts) -> str:
     """How the model stands against the best baseline beside it, view by view.
 
-    A baseline that wins is named first.
+    A baseline that wins is named first. What attributes are worth for cold customers is a sentence
+    of its own.
     """
+    sentence = _against_baselines(facts)
+    if facts.cold_users is None:
+        return sentence
+    gain = attributes_sentence(facts.cold_users, model_title(facts.model))
+    return f"{sentence} {sentence_case(gain)}."
+
+
+def _against_baselines(facts: RankingFacts) -> str:
     model = model_title(facts.model)
     own = {view: facts.scores(view).get(facts.model, math.nan) for view in facts.views}
     own = {view: value for view, value in own.items() if math.isfinite(value)}

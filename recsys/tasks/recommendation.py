@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -21,7 +22,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import Vocabulary
 from recsys.data.interactions import Interactions, PhaseData, index_phase
-from recsys.data.item_columns import shipped_columns
+from recsys.data.item_columns import groups_of_items, require_group_column, shipped_columns
 from recsys.data.schema import Columns
 from recsys.data.splits.phase import Phase
 from recsys.errors import ConfigError, DataError, closest
@@ -32,12 +33,14 @@ from recsys.evaluation.blending import (
     part_scores,
     part_values,
 )
+from recsys.evaluation.cold_users import gain_of_attributes, has_attributes
 from recsys.evaluation.examples import example_customers
 from recsys.evaluation.ranking import RankingEvaluator, RankingResult, evaluate
+from recsys.evaluation.segments import require_segment_column, segments
 from recsys.evaluation.settings import RankingEvaluation
 from recsys.evaluation.tradeoff import diversity_tradeoff
 from recsys.metrics.registry import direction_of, require_direction
-from recsys.models.inputs import HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
+from recsys.models.inputs import HISTORY, HISTORY_QUANTITY, USER, InputVocabulary, ReadsItems
 from recsys.models.recommender import (
     ChoosesSettings,
     DecidesWhomItServes,
@@ -47,8 +50,11 @@ from recsys.models.recommender import (
     Recommender,
 )
 from recsys.models.recommenders.blend import Blend, require_blend
+from recsys.models.recommenders.popularity import Popularity
+from recsys.reports.attributes import attributes_sentence
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
+from recsys.reports.labels import model_title
 from recsys.reports.leaderboard import cutoff
 from recsys.reports.page import Page
 from recsys.runs.folder import RunFolder
@@ -107,9 +113,11 @@ class Recommendation:
             )
         if settings.choices.evaluation != "none" and views is not None and not views:
             raise ConfigError(
-                "evaluation.views=[]: nothing would be evaluated; name new, all, candidates or"
-                " cold_items, or choose evaluation=none"
+                "evaluation.views=[]: nothing would be evaluated; name new, all, candidates,"
+                " cold_items or cold_users, or choose evaluation=none"
             )
+        if "/cold_users/" in settings.train.monitor and not settings.parts:
+            _require_tells_cold_users_apart(settings)
         for name in settings.evaluation.arguments.get("baselines", ()):
             _baseline(name)
 
@@ -205,6 +213,10 @@ class PreparedRecommendation:
                 " knows only items that were bought; model=content reads attributes of items",
                 stacklevel=2,
             )
+        if self._evaluation.exposure_column is not None:
+            require_group_column(data.items, self._evaluation.exposure_column)
+        if self._evaluation.segment_column is not None:
+            require_segment_column(data.users, self._evaluation.segment_column)
         start = time.perf_counter()
         self._rows: dict[str, Phase] = self._evaluation.split(data, settings.seed)
         _add_seconds(metrics, "data/seconds", start)
@@ -347,13 +359,14 @@ class PreparedRecommendation:
         if not evaluator.has_truth(view):
             counts = data.counts
             nothing_known = sum(counts.get(key, 0) for key in WITHOUT_KNOWN_ITEM)
+            unknown = counts["truth_users_unknown"] + counts.get("truth_users_cold", 0)
             raise DataError(
                 f"nobody can be evaluated in the validation part by {monitor} (train.monitor): of"
-                f" {counts['truth_users']:,} users {counts['truth_users_unknown']:,} are unknown to"
+                f" {counts['truth_users']:,} users {unknown:,} are unknown to"
                 f" the part that is fitted, {nothing_known:,} bought"
                 " only items unknown to it, and the others have no truth in this view; hold out"
                 " more days (evaluation.split), keep more items (evaluation.min_buyers) or monitor"
-                " another view"
+                f" another view{' (cold_users judges those who are unknown)' if unknown else ''}"
             )
         return evaluator
 
@@ -364,6 +377,12 @@ class PreparedRecommendation:
             return {}
         if phase == "test":
             _say_unknown(data)
+            if "cold_users" in self._evaluation.views and data.cold_users is None:
+                say(
+                    "test: no customer is cold: the fitted part has purchases of all those to"
+                    " evaluate, so the view cold_users is left out; evaluation=cold_users holds"
+                    " out whole customers"
+                )
         start = time.perf_counter()
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
@@ -374,7 +393,16 @@ class PreparedRecommendation:
                 metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
         if phase == "test":
             table = result.per_user
-            ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
+            self._note_cold_users(model, data, table)
+            if "cold_users" in self._evaluation.views:
+                described = has_attributes(data)
+                if described is not None:
+                    table["has_attributes"] = described[table["user"]]
+            if self._evaluation.segment_column is not None:
+                of_users = segments(data, self._evaluation.segment_column)
+                table["segment"] = of_users[table["user"]].astype(str)
+            self._write_exposure(data, result)
+            ids = data.asked_ids[table.pop("user").to_numpy(dtype=int)]
             table.insert(0, "user_id", ids)
             self._run.write_table("per_user.parquet", table)
             metrics |= self._baselines(data)
@@ -382,6 +410,37 @@ class PreparedRecommendation:
             self._run.write_json("examples.json", examples)
             self._write_tradeoff(model, data)
         return metrics
+
+    def _note_cold_users(self, model: Any, data: PhaseData, per_user: pd.DataFrame) -> None:
+        """Writes and says what attributes are worth for customers whom nothing else is known of."""
+        if data.cold_users is None:
+            return
+        popularity = Popularity(data.vocabulary.num_users, data.vocabulary.num_items)
+        popularity.fit(data.interactions)
+        beside = self._evaluate(popularity, data, views=("cold_users",)).per_user
+        metric = f"ndcg@{cutoff(tuple(self._evaluation.ks))}"
+        gain = gain_of_attributes(model, data, metric, per_user, beside)
+        self._run.write_json("cold_users.json", gain)
+        name = model_title(self._settings.choices.model)
+        say(f"test: {attributes_sentence(gain, name)}")
+
+    def _write_exposure(self, data: PhaseData, result: RankingResult) -> None:
+        """Share of every supplier in purchases and in exposure, by view, the most bought first."""
+        column = self._evaluation.exposure_column
+        if column is None or data.columns is None:
+            return
+        _, names = groups_of_items(data.columns, column)
+        views = {}
+        for view, shares in result.group_shares.items():
+            order = shares[0].argsort(descending=True, stable=True)
+            order = order[shares[:, order].sum(dim=0) > 0]
+            rows = zip(names[order.numpy()], shares[:, order].T.tolist(), strict=True)
+            views[view] = [
+                {"name": str(name), "purchases": purchases, "exposure": exposure}
+                for name, (purchases, exposure) in rows
+            ]
+        k = cutoff(tuple(self._evaluation.ks))
+        self._run.write_json("exposure.json", {"column": column, "k": k, "views": views})
 
     def _write_tradeoff(self, model: Any, data: PhaseData) -> None:
         """NDCG against diversity, where new items are judged and something is known of items."""
@@ -424,13 +483,20 @@ class PreparedRecommendation:
                 max_users=self._evaluation.max_users,
                 cold_items="cold_items" in self._evaluation.views and self._reads_items,
                 unknown_items=self._evaluation.unknown_items,
+                cold_users="cold_users" in self._evaluation.views,
             )
             self._dataset.report.phases[phase] = self._indexed.counts
             _add_seconds(self._metrics, "data/seconds", start)
         return self._indexed
 
-    def _evaluate(self, model: Any, data: PhaseData, by_popularity: bool = False) -> RankingResult:
-        views = self._evaluation.views
+    def _evaluate(
+        self,
+        model: Any,
+        data: PhaseData,
+        by_popularity: bool = False,
+        views: Sequence[str] | None = None,
+    ) -> RankingResult:
+        views = self._evaluation.views if views is None else views
         if not isinstance(model, ReadsItems):
             # to a baseline that knows items by their buyers all cold ones are alike
             views = [view for view in views if view != "cold_items"]
@@ -442,6 +508,7 @@ class PreparedRecommendation:
             device=evaluation_device(self._settings),
             block_mb=self._evaluation.block_mb,
             by_popularity=by_popularity,
+            exposure_column=self._evaluation.exposure_column,
         )
 
     def _baselines(self, data: PhaseData) -> dict[str, float]:
@@ -475,10 +542,29 @@ def _say_unknown(data: PhaseData) -> None:
 
 def monitor_of(settings: Settings, model: object) -> str:
     """What decides the epochs of a model: the monitored metric, or, of cold items, which it cannot
-    tell apart, that of new ones.
+    tell apart, and of cold users, of whom it knows nothing, that of new items.
     """
     monitor = settings.train.monitor
-    return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
+    if not isinstance(model, ReadsItems):
+        monitor = monitor.replace("/cold_items/", "/new/")
+    declared: tuple[object, ...] = getattr(model, "inputs", ())
+    if not isinstance(model, DecidesWhomItServes) and {USER, HISTORY} & set(declared):
+        monitor = monitor.replace("/cold_users/", "/new/")
+    return monitor
+
+
+def _require_tells_cold_users_apart(settings: Settings) -> None:
+    """Refuses to choose epochs by users of whom the model knows nothing."""
+    model = settings.model.resolve()
+    declared = getattr(model, "inputs", ())  # of some models only an instance says
+    needs = isinstance(declared, tuple) and any(each in declared for each in (USER, HISTORY))
+    if needs and not issubclass(model, FitsInteractions | DecidesWhomItServes):
+        raise ConfigError(
+            f"train.monitor={settings.train.monitor}: model={settings.choices.model} knows nothing"
+            " of cold customers, who all get what is popular, so no epoch is better than another;"
+            " choose a model that reads attributes of customers, such as model=two_tower, or"
+            " monitor another view"
+        )
 
 
 def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:

@@ -12,6 +12,8 @@ from recsys.metrics.registry import direction_of
 from recsys.reports.labels import SLICES
 from recsys.runs.folder import RunFolder
 
+# slices of evaluation.segment_column, those with the most customers
+_SEGMENTS = 12
 _ITEMS = {
     "head": "most bought items, which make up 80 % of the customer-item pairs",
     "tail": "all other items",
@@ -25,8 +27,27 @@ def _customers(folder: Path, rows: pd.DataFrame) -> Sequence[Slice]:
     purchases = pd.Series(run.read_history().lengths().numpy(), index=users)
     bought = purchases.reindex(rows["unit"]).fillna(0).to_numpy(dtype=int)
     groups = purchase_groups(bought).items()
+    described = []
+    if "has_attributes" in rows and rows["has_attributes"].nunique() > 1:
+        has = rows["has_attributes"].to_numpy(dtype=bool)
+        described = [
+            Slice("customers with attributes", "a row in the table of users", has),
+            Slice("customers without attributes", "none", ~has),
+        ]
+    if "segment" in rows:
+        column = run.read_config().get("evaluation", {}).get("segment_column")
+        largest = rows["segment"].value_counts().index[:_SEGMENTS]
+        described += [
+            Slice(
+                f"{column}: {name or 'not known'}",
+                "",
+                (rows["segment"] == name).to_numpy(),
+            )
+            for name in sorted(largest, key=lambda each: (not each, each))
+        ]
     return [
         *(Slice(f"{name} customers", _range(bought[rows]), rows) for name, rows in groups),
+        *described,
         *(Slice(f"{part} items", meaning, None, part) for part, meaning in _ITEMS.items()),
     ]
 

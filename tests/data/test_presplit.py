@@ -267,6 +267,25 @@ def test_items_that_are_cold_in_validation_are_held_out_with_all_their_buyers(
     assert other.truth.tolist() != val.truth.tolist()
 
 
+def test_users_that_are_cold_in_validation_are_held_out_altogether(tmp_path: Path) -> None:
+    rows: list[tuple[object, ...]] = [(user, item) for user in range(10) for item in range(6)]
+    read = presplit(write(tmp_path, "train.csv", rows), write(tmp_path, "test.csv", [(0, 3)]))
+    val = Presplit(validation_cold_users=0.2)(read, seed=1)["val"]
+    held_out = np.setdiff1d(read.user[val.truth], read.user[val.fit])
+    assert len(held_out) == 2
+    # all six purchases of each, and one of every other
+    assert len(val.truth) == 2 * 6 + 8
+    data = index_phase(read, "val", val, cold_users=True)
+    assert data.cold_users is not None
+    assert data.cold_users.truth.lengths().tolist() == [6, 6]
+    again = Presplit(validation_cold_users=0.2)(read, seed=1)["val"]
+    assert again.truth.tolist() == val.truth.tolist()
+    # items are drawn as without
+    both = Presplit(validation_cold_items=0.5, validation_cold_users=0.2)(read, seed=1)["val"]
+    items = Presplit(validation_cold_items=0.5)(read, seed=1)["val"]
+    assert set(read.item[both.fit]) <= set(read.item[items.fit])
+
+
 def test_negatives_of_validation_say_where_there_are_no_candidates(tmp_path: Path) -> None:
     read = presplit(write(tmp_path, "train.csv", TRAIN), write(tmp_path, "test.csv", TEST))
     with pytest.raises(ConfigError, match="validation_negatives=7 has no effect without candidat"):

@@ -147,11 +147,34 @@ def test_a_user_with_one_purchase_is_not_asked(purchases: Callable[..., Dataset]
     assert not len(split(read)["test"].truth)
 
 
-@pytest.mark.parametrize("name", ["test_share", "validation_share", "fold_in_share"])
-@pytest.mark.parametrize("value", [0.0, 1.0, float("nan")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (name, value)
+        for name in ("test_share", "validation_share", "fold_in_share")
+        for value in (0.0, 1.0, float("nan"))
+        if (name, value) != ("fold_in_share", 0.0)  # nothing is read
+    ],
+)
 def test_impossible_shares_are_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"evaluation\.split\.{name}={value}: it has to be"):
         UnseenUsers(**{name: value})
+
+
+def test_users_of_whom_nothing_is_read_are_asked_about_everything(read: Dataset) -> None:
+    phases = split(read, fold_in_share=0.0)
+    assert list(phases) == ["val", "test"]
+    test, usual = phases["test"], split(read)["test"]
+    assert test.fold_in is None
+    assert test.fit.tolist() == usual.fit.tolist()  # the same users are drawn
+    assert usual.fold_in is not None
+    assert test.truth.tolist() == sorted([*usual.fold_in, *usual.truth])
+    data = index_phase(read, "test", test, cold_users=True)
+    assert data.cold_users is not None
+    assert len(data.cold_users) == 4
+    assert not set(data.cold_users.user_ids) & set(data.vocabulary.user_ids)
+    assert data.counts["truth_users_cold"] == 4
+    assert data.counts["truth_users_unknown"] == 0
 
 
 def test_shares_that_leave_nobody_are_refused() -> None:

@@ -62,7 +62,10 @@ def tiny_world(
             "package_size": "1 GA",
         }
     )
-    tables = {"transactions": lines, "products": products}
+    ages = ["19-24", "45-54"]
+    homes = pd.DataFrame({"household_id": np.arange(1, 25)})
+    homes["age"] = [ages[each % 2] for each in homes["household_id"]]
+    tables = {"transactions": lines, "products": products, "demographics": homes}
     package_groceries(tables)
     sales = {
         "InvoiceNo": "536365",
@@ -101,6 +104,8 @@ def tiny_world(
     pairs.assign(
         rating=4, timestamp=pd.Timestamp("1998-01-01") + pd.to_timedelta(np.arange(len(pairs)), "h")
     ).to_parquet(tmp_path / "movielens_100k" / "interactions.parquet")
+    people = (f"{user}|{20 + user}|{'MF'[user % 2]}|writer|00000" for user in range(30))
+    (tmp_path / "movielens_100k" / "u.user").write_text("\n".join(people) + "\n")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     return tmp_path
 

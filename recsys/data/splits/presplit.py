@@ -23,10 +23,12 @@ class Presplit:
             has candidates.
         validation_cold_items: share of the items that are held out altogether, seeded, so that they
             are cold in validation as others are in the test.
+        validation_cold_users: share of the users who are held out altogether, likewise.
     """
 
     validation_negatives: Whole = NEGATIVES
     validation_cold_items: BelowOne = 0.0
+    validation_cold_users: BelowOne = 0.0
 
     def __post_init__(self) -> None:
         require_declared(self, "evaluation.split")
@@ -51,8 +53,13 @@ class Presplit:
             bought = np.unique(dataset.item[train])
             size = round(self.validation_cold_items * len(bought))
             is_cold[random.choice(bought, size, replace=False)] = True
-        cold = train[is_cold[dataset.item[train]]]
-        every_row, train = train, train[~is_cold[dataset.item[train]]]
+        held_out = is_cold[dataset.item[train]]
+        if self.validation_cold_users:
+            there = np.unique(dataset.user[train])
+            size = round(self.validation_cold_users * len(there))
+            held_out |= np.isin(dataset.user[train], random.choice(there, size, replace=False))
+        cold = train[held_out]
+        every_row, train = train, train[~held_out]
         user, item = dataset.user[train], dataset.item[train]
         shuffled = random.permutation(len(train))
         by_user = shuffled[stable_order(user[shuffled])]

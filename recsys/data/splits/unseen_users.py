@@ -7,7 +7,7 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.data.splits.phase import Phase, places_in_history
 from recsys.errors import ConfigError
-from recsys.ranges import OpenShare, require_declared
+from recsys.ranges import BelowOne, OpenShare, require_declared
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class UnseenUsers:
     Attributes:
         test_share, validation_share: of the users.
         fold_in_share: of the purchases of each of them, what is read; a user with one purchase is
-            not evaluated.
-        known: whether there is a phase "known", which costs another training.
+            not evaluated. 0: nothing is read, so all of them are cold, and what they are evaluated
+            on is the view "cold_users".
+        known: whether there is a phase "known", which costs another training; there is none where
+            nothing is read.
     """
 
     test_share: OpenShare = 0.2
     validation_share: OpenShare = 0.1
-    fold_in_share: OpenShare = 0.8
+    fold_in_share: BelowOne = 0.8
     known: bool = True
 
     def __post_init__(self) -> None:
@@ -53,10 +55,17 @@ class UnseenUsers:
         )
         group = np.zeros(len(size), dtype=np.int64)
         group[drawn[:in_test]], group[drawn[in_test : in_test + in_val]] = 2, 1
+        rows = np.arange(len(user))
+        if not self.fold_in_share:
+            of_row = group[user]
+            return {
+                name: Phase(rows[of_row < number], rows[of_row == number])
+                for name, number in (("val", 1), ("test", 2))
+            }
         place = places_in_history(dataset, random)
         # at least one purchase to read and, of two, one to be evaluated on
         read = np.maximum(1, np.minimum(np.round(self.fold_in_share * size), size - 1))
-        first, rows = place < read[user], np.arange(len(user))
+        first = place < read[user]
 
         def phase(number: int) -> Phase:
             fitted, evaluated = group[user] < number, group[user] == number

@@ -18,12 +18,17 @@ class Exposure(NamedTuple):
         num_users: users of the fitted part.
         bought: mean over the users with a list of the mean buyers of what they bought before; NaN
             where it is not known.
+        discounted: as `lists`, but a list counts 1 / log2(rank + 1), float64 (I,); None where
+            nobody asks.
+        group: supplier, brand or category of each item, int64 (I,); None where nobody asks.
     """
 
     lists: Tensor
     buyers: Tensor
     num_users: int
     bought: float = float("nan")
+    discounted: Tensor | None = None
+    group: Tensor | None = None
 
 
 def head_items(buyers: Tensor) -> Tensor:
