@@ -219,7 +219,7 @@ def test_served_scores_are_those_of_the_graph_of_a_bundle(model: nn.Module) -> N
         "users.sex": torch.tensor([0, 1, 2, 2]),
     }
     inputs = core_inputs(model)  # type: ignore[arg-type]
-    expected = Scores(model, popularity)(*(values[each.name] for each in inputs))  # type: ignore[arg-type]
+    expected, _ = Scores(model, popularity)(*(values[each.name] for each in inputs))  # type: ignore[arg-type]
     query = query_of(
         model,  # type: ignore[arg-type]
         values["user_id"],

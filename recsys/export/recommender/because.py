@@ -28,6 +28,7 @@ from recsys.export.recommender.growing import Core, export_traced
 from recsys.export.recommender.histories import Histories
 from recsys.export.recommender.parity import Catalogue, query_groups, rank, unknown_id
 from recsys.inference.reasons import BecauseEntry
+from recsys.models.fallback import served_users
 from recsys.models.inputs import (
     HISTORY,
     HISTORY_AGE,
@@ -39,7 +40,6 @@ from recsys.models.inputs import (
     reads_history,
 )
 from recsys.models.recommender import (
-    DecidesWhomItServes,
     ExplainsScores,
     Recommender,
     reasons_inputs,
@@ -101,17 +101,11 @@ class Explained(nn.Module):
         inputs = reasons_inputs(model)
         columns = {each.name: value for each, value in zip(inputs, given, strict=True)}
         user, history = columns.pop(USER.name, None), columns.pop(HISTORY.name)
-        fallback = torch.zeros_like(history[:, 0], dtype=torch.bool)  # (B,)
         if user is None:
             user = torch.zeros_like(history[:, 0])
-        elif not isinstance(model, DecidesWhomItServes):
-            fallback = user >= model.num_users
-            user = torch.where(fallback, 0, user)
         query = Query(user, history, columns.pop(HISTORY_AGE.name, None), columns)
-        if isinstance(model, DecidesWhomItServes):
-            fallback = ~model.serves(query)
-        elif reads_history(model):
-            fallback = fallback | (history == model.num_items).all(dim=1)
+        query, served = served_users(model, query)
+        fallback = ~served
         unknown = items >= model.num_items  # (B, K)
         known = torch.where(unknown, 0, items)
         purchases, rest = self.model.reasons(query, known)

@@ -11,6 +11,7 @@ from torch.export import Dim
 
 from recsys.bundle.manifest import BASES
 from recsys.export.recommender.growing import Core, export_traced
+from recsys.models.fallback import served_users
 from recsys.models.inputs import (
     HISTORY,
     PER_PURCHASE,
@@ -18,9 +19,8 @@ from recsys.models.inputs import (
     ModelInput,
     column_inputs,
     query_of,
-    reads_history,
 )
-from recsys.models.recommender import DecidesWhomItServes, Recommender
+from recsys.models.recommender import Recommender
 
 # Above one and unlike each other: a size of 1, or two that are equal, become constants silently.
 _TRACED_BATCH, _TRACED_HISTORY = 3, 5
@@ -49,24 +49,12 @@ class Scores(nn.Module):
         columns = {each.name: value for each, value in zip(core_inputs(model), values, strict=True)}
         user = columns.pop(USER.name, None)
         history, age = columns.pop("history", None), columns.pop("history_age", None)
-        fallback = None
         if user is None:
             user = values[0].new_zeros(values[0].shape[0], dtype=torch.int64)
-        elif USER in model.inputs and not isinstance(model, DecidesWhomItServes):
-            known = user < model.num_users  # (B,)
-            user, fallback = torch.where(known, user, 0), ~known
-        query = query_of(model, user, columns, history, age)
-        scores = model.score_all(query)
-        if isinstance(model, DecidesWhomItServes):
-            fallback = ~model.serves(query)
-        elif history is not None and reads_history(model):
-            empty = (history == model.num_items).all(dim=1)  # (B,)
-            fallback = empty if fallback is None else fallback | empty
-        basis = self._basis(values)
-        if fallback is None:
-            return scores, basis
-        scores = torch.where(fallback.unsqueeze(1), cast(Tensor, self.popularity), scores)
-        return scores, torch.where(fallback, BASES.index("popularity"), basis)
+        query, served = served_users(model, query_of(model, user, columns, history, age))
+        popularity = cast(Tensor, self.popularity)
+        scores = torch.where(served.unsqueeze(1), model.score_all(query), popularity)
+        return scores, torch.where(served, self._basis(values), BASES.index("popularity"))
 
     def _basis(self, values: tuple[Tensor, ...]) -> Tensor:
         """What scores come from that are no fallback, places in `BASES` (B,)."""
