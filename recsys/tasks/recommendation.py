@@ -46,6 +46,7 @@ from recsys.models.recommender import (
     Recommender,
 )
 from recsys.models.recommenders.blend import Blend, require_blend
+from recsys.models.recommenders.two_stage import Lesson, TwoStage
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
 from recsys.reports.leaderboard import cutoff
@@ -87,11 +88,12 @@ class Recommendation:
 
     def check(self, settings: Settings) -> None:
         """Refuses what no recommender is trained or judged with."""
-        if settings.parts:
+        key = "parts" if "parts" in settings.model.arguments else "first"
+        if settings.parts and key == "parts":
             require_blend(settings.parts, settings.model.arguments)
         for name, each in settings.parts.items():
-            _check_model(each, f"model.parts: {name}")
-        if not settings.parts:
+            _check_model(each, f"model.{key}: {name if key == 'parts' else each.choices.model}")
+        if key == "first":
             _check_model(settings, f"model={settings.choices.model}")
         views = settings.evaluation.arguments.get("views")
         if views and list(views) == ["cold_items"] and not _reads_items(settings):
@@ -234,6 +236,9 @@ class PreparedRecommendation:
         if isinstance(model, Blend):
             self._fit_blend(model, phase, data)
             return model, None
+        if isinstance(model, TwoStage):
+            self._fit_first(model, phase, data)
+            seed_everything(settings.seed)
         return model, self._fit_one(model, settings, phase, data, epochs, callbacks)
 
     def _fit_blend(self, blend: Blend, phase: str, data: PhaseData) -> None:
@@ -257,6 +262,34 @@ class PreparedRecommendation:
         chosen = self._weights
         blend.set_weights(chosen.weight, chosen.scale, chosen.length_scale)
         _note_weights(self._run, blend, self._settings.train.monitor, chosen=True)
+
+    def _fit_first(self, model: TwoStage, phase: str, data: PhaseData) -> None:
+        """The first stage on everything, as it is used, and another one on the earlier purchases of
+        each user, from which the second learns.
+        """
+        settings, held = self._settings.parts["first"], model.hold_out(data.interactions)
+        fitted = self._fit_one(
+            model.first, settings, phase, data, self._epochs.get("first"), (), name="first"
+        )
+        if fitted is not None:
+            self._epochs["first"] = fitted.epochs
+            monitor = monitor_of(settings, model.first)
+            note_training(self._metrics, phase, fitted, monitor, "first")
+        seed_everything(settings.seed)
+        first, start = model.unfitted_first(), time.perf_counter()
+        if isinstance(first, FitsInteractions):
+            first.fit(held.earlier)
+            _add_seconds(self._metrics, "train/seconds", start)
+        else:
+            earlier = replace(data, interactions=held.earlier)
+            name, epochs = "first_earlier", self._epochs["first"]
+            self._chosen[name] = self._chosen.get("first", {})
+            again = self._fit_one(first, settings, f"{phase}_", earlier, epochs, (), name=name)
+            assert again is not None
+            self._metrics["train/seconds"] = self._metrics.get("train/seconds", 0.0) + again.seconds
+        for part in (model.first, first):
+            part.requires_grad_(False)
+        model.lesson = Lesson(first.eval(), held)
 
     def _choose_weights(self, blend: Blend, phase: str, data: PhaseData) -> Choice:
         """By the monitored metric, without training anything again."""
@@ -362,10 +395,9 @@ class PreparedRecommendation:
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
         metrics = {f"{phase}/{key}": value for key, value in result.metrics.items()}
-        if isinstance(model, Blend):
-            for name, part in zip(model.names, model.parts, strict=True):
-                of_part = self._evaluate(part, data).metrics
-                metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
+        for name, part in _parts(model).items():
+            of_part = self._evaluate(part, data).metrics
+            metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
         if phase == "test":
             table = result.per_user
             ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
@@ -465,6 +497,13 @@ def _say_unknown(data: PhaseData) -> None:
             f"{data.name}: {unknown:,} of {rows:,} rows to predict are of items that are not in the"
             " catalogue: left out of the truth (evaluation.unknown_items=leave_out)"
         )
+
+
+def _parts(model: Any) -> dict[str, Any]:
+    """What a model is made of, by name; nothing for most."""
+    if isinstance(model, Blend):
+        return dict(zip(model.names, model.parts, strict=True))
+    return {"first": model.first} if isinstance(model, TwoStage) else {}
 
 
 def monitor_of(settings: Settings, model: object) -> str:
@@ -602,7 +641,7 @@ def _stored_model(run: RunFolder) -> Target:
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    parts: list[Any] = list(model.parts) if isinstance(model, Blend) else [model]
+    parts: list[Any] = list(_parts(model).values()) or [model]
     needs_ids = (
         USER in each.inputs and not isinstance(each, DecidesWhomItServes) for each in parts
     )
