@@ -38,8 +38,9 @@ _NOWHERE = -1e4
 _RAMP = 0.25
 # A logit of minus this is where scores of candidates bend towards 0.
 _LIFT = 4.0
-# Fields of pairs: the score of the first stage, and how often the user bought the item.
-_PAIR_FIELDS = 2
+# Fields of pairs: the score of the first stage for an item that the user had not bought, and for one
+# that was, and how often it was.
+_PAIR_FIELDS = 3
 
 
 class Lesson(NamedTuple):
@@ -148,7 +149,7 @@ class TwoStage(nn.Module):
         # id and history beside the columns, and the id of the item
         num_fields = 2 + len(of_query) + 1 + len(of_items) + _PAIR_FIELDS
         self.network = network(num_fields=num_fields, field_dim=embedding_dim)
-        self.log_first_weight = nn.Parameter(torch.tensor(2.0).log())
+        self.log_first_weight = nn.Parameter(torch.full((2,), 2.0).log())
         floats = num_fields * embedding_dim * 4 * 2 * min(num_candidates, num_items) / num_items
         self.floats_per_pair = int(self.first.floats_per_pair) + 8 + math.ceil(floats)
         self.register_buffer("known_users", torch.zeros(num_users + 1, dtype=torch.bool))
@@ -204,7 +205,7 @@ class TwoStage(nn.Module):
         """-> (B, I)."""
         first = first_scores(self.first, query)  # (B, I)
         times = times_bought(query.history, self.num_items)
-        users = self._user_fields(query, times, self.item_fields)
+        users = self._user_fields(query, _bought(times, self.item_fields))
         size = min(self.num_candidates, self.num_items)
         scores, candidates = torch.zeros_like(first), []
         for group in (times == 0, times > 0):
@@ -224,23 +225,27 @@ class TwoStage(nn.Module):
         return wide[:, : self.num_items]
 
     def candidate_logits(
-        self, query: Query, first: Tensor, times: Tensor, items: Tensor
+        self, query: Query, first: Tensor, times: Tensor, place: Tensor, items: Tensor
     ) -> Tensor:
-        """Logits of candidates (B, C), where training has them; what is hidden in it is drawn anew
-        each time.
+        """Logits of candidates (P, C), where training has them; which ids are hidden in it is drawn
+        anew each time.
 
         Args:
-            query: user and columns, the history is not read.
-            first: standardised scores of the first stage (B, I).
-            times: how often the user bought each item before (B, I).
-            items: candidates (B, C).
+            query: P users and their columns; the history is not read.
+            first: standardised scores of the first stage for B users (B, I).
+            times: how often each of these bought each item before (B, I).
+            place: of the user of each query among these (P,).
+            items: candidates (P, C).
         """
         has_id = self.items.known
         if self.training:
             has_id = has_id & (torch.rand(len(has_id), device=has_id.device) >= self.id_dropout)
         fields = self.items(has_id)  # (I, Fi, D)
-        users = self._user_fields(query, times, fields)
-        return self._logits(users, fields[items], first.gather(1, items), times.gather(1, items))
+        users = self._user_fields(query, _bought(times, fields)[place])
+        # the gradient of an embedding takes a tenth of the time that one of an index does
+        found = functional.embedding(items, fields.flatten(1)).view(*items.shape, *fields.shape[1:])
+        rows = place.unsqueeze(1)
+        return self._logits(users, found, first[rows, items], times[rows, items])
 
     def serves(self, query: Query) -> Tensor:
         """Whether the first stage knows the user, bool (B,)."""
@@ -253,23 +258,24 @@ class TwoStage(nn.Module):
             served = served & (query.history < self.num_items).any(dim=1)
         return served
 
-    def _user_fields(self, query: Query, times: Tensor, items: Tensor) -> Tensor:
-        """Id, columns and the mean of the items bought: (B, Fu, D)."""
+    def _user_fields(self, query: Query, bought: Tensor) -> Tensor:
+        """Id, items bought (B, D), and columns: (B, Fu, D)."""
         known = self.known_users[query.user]
         if self.training:
             known = known & (torch.rand(len(known), device=known.device) >= self.id_dropout)
         user = self.user(query.user.clamp(max=self.num_users - 1)) * known.unsqueeze(1)
-        bag = times.clamp(max=1)
-        history = (bag @ items.sum(dim=1)) / bag.sum(dim=1, keepdim=True).clamp(min=1)
-        return torch.stack([user, history, *self.columns(query)], dim=1)
+        return torch.stack([user, bought, *self.columns(query)], dim=1)
 
     def _logits(self, users: Tensor, items: Tensor, first: Tensor, times: Tensor) -> Tensor:
         """Fields of users (B, Fu, D) and of candidates (B, C, Fi, D), numbers (B, C) -> (B, C)."""
         first = first.sign() * torch.log1p(first.abs())
-        numbers = torch.stack([first, torch.log1p(times)], dim=2).unsqueeze(3) * self.numbers
+        bought = (times > 0).float()
+        by_group = torch.stack([first * (1 - bought), first * bought], dim=2)  # (B, C, 2)
+        numbers = torch.cat([by_group, torch.log1p(times).unsqueeze(2)], dim=2)
         wide = users.unsqueeze(1).expand(-1, items.shape[1], -1, -1)
-        logits: Tensor = self.network(torch.cat([wide, items, numbers], dim=2))
-        return logits + self.log_first_weight.exp() * first
+        pairs = numbers.unsqueeze(3) * self.numbers  # (B, C, 3, D)
+        logits: Tensor = self.network(torch.cat([wide, items, pairs], dim=2))
+        return logits + (self.log_first_weight.exp() * by_group).sum(dim=2)
 
 
 def first_scores(first: Any, query: Query) -> Tensor:
@@ -290,6 +296,12 @@ def times_bought(history: Tensor, num_items: int) -> Tensor:
     padded = torch.zeros(history.shape[0], num_items + 1, device=history.device)
     ones = torch.ones_like(history, dtype=padded.dtype)
     return padded.scatter_add(1, history, ones)[:, :num_items]
+
+
+def _bought(times: Tensor, fields: Tensor) -> Tensor:
+    """The mean of the items bought, of which each is the sum of its fields (I, Fi, D): (B, D)."""
+    bag = times.clamp(max=1)
+    return (bag @ fields.sum(dim=1)) / bag.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _store_items(model: nn.Module, _: object) -> None:

@@ -48,7 +48,7 @@ class RanksCandidates(Protocol):
             ...
 
     def candidate_logits(
-        self, query: Query, first: Tensor, times: Tensor, items: Tensor
+        self, query: Query, first: Tensor, times: Tensor, place: Tensor, items: Tensor
     ) -> Tensor:
         """See `TwoStage.candidate_logits`."""
         ...
@@ -88,7 +88,8 @@ class CandidateBatch(NamedTuple):
         place: of the user of each row in the batch, (P,).
         rows: P.
         items: what each row is compared with: the item itself first, (P, 1 + N).
-        counts: False for what is no negative of the row, bool (P, 1 + N).
+        stands_for: logarithm of the number of items that a negative stands for, 0 for the item
+            itself, -inf for what is no negative of the row, float32 (P, 1 + N).
     """
 
     first: Tensor
@@ -96,15 +97,18 @@ class CandidateBatch(NamedTuple):
     place: Tensor
     rows: Rows
     items: Tensor
-    counts: Tensor
+    stands_for: Tensor
 
 
 @dataclass(frozen=True)
 class Candidates:
     """Binary cross-entropy of impressions where the data have them: what was bought, and what was
-    shown beside it and not bought; else a softmax of each purchase among negatives, half of them
+    shown beside it and not bought; else a softmax of each purchase among negatives, and beside it one
+    of each purchase of what was new to the user among what was new, so that neither the list of all
+    items nor that of new ones pays for the other. Of the negatives half are
     drawn from the candidates of the first stage and half from the catalogue, none of them bought
-    later.
+    later. Each stands for as many items as were left out for it: else a score by which an item
+    becomes a candidate would speak against it.
 
     Source: half of the negatives hard, half random: Huang et al., Embedding-based Retrieval in
     Facebook Search, KDD 2020, section 6.1.
@@ -233,13 +237,17 @@ class CandidateObjective:
         rows, place = batch.rows, batch.place
         query = Query(rows.user, rows.user.new_zeros(len(place), 0), None, rows.columns)
         logits = model.candidate_logits(
-            query, batch.first[place], batch.times[place], batch.items
+            query, batch.first, batch.times, place, batch.items
         )  # (P, 1 + N)
         if self.shown:
             loss = functional.binary_cross_entropy_with_logits(logits[:, 0], rows.label)
         else:
-            logits = logits.masked_fill(~batch.counts, -torch.inf)
+            logits = logits + batch.stands_for
             loss = (logits.logsumexp(dim=1) - logits[:, 0]).mean()
+            is_new = batch.times[place.unsqueeze(1), batch.items] == 0  # (P, 1 + N)
+            if bool(is_new[:, 0].any()):
+                logits = logits.masked_fill(~is_new, -torch.inf)[is_new[:, 0]]
+                loss = loss + (logits.logsumexp(dim=1) - logits[:, 0]).mean()
         return loss, batch.items.numel()
 
 
@@ -288,12 +296,13 @@ class CandidateBatches:
                 chosen = self._drawn(place, generator)
                 place, number = place[chosen], number[chosen]
             rows = self._rows.take(number)
-            items, counts = rows.item.unsqueeze(1), torch.ones_like(place, dtype=torch.bool)
-            counts = counts.unsqueeze(1)
+            items = rows.item.unsqueeze(1)
+            stands_for = torch.zeros_like(items, dtype=torch.float32)
             if not self._shown:
-                negatives, usable = self._negatives(user, place, first, times, generator)
-                items, counts = torch.cat([items, negatives], 1), torch.cat([counts, usable], 1)
-            yield CandidateBatch(first, times, place, rows, items, counts)
+                negatives, of_negatives = self._negatives(user, place, first, times, generator)
+                items = torch.cat([items, negatives], dim=1)
+                stands_for = torch.cat([stands_for, of_negatives], dim=1)
+            yield CandidateBatch(first, times, place, rows, items, stands_for)
 
     @torch.no_grad()
     def _scored(self, user: Tensor) -> tuple[Tensor, Tensor]:
@@ -321,7 +330,7 @@ class CandidateBatches:
         times: Tensor,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Items (P, N), the first half candidates, and which of them are negatives."""
+        """Items (P, N), the first half candidates, and what they stand for (P, N)."""
         num_hard = self._settings.num_negatives // 2
         candidates, size = self._candidates(first, times)  # (B, 2 K), (B, 2)
         shape = len(place), self._settings.num_negatives
@@ -332,8 +341,13 @@ class CandidateBatches:
         hard = candidates[place.unsqueeze(1), column]
         easy = (draw[:, num_hard:] * self._num_items).long()
         items = torch.cat([hard, easy], dim=1)
-        later = self._later.mask(user, self._num_items)
-        return items, ~later[place.unsqueeze(1), items]
+        # how often each item is drawn on average (B, I)
+        expected = torch.full_like(first, (shape[1] - num_hard) / self._num_items)
+        real = torch.arange(candidates.shape[1] // 2, device=self._device) < size.unsqueeze(2)
+        often = num_hard / size.sum(dim=1, keepdim=True) * real.flatten(1)  # (B, 2 K)
+        expected = expected.scatter_add(1, candidates, often)
+        expected = expected.masked_fill(self._later.mask(user, self._num_items), torch.inf)
+        return items, -torch.log(expected[place.unsqueeze(1), items])
 
     def _candidates(self, first: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """The best K items of what was not bought before, and of what was: (B, 2 K), and how many
