@@ -32,8 +32,8 @@ def with_parts(plain: Mapping[str, Any], overrides: Sequence[str], conf: Path) -
         conf: folder of configuration files.
 
     Returns:
-        The configuration with `model.parts`, name to the target of the part, or with `model.first`,
-        a target, and `parts`, name to its model by name and, of those that are trained, loss, train,
+        The configuration with `model.parts`, name to the target of the part, or `model.first`, a
+        target, and `parts`, name to its model by name and, of those that are trained, loss, train,
         optimizer and schedule.
 
     Raises:

@@ -107,10 +107,10 @@ def clean_transactions(
     keep = rows.keep
     user, user_ids = _used(of_user, keep)
     item, item_ids = _used(of_item, keep)
-    timestamp = day = impressions = None
-    if (left_out or {}).get(SHOWN, rows.keep[:0]).any():
+    timestamp = day = found = None
+    if (left_out or {}).get(SHOWN, keep[:0]).any():
         codes = (of_user, user_ids), (of_item, item_ids)
-        impressions = _impressions((left_out or {})[SHOWN], keep, codes, times, cleaning.timezone)
+        found = _impressions((left_out or {})[SHOWN], keep, codes, times, cleaning.timezone)
     if times is not None:
         timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
         del times
@@ -125,10 +125,9 @@ def clean_transactions(
         quantity = units[keep].astype(np.float32)
     dataset = Dataset(user, item, timestamp, day, user_ids, item_ids, report, quantity=quantity)
     if events is not None:
-        further = events.further(table)
-        if impressions is not None:
-            impressions, shown = impressions
-            impressions = replace(impressions, context=further.take(shown))
+        further, impressions = events.further(table), None
+        if found is not None:
+            impressions = replace(found[0], context=further.take(found[1]))
         ignored = {"events": tuple(events.ignore)}
         dataset = replace(
             dataset,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from torch import Tensor
 
@@ -86,8 +87,10 @@ def impression_masks(
             )
     if both := [name for name in shown if name in bought]:
         raise ConfigError(f"data.bought and data.shown both name {both[0]!r}: leave one out")
-    of_shown = np.isin(types.codes, types.categories.get_indexer(list(shown)))
+    of_shown = np.zeros(len(types), dtype=bool)
+    if shown:
+        of_shown = np.isin(types.codes, types.categories.get_indexer(pd.Index(shown)))
     is_bought = ~of_shown
     if bought:
-        is_bought = np.isin(types.codes, types.categories.get_indexer(list(bought)))
+        is_bought = np.isin(types.codes, types.categories.get_indexer(pd.Index(bought)))
     return {SHOWN: of_shown, OTHER: ~of_shown & ~is_bought}

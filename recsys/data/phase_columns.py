@@ -189,7 +189,11 @@ class PhaseColumns:
         )
 
     def _values(
-        self, source: str, category: bool, rows: np.ndarray, events: Dataset | Impressions | None = None
+        self,
+        source: str,
+        category: bool,
+        rows: np.ndarray,
+        events: Dataset | Impressions | None = None,
     ) -> Tensor:
         """Of events in `rows`, -1 for none: category codes int64, K where unknown or missing; or
         float32 numbers, NaN where missing.

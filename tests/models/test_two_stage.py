@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from recsys.data.held_out import hold_out
 from recsys.data.interactions import Interactions
 from recsys.data.ragged import Ragged
+from recsys.data.shards import ALONE
 from recsys.export.recommender.graph import build_graph
 from recsys.export.recommender.histories import Histories
 from recsys.export.recommender.parity import Catalogue, check_parity
@@ -25,7 +26,6 @@ from recsys.models.recommenders.deepfm import DeepFM, pairwise
 from recsys.models.recommenders.item_knn import ItemKNN
 from recsys.models.recommenders.two_stage import Lesson, TwoStage, first_scores
 from recsys.training.losses.candidates import Candidates
-from recsys.data.shards import ALONE
 
 USERS, ITEMS = 40, 12
 NETWORKS = {"deepfm": DeepFM, "dcn_v2": DCNv2, "stacked": partial(DCNv2, structure="stacked")}

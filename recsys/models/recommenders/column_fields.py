@@ -3,7 +3,7 @@ numbers of a field, P pairs of an item and a term.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +123,9 @@ class ItemFields(nn.Module):
         """Takes the terms of items, and which are known by their buyers."""
         self.known.copy_(interactions.buyers > 0)
         if self.inputs and interactions.columns is None:
-            raise ConfigError("the model reads attributes of items: build the data with index_phase")
+            raise ConfigError(
+                "the model reads attributes of items: build the data with index_phase"
+            )
         for place, each in enumerate(self.inputs):
             assert interactions.columns is not None
             terms = interactions.columns.of_items(each.name)
@@ -135,7 +137,8 @@ class ItemFields(nn.Module):
         found = [self.id.weight * has_id.unsqueeze(1)]
         for place, table in enumerate(self.tables):
             terms, starts = getattr(self, f"terms_{place}"), getattr(self, f"starts_{place}")
-            found.append(functional.embedding_bag(terms, table.weight, starts, mode="mean"))
+            weight = cast(nn.Embedding, table).weight
+            found.append(functional.embedding_bag(terms, weight, starts, mode="mean"))
         return torch.stack(found, dim=1)
 
     def _load_from_state_dict(

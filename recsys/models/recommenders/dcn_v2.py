@@ -1,5 +1,5 @@
-"""DCN-v2: explicit crosses of fields, and a deep tower. Axes: … any leading axes, F fields, D numbers
-of a field, N = F D.
+"""DCN-v2: explicit crosses of fields, and a deep tower. Axes: … any leading axes, F fields, D
+numbers of a field, N = F D.
 """
 
 from collections.abc import Sequence

@@ -4,15 +4,14 @@ F fields, D numbers of a field.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from recsys.ranges import BelowOne, Width
 
 
 class DeepFM(nn.Module):
-    """logit = Σ_f w_f + Σ_{f<g} e_fᵀe_g + MLP(e_1 … e_F), where of the D numbers of a field the last
-    is its first-order weight w_f and the others are its factors e_f.
+    """logit = Σ_f w_f + Σ_{f<g} e_fᵀe_g + MLP(e_1 … e_F), where of the D numbers of a field the
+    last is its first-order weight w_f and the others are its factors e_f.
 
     Source: Guo et al., DeepFM: A Factorization-Machine based Neural Network for CTR Prediction,
     IJCAI 2017; the pairs in one pass: Rendle, Factorization Machines, ICDM 2010, lemma 3.1.
@@ -41,7 +40,9 @@ class DeepFM(nn.Module):
         """(…, F, D) -> logits (…)."""
         factors = fields[..., :-1]
         first_order = fields[..., -1].sum(dim=-1)
-        return first_order + pairwise(factors) + self.out(self.deep(factors.flatten(-2))).squeeze(-1)
+        return (
+            first_order + pairwise(factors) + self.out(self.deep(factors.flatten(-2))).squeeze(-1)
+        )
 
 
 def pairwise(factors: Tensor) -> Tensor:

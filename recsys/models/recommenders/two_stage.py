@@ -38,8 +38,8 @@ _NOWHERE = -1e4
 _RAMP = 0.25
 # A logit of minus this is where scores of candidates bend towards 0.
 _LIFT = 4.0
-# Fields of pairs: the score of the first stage for an item that the user had not bought, and for one
-# that was, and how often it was.
+# Fields of pairs: the score of the first stage, of an item that is new to the user and of one that
+# is not, and how often it was bought.
 _PAIR_FIELDS = 3
 
 
@@ -63,21 +63,20 @@ class TwoStage(nn.Module):
     of those bought before, so that either list, the one of new items and the one of all, is ranked
     by the second stage. The fields of a candidate are embeddings of the user id, the columns of the
     user and of the request, the mean of the items bought; of the item id and its attributes, the
-    mean over the terms of a column; and of two numbers, x = sign(z) log(1 + |z|) and the logarithm
-    of how often the user bought the item. The logit is network(fields) + v x, with v learned: so
-    training starts from the order of the first stage.
+    mean over the terms of a column; and of numbers, x = sign(z) log(1 + |z|), apart for items
+    bought before and not, and the logarithm of how often the user bought the item. The logit is
+    network(fields) + v x, with v learned: so training starts from the order of the first stage.
 
-    score = z - border of the candidates, at most 0, for all others, which keep the order of the
-    first stage (apart for items bought before and not), and ramp · softplus(4 + logit), above 0, for
-    the candidates, where the ramp rises from 0 to 1 within a quarter of a deviation above the border.
-    So scores are continuous where candidates end: a rounding error of the first stage cannot throw
-    an item from one stage into the other, and what runtimes disagree on there has no weight.
+    score = ramp · softplus(4 + logit), above 0, for the candidates, and z - the border of the
+    candidates, at most 0, for all others, which keep the order of the first stage (items bought
+    before and not each among themselves). The ramp rises from 0 to 1 within a quarter of a
+    deviation above the border. So scores are continuous where candidates end: a rounding error of
+    the first stage moves an item by as little, and runtimes agree.
 
-    Nothing leaks: the latest `holdout` of the purchases of each user are hidden. A first stage that
-    is fitted on the purchases before these gives the candidates and the scores, the fields of the
-    history are of these too, and the later purchases, or what was shown beside them, are what the
-    second stage learns to predict. Only then is the first stage fitted on everything, as it is used.
-    Scores mean the same in both, as they are standardised.
+    Nothing leaks: the latest `holdout` of the purchases of each user are what the second stage
+    learns to predict, or what was shown beside them. Candidates, scores and history are those of
+    the purchases before, by a first stage that is fitted on these alone. The one that is used is
+    fitted on everything; scores of both mean the same, as they are standardised.
 
     Ids of unknown users and of items that nobody bought are zeros. In training a share of the ids
     is hidden, so that attributes count too.
@@ -154,7 +153,9 @@ class TwoStage(nn.Module):
         self.floats_per_pair = int(self.first.floats_per_pair) + 8 + math.ceil(floats)
         self.register_buffer("known_users", torch.zeros(num_users + 1, dtype=torch.bool))
         self.register_buffer(
-            "item_fields", torch.zeros(num_items, 1 + len(of_items), embedding_dim), persistent=False
+            "item_fields",
+            torch.zeros(num_items, 1 + len(of_items), embedding_dim),
+            persistent=False,
         )
         self.lesson: Lesson | None = None
         self.register_load_state_dict_post_hook(_store_items)

@@ -1,4 +1,4 @@
-"""Loss of a second stage: what was bought among the candidates of the first, or among what was shown.
+"""Loss of a second stage: what was bought among the candidates of the first, or what was shown.
 
 Axes: B users of a batch, P rows to learn from, N negatives a row, M impressions, I items, U users,
 K candidates of a group.
@@ -76,7 +76,8 @@ class Rows(NamedTuple):
     def to(self, device: torch.device) -> "Rows":
         """The rows on another device."""
         columns = {name: values.to(device) for name, values in self.columns.items()}
-        return Rows(*(each.to(device) for each in self[:3]), columns)
+        user, item, label = (each.to(device) for each in (self.user, self.item, self.label))
+        return Rows(user, item, label, columns)
 
 
 class CandidateBatch(NamedTuple):
@@ -103,12 +104,12 @@ class CandidateBatch(NamedTuple):
 @dataclass(frozen=True)
 class Candidates:
     """Binary cross-entropy of impressions where the data have them: what was bought, and what was
-    shown beside it and not bought; else a softmax of each purchase among negatives, and beside it one
-    of each purchase of what was new to the user among what was new, so that neither the list of all
-    items nor that of new ones pays for the other. Of the negatives half are
-    drawn from the candidates of the first stage and half from the catalogue, none of them bought
-    later. Each stands for as many items as were left out for it: else a score by which an item
-    becomes a candidate would speak against it.
+    shown beside it and not bought; else a softmax of each purchase among negatives, and one of each
+    purchase of what was new to the user among what was new, so that neither the list of all items
+    nor that of new ones pays for the other. Half of the negatives are drawn from the candidates of
+    the first stage and half from the catalogue, none of them bought later. Each stands for as many
+    items as were left out for it: else a score by which an item becomes a candidate would speak
+    against it.
 
     Source: half of the negatives hard, half random: Huang et al., Embedding-based Retrieval in
     Facebook Search, KDD 2020, section 6.1.
