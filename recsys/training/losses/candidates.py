@@ -122,7 +122,7 @@ class Candidates:
     """
 
     batch_size: Count = 32
-    num_negatives: Count = 64
+    num_negatives: Count = 32
     max_targets: Count = 10
     learn_from: Literal["impressions", "purchases"] | None = None
 
