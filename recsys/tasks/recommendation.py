@@ -213,7 +213,10 @@ class PreparedRecommendation:
         self._epochs: dict[str, int] = {}
         self._chosen: dict[str, dict[str, float]] = {}
         self._weights: Choice | None = None
-        models = [each.model.resolve() for each in settings.parts.values() or (settings,)]
+        made_of = [*settings.parts.values()]
+        if "parts" not in settings.model.arguments:  # a blend reads what its parts read
+            made_of.append(settings)
+        models = [each.model.resolve() for each in made_of]
         for found in dict.fromkeys(context_fingerprint(each, data.context) for each in models):
             if found:
                 known = data.report.column_fingerprints
@@ -398,6 +401,8 @@ class PreparedRecommendation:
         for name, part in _parts(model).items():
             of_part = self._evaluate(part, data).metrics
             metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
+        if isinstance(model, TwoStage) and phase == "val":
+            _say_first(self._settings, metrics)
         if phase == "test":
             table = result.per_user
             ids = data.vocabulary.user_ids[table.pop("user").to_numpy(dtype=int)]
@@ -512,6 +517,17 @@ def monitor_of(settings: Settings, model: object) -> str:
     """
     monitor = settings.train.monitor
     return monitor if isinstance(model, ReadsItems) else monitor.replace("/cold_items/", "/new/")
+
+
+def _say_first(settings: Settings, metrics: Mapping[str, float]) -> None:
+    """Says what the second stage adds to the first, by the monitored metric."""
+    monitor, first = settings.train.monitor, settings.parts["first"].choices.model
+    alone, both = metrics.get(monitor.replace("val/", "val/parts/first/")), metrics.get(monitor)
+    if alone is None or both is None:
+        return
+    worse = f"; it is better alone: choose model={first}" if both < alone else ""
+    model = settings.choices.model
+    say(f"val: {monitor} {both:.4f} with {model}, {alone:.4f} with its first stage {first}{worse}")
 
 
 def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:

@@ -46,7 +46,10 @@ def test_what_was_shown_is_no_purchase_and_kept_apart():
     assert dataset.item_ids.tolist() == ["x", "y"]
     found = dataset.impressions
     assert found is not None
-    pairs = [(dataset.user_ids[u], dataset.item_ids[i]) for u, i in zip(found.user, found.item)]
+    pairs = [
+        (dataset.user_ids[u], dataset.item_ids[i])
+        for u, i in zip(found.user, found.item, strict=True)
+    ]
     assert pairs == [("a", "x"), ("a", "x"), ("a", "y")]
     assert found.events_before.tolist() == [0, 2, 3]
     channel = found.context["channel"]

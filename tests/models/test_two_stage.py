@@ -167,8 +167,16 @@ def test_unknown_users_and_items_that_nobody_bought_have_no_id():
     assert bool((fields[1, 0] == 0).all())
     assert bool((fields[0, 0] != 0).any())
     assert model.serves(query).tolist() == [True, True]  # by the history
-    nothing = Query(torch.tensor([0]), torch.full((1, 2), ITEMS))
-    assert model.serves(nothing).tolist() == [False]
+    # by the id, and not at all
+    nothing = Query(torch.tensor([0, USERS]), torch.full((2, 2), ITEMS))
+    assert model.serves(nothing).tolist() == [True, False]
+
+
+def test_where_the_first_stage_knows_nobody_candidates_are_what_is_popular():
+    model = two_stage(num_candidates=4)
+    scores = model.score_all(Query(torch.tensor([0]), torch.full((1, 2), ITEMS)))[0]
+    # the fourth lies on the border
+    assert set(scores.topk(3).indices.tolist()) <= set(purchases().buyers.topk(4).indices.tolist())
 
 
 def test_later_purchases_are_not_among_the_earlier_ones():

@@ -42,7 +42,9 @@ def test_a_run_fits_both_stages_repeats_itself_and_its_bundle_answers(shop):
     found, model = metrics(folder), load_run(folder)[0]
     assert model.first.neighbours.shape == (25, 7)
     alone = [each for each in SHOP if not each.startswith("train.")]
-    first = run_training(compose([*alone, "model=item_knn", "model.num_neighbours=7"]), shop / "knn")
+    first = run_training(
+        compose([*alone, "model=item_knn", "model.num_neighbours=7"]), shop / "knn"
+    )
     for phase in ("val", "test"):
         for view in ("new", "all"):
             key = f"{view}/ndcg@10"
@@ -70,17 +72,19 @@ def test_a_first_stage_that_is_trained_has_settings_of_its_own_and_stays_as_it_i
 
 
 @pytest.mark.parametrize("learn_from", ["impressions", "purchases"])
-def test_what_was_shown_and_never_bought_sinks_below_what_was(shop, learn_from):
-    """Of 40 users 15 once bought the item "shown", before all else; 25 were shown it beside "taken",
-    which 10 of them bought: the first stage, popularity, prefers the former.
+def test_what_was_shown_and_not_bought_sinks_below_what_was(shop, learn_from):
+    """The item "shown" is bought by 15 users and was shown to 25 others in vain; "taken" is bought
+    by all 10 to whom it was shown. Purchases alone, and popularity, prefer the former.
     """
     rng = np.random.default_rng(0)
-    rows = [(user, "shown", 0, "buy") for user in range(25, 40)]
+    rows = []
     for user in range(40):
         rows += [(user, f"i{rng.integers(8)}", day, "buy") for day in (10, 20, 30, 40)]
-    for user in range(25):
-        rows += [(user, item, 50, "view") for item in ("shown", "taken")]
-        rows.append((user, "taken" if user < 10 else "i0", 50, "buy"))
+        if user < 25:
+            rows.append((user, "shown", 50, "view"))
+        if user < 10:
+            rows.append((user, "taken", 50, "view"))
+        rows.append((user, "taken" if user < 10 else "i0" if user < 25 else "shown", 50, "buy"))
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "day", "what"])
     table["timestamp"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(table.pop("day"), unit="D")
     table.to_csv("sales.csv", index=False)
@@ -99,8 +103,10 @@ def test_what_was_shown_and_never_bought_sinks_below_what_was(shop, learn_from):
     with torch.no_grad():
         first, scores = first_scores(model.first, query), model.score_all(query)
     assert bool((first[:, shown] > first[:, taken]).all())
-    share = (scores[:, taken] > scores[:, shown]).float().mean()
-    assert share == 1 if learn_from == "impressions" else True
+    if learn_from == "impressions":
+        assert bool((scores[:, taken] > scores[:, shown]).all())
+    else:
+        assert (scores[:, taken] > scores[:, shown]).float().mean() < 0.5
 
 
 @pytest.mark.parametrize(

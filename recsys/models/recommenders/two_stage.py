@@ -79,7 +79,8 @@ class TwoStage(nn.Module):
     fitted on everything; scores of both mean the same, as they are standardised.
 
     Ids of unknown users and of items that nobody bought are zeros. In training a share of the ids
-    is hidden, so that attributes count too.
+    is hidden, so that attributes count too. Where the first stage does not know a user, the
+    logarithm of the buyers stands for its scores.
 
     Source: two stages: Covington, Adams and Sargin, Deep Neural Networks for YouTube
     Recommendations, RecSys 2016.
@@ -105,6 +106,7 @@ class TwoStage(nn.Module):
     supported_losses = ("candidates",)
     item_fields: Tensor
     known_users: Tensor
+    popularity: Tensor
 
     def __init__(
         self,
@@ -151,6 +153,7 @@ class TwoStage(nn.Module):
         self.log_first_weight = nn.Parameter(torch.full((2,), 2.0).log())
         floats = num_fields * embedding_dim * 4 * 2 * min(num_candidates, num_items) / num_items
         self.floats_per_pair = int(self.first.floats_per_pair) + 8 + math.ceil(floats)
+        self.register_buffer("popularity", torch.zeros(num_items))
         self.register_buffer("known_users", torch.zeros(num_users + 1, dtype=torch.bool))
         self.register_buffer(
             "item_fields",
@@ -164,6 +167,17 @@ class TwoStage(nn.Module):
     def inputs(self) -> tuple[ModelInput, ...]:
         """Id, history, columns, and what the first stage reads."""
         return tuple(dict.fromkeys((USER, HISTORY, *self.columns.inputs, *self.first.inputs)))
+
+    @property
+    def keeps_purchases(self) -> bool:
+        """Whether the weights of the first stage are purchases of single users."""
+        return bool(getattr(self.first, "keeps_purchases", False))
+
+    @property
+    def graph_floats_per_pair(self) -> int:
+        """That of the first stage and what the second one adds."""
+        own = self.floats_per_pair - int(self.first.floats_per_pair)
+        return own + int(getattr(self.first, "graph_floats_per_pair", self.first.floats_per_pair))
 
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """Terms of both stages."""
@@ -186,6 +200,8 @@ class TwoStage(nn.Module):
     def observe(self, interactions: Interactions) -> None:
         """Takes attributes of items, ranges of numbers, and who and what is known."""
         self.known_users[:-1] = interactions.distinct.lengths() > 0
+        popularity = torch.log1p(interactions.buyers.float())
+        self.popularity.copy_(standardised(popularity.unsqueeze(0))[0])
         self.columns.observe(interactions)
         self.items.observe(interactions)
         self.train(self.training)
@@ -204,7 +220,8 @@ class TwoStage(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
-        first = first_scores(self.first, query)  # (B, I)
+        served = self._first_serves(query).unsqueeze(1)
+        first = torch.where(served, first_scores(self.first, query), self.popularity)  # (B, I)
         times = times_bought(query.history, self.num_items)
         users = self._user_fields(query, _bought(times, self.item_fields))
         size = min(self.num_candidates, self.num_items)
@@ -249,6 +266,13 @@ class TwoStage(nn.Module):
         return self._logits(users, found, first[rows, items], times[rows, items])
 
     def serves(self, query: Query) -> Tensor:
+        """Whether anything of a query is known: the id, a purchase or a column. (B,)."""
+        known = self.known_users[query.user] | (query.history < self.num_items).any(dim=1)
+        if isinstance(self.first, DecidesWhomItServes):
+            known = known | self.first.serves(query)
+        return known | self.columns.known(query)
+
+    def _first_serves(self, query: Query) -> Tensor:
         """Whether the first stage knows the user, bool (B,)."""
         if isinstance(self.first, DecidesWhomItServes):
             return self.first.serves(query)
@@ -284,7 +308,11 @@ def first_scores(first: Any, query: Query) -> Tensor:
     user = query.user
     if not isinstance(first, DecidesWhomItServes):
         user = torch.where(user < first.num_users, user, 0)
-    scores = first.score_all(Query(user, query.history, query.age, query.columns))
+    return standardised(first.score_all(Query(user, query.history, query.age, query.columns)))
+
+
+def standardised(scores: Tensor) -> Tensor:
+    """Scores (B, I) with mean 0 and deviation 1 in every row; 0 where all are alike."""
     centred = scores - scores.mean(dim=1, keepdim=True)
     spread = centred.square().mean(dim=1, keepdim=True).sqrt()
     # what differs by rounding alone does not differ
