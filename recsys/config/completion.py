@@ -25,6 +25,8 @@ SUPPLIED = {
         "step",
         "season",
         "quantiles",
+        "num_fields",
+        "field_dim",
     },
     "optimizer": {"params"},
     "schedule": {"optimizer", "total_steps", "T_max", "epochs", "steps_per_epoch"},

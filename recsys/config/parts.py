@@ -16,6 +16,8 @@ from recsys.errors import ConfigError, closest
 
 # what a part has of its own; everything else is the run's
 SECTIONS = ("model", "loss", "train", "optimizer", "schedule")
+# what the one part of a model of two stages is called
+FIRST = "first"
 # of these another file may be chosen by its name
 _CHOSEN = ("loss", "optimizer", "schedule")
 
@@ -25,20 +27,22 @@ def with_parts(plain: Mapping[str, Any], overrides: Sequence[str], conf: Path) -
 
     Args:
         plain: has `model.parts`, names such as "content" or "content@tags" (the model content,
-            called tags), and `parts`, what was set for each of them.
+            called tags), or `model.first`, one name, and `parts`, what was set for each of them.
         overrides: as typed; what they say of training holds for every part.
         conf: folder of configuration files.
 
     Returns:
-        The configuration with `model.parts`, name to the target of the part, and `parts`, name to
-        its model by name and, of those that are trained, loss, train, optimizer and schedule.
+        The configuration with `model.parts`, name to the target of the part, or `model.first`, a
+        target, and `parts`, name to its model by name and, of those that are trained, loss, train,
+        optimizer and schedule.
 
     Raises:
         ConfigError: a part that does not exist or is named twice, or a setting that it lacks.
     """
     model, own = plain.get("model"), plain.get("parts") or {}
     content = {key: value for key, value in plain.items() if key != "parts"}
-    named = model.get("parts") if isinstance(model, Mapping) else None
+    key = next((each for each in ("parts", FIRST) if _has(model, each)), None)
+    named = model[key] if isinstance(model, Mapping) and key else None
     if named is None:
         if own:
             chosen = (plain.get("choices") or {}).get("model")
@@ -49,24 +53,42 @@ def with_parts(plain: Mapping[str, Any], overrides: Sequence[str], conf: Path) -
         return content
     if isinstance(named, Mapping):  # of a run that was composed before
         return dict(plain)
-    models = _names(named)
+    models = _names(named) if key == "parts" else {FIRST: _one(named)}
     if not isinstance(own, Mapping):
         raise ConfigError(f"parts={own!r}: set single keys of it, such as parts.NAME.model.KEY")
     if strange := [name for name in own if name not in models]:
         raise ConfigError(
-            f"parts.{strange[0]} has no effect: model.parts names {', '.join(models)}"
+            f"parts.{strange[0]} has no effect: "
+            + (
+                f"model.parts names {', '.join(models)}"
+                if key == "parts"
+                else f"the first stage is called {FIRST}, as in parts.{FIRST}.model.KEY"
+            )
         )
-    typed = [each for each in overrides if _says_training(each)]
+    # two stages are trained apart, so what is typed is of the second
+    typed = [each for each in overrides if _says_training(each) and key == "parts"]
     targets, trainings = {}, {}
     for name, its in models.items():
         monitor = (plain.get("train") or {}).get("monitor")
-        found = _composed(
-            name, its, own.get(name) or {}, [f"train.monitor={monitor}", *typed], conf
-        )
+        part = f"model.{key}: {its}"
+        overrides_of_part = [f"train.monitor={monitor}", *typed]
+        found = _composed(name, its, own.get(name) or {}, overrides_of_part, conf, part)
         targets[name] = found["model"] | {"_partial_": True}
         trained = {key: found[key] for key in SECTIONS[1:]} if found["loss"] else {}
         trainings[name] = {"model": its, **trained}
-    return content | {"model": dict(model or {}) | {"parts": targets}, "parts": trainings}
+    built: Any = targets if key == "parts" else targets[FIRST]
+    return content | {"model": dict(model or {}) | {str(key): built}, "parts": trainings}
+
+
+def _has(model: Any, key: str) -> bool:
+    return isinstance(model, Mapping) and model.get(key) is not None
+
+
+def _one(named: Any) -> str:
+    """The model that is the first stage."""
+    if not isinstance(named, str):
+        raise ConfigError(f"model.first={named!r}: it has to be the name of a model: item_knn")
+    return named
 
 
 def _names(named: Any) -> dict[str, str]:
@@ -96,8 +118,10 @@ def _says_training(override: str) -> bool:
     return key.partition(".")[0] in ("train", "optimizer", "schedule")
 
 
-def _composed(name: str, model: str, own: Any, typed: Sequence[str], conf: Path) -> dict[str, Any]:
-    """The sections of one part, plain."""
+def _composed(
+    name: str, model: str, own: Any, typed: Sequence[str], conf: Path, part: str
+) -> dict[str, Any]:
+    """The sections of one part, plain; errors call it `part`."""
     if not isinstance(own, Mapping):
         raise ConfigError(f"parts.{name}={own}: set single keys of it, as parts.{name}.model.KEY")
     if strange := [key for key in own if key not in SECTIONS]:
@@ -112,7 +136,7 @@ def _composed(name: str, model: str, own: Any, typed: Sequence[str], conf: Path)
     ]
     known += [file.stem for each in searched for file in (Path(each) / "model").glob("*.yaml")]
     if model not in known:
-        raise ConfigError(f"model.parts: {model} does not exist; {closest(model, known)}")
+        raise ConfigError(f"{part} does not exist; {closest(model, known)}")
     chosen = [
         f"{key}={value}" for key, value in own.items() if key in _CHOSEN and isinstance(value, str)
     ]
@@ -136,7 +160,9 @@ def _composed(name: str, model: str, own: Any, typed: Sequence[str], conf: Path)
         for section in SECTIONS
     }
     if "parts" in plain["model"]:
-        raise ConfigError(f"model.parts: {model} has parts itself; name these instead")
+        raise ConfigError(f"{part} has parts itself; name these instead")
+    if FIRST in plain["model"]:
+        raise ConfigError(f"{part} has a first stage itself; name another model")
     return dict(plain)
 
 

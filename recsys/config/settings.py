@@ -167,7 +167,8 @@ def _target(section: str, plain: Any) -> Target:
 
 def _part(run: Settings, name: str, plain: Any) -> Settings:
     """Settings with which one part of a model is trained."""
-    model = Target.from_plain(f"parts.{name}.model", run.model.arguments["parts"][name])
+    parts = run.model.arguments.get("parts") or run.model.arguments  # or the first of two stages
+    model = Target.from_plain(f"parts.{name}.model", parts[name])
     try:
         _check("model", model, SUPPLIED["model"])
         part = replace(

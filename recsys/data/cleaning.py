@@ -16,6 +16,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
 from recsys.data.fingerprint import columns_fingerprint, fingerprint
 from recsys.data.ids import encode_ids
+from recsys.data.impressions import SHOWN, Impressions
 from recsys.data.integer_keys import distinct_keys, present_codes
 from recsys.data.report import DataReport, OnBadRows, RowFilter, data_row, past_times
 from recsys.data.schema import Column
@@ -79,7 +80,7 @@ def clean_transactions(
         report: filled in as a side effect.
         cleaning: what to do with which rows.
         left_out: reason to mask (N,) of rows that the source's own rules exclude, applied before
-            the general checks.
+            the general checks; those of `impressions.SHOWN` become the impressions.
         item_names: item id to a name for people, where the items have no names of their own.
         events: where the table was read from: its further columns become the context.
         users, items: tables of attributes.
@@ -106,7 +107,10 @@ def clean_transactions(
     keep = rows.keep
     user, user_ids = _used(of_user, keep)
     item, item_ids = _used(of_item, keep)
-    timestamp = day = None
+    timestamp = day = found = None
+    if (left_out or {}).get(SHOWN, keep[:0]).any():
+        codes = (of_user, user_ids), (of_item, item_ids)
+        found = _impressions((left_out or {})[SHOWN], keep, codes, times, cleaning.timezone)
     if times is not None:
         timestamp, day = _on_the_clock(times[keep], cleaning.timezone, report)
         del times
@@ -121,10 +125,50 @@ def clean_transactions(
         quantity = units[keep].astype(np.float32)
     dataset = Dataset(user, item, timestamp, day, user_ids, item_ids, report, quantity=quantity)
     if events is not None:
-        further = events.further(table).take(keep)
+        further, impressions = events.further(table), None
+        if found is not None:
+            impressions = replace(found[0], context=further.take(found[1]))
         ignored = {"events": tuple(events.ignore)}
-        dataset = replace(dataset, context=further, roles=events.roles, ignored=ignored)
+        dataset = replace(
+            dataset,
+            context=further.take(keep),
+            roles=events.roles,
+            ignored=ignored,
+            impressions=impressions,
+        )
     return with_attributes(dataset, users, items, item_names)
+
+
+def _impressions(
+    shown: np.ndarray,
+    keep: np.ndarray,
+    codes: tuple[tuple[pd.Categorical, np.ndarray], ...],
+    times: pd.Series | None,
+    timezone: str,
+) -> tuple[Impressions, np.ndarray]:
+    """Impressions of users and items that have a purchase, and their rows, ascending. One without
+    a time, where events have times, says nothing and is none.
+
+    Args:
+        shown, keep: rows that are impressions, and purchases, bool (N,).
+        codes: of users and of items: every id of the table, and those of the dataset.
+        times, timezone: of the events.
+    """
+    found = []
+    for ids, kept in codes:
+        to_dense = pd.Index(kept).get_indexer(pd.Index(ids.categories.to_numpy(dtype=object)))
+        found.append(np.append(to_dense, -1)[ids.codes].astype(np.int32))
+    user, item = found
+    rows = shown & (user >= 0) & (item >= 0)
+    if times is not None:
+        rows &= times.notna().to_numpy()
+    where = np.flatnonzero(rows)
+    timestamp = day = None
+    if times is not None:
+        timestamp = wall_clock(times[rows], "UTC")
+        day = (wall_clock(times[rows], timezone) // SECONDS_A_DAY).astype(np.int32)
+    events_before = np.cumsum(keep)[where]
+    return Impressions(user[rows], item[rows], timestamp, day, events_before), where
 
 
 def with_attributes(
@@ -147,12 +191,18 @@ def with_attributes(
     counts = {"users": user_counts, "items": item_counts}
     dataset.report.attributes = {table: found for table, found in counts.items() if found}
     dataset.report.column_fingerprints = {
-        "events": fingerprint(dataset.quantity),
+        "events": fingerprint(dataset.quantity, *_arrays(dataset.impressions)),
         "users": columns_fingerprint(of_users.values()),
         "items": columns_fingerprint(of_items.values()),
     }
     dataset.report.schema = dataset.schema
     return dataset
+
+
+def _arrays(impressions: Impressions | None) -> tuple[np.ndarray | None, ...]:
+    if impressions is None:
+        return ()
+    return impressions.user, impressions.item, impressions.timestamp
 
 
 def _on_the_clock(

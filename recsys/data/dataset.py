@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from recsys.data.impressions import Impressions
 from recsys.data.report import DataReport
 from recsys.data.schema import Columns, Field, Schema
 
@@ -42,6 +43,7 @@ class Dataset:
         users, items: attributes, aligned with `user_ids` and `item_ids`; read when asked for.
         roles: columns of the events that became the arrays above.
         ignored: table ("events", "users", "items") to columns that were left out.
+        impressions: what was shown, where the source tells it from purchases; None else.
     """
 
     user: np.ndarray
@@ -59,6 +61,7 @@ class Dataset:
     items: Columns = field(default_factory=Columns)
     roles: tuple[Field, ...] = ()
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    impressions: Impressions | None = None
 
     def __len__(self) -> int:
         return len(self.user)

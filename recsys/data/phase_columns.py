@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.dataset import Dataset
+from recsys.data.impressions import Impressions, Shown
 from recsys.data.integer_keys import present_codes, run_starts, stable_order
 from recsys.data.item_terms import TERM_KINDS, terms_of
 from recsys.data.ragged import Ragged
@@ -65,7 +66,8 @@ class PhaseColumns:
 
     Each is given for three occasions, in which context and clock differ: a pair of the fitted part
     has the values of its last event, a fitted user those of the last event of all, and a user who
-    is evaluated those of the first event of the truth. Attributes of users are always the same.
+    is evaluated those of the first event of the truth; an impression has its own. Attributes of
+    users are always the same.
 
     Attributes:
         dataset: the whole table.
@@ -113,6 +115,41 @@ class PhaseColumns:
         """Values of every user at the first event of the truth, (U,)."""
         return self._values(source, category, self._truth_of_users)
 
+    def of_shown(self, source: str, category: bool) -> Tensor:
+        """Values of every impression in `shown`, (M,)."""
+        return self._values(source, category, self._shown_rows, self._impressions)
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """Impressions of the fitted part: those up to the last fitted purchase of their user, as
+        what was shown later may belong to a purchase that is not fitted. None where the source does
+        not tell them from purchases.
+        """
+        found, rows = self.dataset.impressions, self._shown_rows
+        if found is None:
+            return None
+        day = None if found.day is None else torch.from_numpy(found.day[rows])
+        user, item = self.indices.to_user[found.user[rows]], self.indices.to_item[found.item[rows]]
+        return Shown(torch.from_numpy(user), torch.from_numpy(item), day)
+
+    @property
+    def _impressions(self) -> Impressions:
+        assert self.dataset.impressions is not None
+        return self.dataset.impressions
+
+    @cached_property
+    def _shown_rows(self) -> np.ndarray:
+        found = self.dataset.impressions
+        if found is None:
+            return np.empty(0, dtype=np.int64)
+        # last fitted purchase of every user of the dataset; without times by the place in the table
+        last = np.full(len(self.indices.to_user), np.iinfo(np.int64).min)
+        rows, time, when = self.fitted_rows(), self.dataset.timestamp, found.timestamp
+        np.maximum.at(last, self.dataset.user[rows], rows if time is None else time[rows])
+        when = found.events_before if when is None else when
+        known = (self.indices.to_user[found.user] >= 0) & (self.indices.to_item[found.item] >= 0)
+        return np.flatnonzero(known & (when <= last[found.user]))
+
     def item_columns(self, kinds: Sequence[str] = TERM_KINDS) -> list[str]:
         """Names of the columns of the items that have terms, of some kinds."""
         return [name for name in self.dataset.items if self.dataset.items[name].kind in kinds]
@@ -157,16 +194,26 @@ class PhaseColumns:
             index.to_numpy(dtype=object),
         )
 
-    def _values(self, source: str, category: bool, rows: np.ndarray) -> Tensor:
+    def _values(
+        self,
+        source: str,
+        category: bool,
+        rows: np.ndarray,
+        events: Dataset | Impressions | None = None,
+    ) -> Tensor:
         """Of events in `rows`, -1 for none: category codes int64, K where unknown or missing; or
         float32 numbers, NaN where missing.
         """
+        events = self.dataset if events is None else events
         if source in CLOCK:
-            return torch.from_numpy(self._clock(source, rows))
+            return torch.from_numpy(self._clock(source, rows, events))
         column = self._column(source, category)
+        if events is not self.dataset and source.startswith(CONTEXT):
+            column = events.context[column.name]
         if source.startswith("users."):
             # a user has attributes whether or not there is an event
-            rows = self.indices.users if rows is not self._pair_rows else self.dataset.user[rows]
+            own = rows is self._pair_rows or events is not self.dataset
+            rows = events.user[rows] if own else self.indices.users
         if not category:
             values = np.where(rows < 0, np.nan, column.values[rows])
             return torch.from_numpy(values.astype(np.float32))
@@ -192,9 +239,9 @@ class PhaseColumns:
             )
         return column
 
-    def _clock(self, source: str, rows: np.ndarray) -> np.ndarray:
+    def _clock(self, source: str, rows: np.ndarray, events: Dataset | Impressions) -> np.ndarray:
         """Hour of the day (0 to 23) or day of the week (0 is Monday) on the shop's clock."""
-        seconds = self.dataset.timestamp
+        seconds = events.timestamp
         if seconds is None:
             raise ConfigError(
                 f"the model reads {source}, and the data has no timestamps; set"

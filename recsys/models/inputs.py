@@ -290,6 +290,14 @@ def pair_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[st
     }
 
 
+def shown_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
+    """Input name to the values of every impression in `PhaseColumns.shown` (M,)."""
+    return {
+        each.name: _require(columns, each).of_shown(each.source, each.is_category)
+        for each in column_inputs(model)
+    }
+
+
 def user_columns(model: DeclaresInputs, columns: PhaseColumns | None) -> dict[str, Tensor]:
     """Input name to the values of every user (U,), at the last event of the fitted part."""
     return {
@@ -378,12 +386,12 @@ class InputVocabulary(Mapping[str, int]):
         stored = (name for name in self if name.startswith((ITEMS, REFERENCES)))
         return list(dict.fromkeys(name.partition(".")[2] for name in stored))
 
-    def category_columns(self) -> list[str]:
-        """Columns of the items that are categories; of a model that was stored, those that it
-        reads.
+    def category_columns(self, lists: bool = False) -> list[str]:
+        """Columns of the items that are categories, or also lists of them; of a model that was
+        stored, those that it reads.
         """
         if self._columns is not None:
-            return self._columns.item_columns(("category",))
+            return self._columns.item_columns(("category", "list") if lists else ("category",))
         return self.item_columns()
 
     def user_inputs(self, columns: Sequence[str] | None = None) -> tuple[ModelInput, ...]:

@@ -48,6 +48,8 @@ MODELS = {
     "mlp": "MLP",
     "neumf": "NeuMF",
     "sasrec": "SASRec",
+    "deepfm": "DeepFM",
+    "dcn_v2": "DCN-v2",
     "ease": "EASE",
     "ials": "iALS",
     "item_knn": "item k-NN",

@@ -368,7 +368,7 @@ def _say_idle(
         model = f"model={settings.choices.model}"
         say_idle(settings, TRAINING, f"{model} is not trained step by step")
         say_idle(settings, ("data.covariates",), f"{model} reads none")
-    elif settings.parts:
+    elif "parts" in settings.model.arguments:
         why = f"each part of model={settings.choices.model} has its own, parts.NAME.loss"
         say_idle(settings, ("loss",), why)
     if is_trained and "val" not in phases:

@@ -51,6 +51,7 @@ from recsys.models.recommender import (
 )
 from recsys.models.recommenders.blend import Blend, require_blend
 from recsys.models.recommenders.popularity import Popularity
+from recsys.models.recommenders.two_stage import Lesson, TwoStage
 from recsys.reports.attributes import attributes_sentence
 from recsys.reports.console import print_data_report, print_leaderboard, say
 from recsys.reports.facts import CHOSEN
@@ -98,11 +99,12 @@ class Recommendation:
 
     def check(self, settings: Settings) -> None:
         """Refuses what no recommender is trained or judged with."""
-        if settings.parts:
+        key = "parts" if "parts" in settings.model.arguments else "first"
+        if settings.parts and key == "parts":
             require_blend(settings.parts, settings.model.arguments)
         for name, each in settings.parts.items():
-            _check_model(each, f"model.parts: {name}")
-        if not settings.parts:
+            _check_model(each, f"model.{key}: {name if key == 'parts' else each.choices.model}")
+        if key == "first":
             _check_model(settings, f"model={settings.choices.model}")
         views = settings.evaluation.arguments.get("views")
         if views and list(views) == ["cold_items"] and not _reads_items(settings):
@@ -229,7 +231,10 @@ class PreparedRecommendation:
         self._epochs: dict[str, int] = {}
         self._chosen: dict[str, dict[str, float]] = {}
         self._weights: Choice | None = None
-        models = [each.model.resolve() for each in settings.parts.values() or (settings,)]
+        made_of = [*settings.parts.values()]
+        if "parts" not in settings.model.arguments:  # a blend reads what its parts read
+            made_of.append(settings)
+        models = [each.model.resolve() for each in made_of]
         for found in dict.fromkeys(context_fingerprint(each, data.context) for each in models):
             if found:
                 known = data.report.column_fingerprints
@@ -252,6 +257,9 @@ class PreparedRecommendation:
         if isinstance(model, Blend):
             self._fit_blend(model, phase, data)
             return model, None
+        if isinstance(model, TwoStage):
+            self._fit_first(model, phase, data)
+            seed_everything(settings.seed)
         return model, self._fit_one(model, settings, phase, data, epochs, callbacks)
 
     def _fit_blend(self, blend: Blend, phase: str, data: PhaseData) -> None:
@@ -275,6 +283,34 @@ class PreparedRecommendation:
         chosen = self._weights
         blend.set_weights(chosen.weight, chosen.scale, chosen.length_scale)
         _note_weights(self._run, blend, self._settings.train.monitor, chosen=True)
+
+    def _fit_first(self, model: TwoStage, phase: str, data: PhaseData) -> None:
+        """The first stage on everything, as it is used, and another one on the earlier purchases of
+        each user, from which the second learns.
+        """
+        settings, held = self._settings.parts["first"], model.hold_out(data.interactions)
+        fitted = self._fit_one(
+            model.first, settings, phase, data, self._epochs.get("first"), (), name="first"
+        )
+        if fitted is not None:
+            self._epochs["first"] = fitted.epochs
+            monitor = monitor_of(settings, model.first)
+            note_training(self._metrics, phase, fitted, monitor, "first")
+        seed_everything(settings.seed)
+        first, start = model.unfitted_first(), time.perf_counter()
+        if isinstance(first, FitsInteractions):
+            first.fit(held.earlier)
+            _add_seconds(self._metrics, "train/seconds", start)
+        else:
+            earlier = replace(data, interactions=held.earlier)
+            name, epochs = "first_earlier", self._epochs["first"]
+            self._chosen[name] = self._chosen.get("first", {})
+            again = self._fit_one(first, settings, f"{phase}_", earlier, epochs, (), name=name)
+            assert again is not None
+            self._metrics["train/seconds"] = self._metrics.get("train/seconds", 0.0) + again.seconds
+        for part in (model.first, first):
+            part.requires_grad_(False)
+        model.lesson = Lesson(first.eval(), held)
 
     def _choose_weights(self, blend: Blend, phase: str, data: PhaseData) -> Choice:
         """By the monitored metric, without training anything again."""
@@ -387,10 +423,11 @@ class PreparedRecommendation:
         result = self._evaluate(model, data, by_popularity=phase == "test")
         _add_seconds(self._metrics, "evaluation/seconds", start)
         metrics = {f"{phase}/{key}": value for key, value in result.metrics.items()}
-        if isinstance(model, Blend):
-            for name, part in zip(model.names, model.parts, strict=True):
-                of_part = self._evaluate(part, data).metrics
-                metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
+        for name, part in _parts(model).items():
+            of_part = self._evaluate(part, data).metrics
+            metrics |= {f"{phase}/parts/{name}/{key}": v for key, v in of_part.items()}
+        if isinstance(model, TwoStage) and phase == "val":
+            _say_first(self._settings, metrics)
         if phase == "test":
             table = result.per_user
             self._note_cold_users(model, data, table)
@@ -540,6 +577,13 @@ def _say_unknown(data: PhaseData) -> None:
         )
 
 
+def _parts(model: Any) -> dict[str, Any]:
+    """What a model is made of, by name; nothing for most."""
+    if isinstance(model, Blend):
+        return dict(zip(model.names, model.parts, strict=True))
+    return {"first": model.first} if isinstance(model, TwoStage) else {}
+
+
 def monitor_of(settings: Settings, model: object) -> str:
     """What decides the epochs of a model: the monitored metric, or, of cold items, which it cannot
     tell apart, and of cold users, of whom it knows nothing, that of new items.
@@ -565,6 +609,17 @@ def _require_tells_cold_users_apart(settings: Settings) -> None:
             " choose a model that reads attributes of customers, such as model=two_tower, or"
             " monitor another view"
         )
+
+
+def _say_first(settings: Settings, metrics: Mapping[str, float]) -> None:
+    """Says what the second stage adds to the first, by the monitored metric."""
+    monitor, first = settings.train.monitor, settings.parts["first"].choices.model
+    alone, both = metrics.get(monitor.replace("val/", "val/parts/first/")), metrics.get(monitor)
+    if alone is None or both is None:
+        return
+    worse = f"; it is better alone: choose model={first}" if both < alone else ""
+    model = settings.choices.model
+    say(f"val: {monitor} {both:.4f} with {model}, {alone:.4f} with its first stage {first}{worse}")
 
 
 def _note_weights(run: RunFolder, blend: Blend, monitor: str, chosen: bool = False) -> None:
@@ -705,7 +760,7 @@ def _stored_model(run: RunFolder) -> Target:
 def _require_known_users(model: Any, data: PhaseData) -> None:
     """Refuses a model of user ids where some of them were never fitted."""
     unknown = data.counts.get("users_not_fitted", 0)
-    parts: list[Any] = list(model.parts) if isinstance(model, Blend) else [model]
+    parts: list[Any] = list(_parts(model).values()) or [model]
     needs_ids = (
         USER in each.inputs and not isinstance(each, DecidesWhomItServes) for each in parts
     )

@@ -32,7 +32,8 @@ def recommenders() -> list[str]:
 
 def loss_of(model: str) -> list[str]:
     """What to compose beside a model that is not trained by the default loss."""
-    own = getattr(model_targets()[model].resolve(), "supported_losses", ())
+    targets = model_targets()  # without those that are made of others, whose loss is their file's
+    own = getattr(targets[model].resolve(), "supported_losses", ()) if model in targets else ()
     return [f"loss={own[0]}"] if own else []
 
 

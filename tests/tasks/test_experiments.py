@@ -142,7 +142,8 @@ def test_every_experiment_composes_builds_and_learns_an_epoch(tiny_world, name):
         for evaluation in ("leave_last_out", "none")
         for model in ("ease", "gmf", "next_purchase", "personal_recency", "sasrec")
     ]
-    + [("leave_last_basket", model) for model in ("gmf", "next_purchase", "tifu_knn")],
+    + [("leave_last_basket", model) for model in ("gmf", "next_purchase", "tifu_knn")]
+    + [("global_time", "deepfm"), ("leave_last_out", "dcn_v2"), ("none", "deepfm")],
 )
 @pytest.mark.filterwarnings("ignore:leave-last")
 def test_every_model_runs_under_every_split(tiny_world, model, evaluation):

@@ -7,6 +7,7 @@ from recsys.data.cleaning import Cleaning, Duplicates, clean_transactions
 from recsys.data.dataset import Dataset
 from recsys.data.events import EventTable
 from recsys.data.ids import names_of_items
+from recsys.data.impressions import impression_masks
 from recsys.data.panel import SalesPanel
 from recsys.data.report import DataReport, OnBadRows, PanelReport
 from recsys.data.resampling import Measure, Resampling, Returns, panel_from_events
@@ -40,6 +41,8 @@ def transactions(
     decimal: str = ".",
     thousands: str | None = None,
     multiline: bool = False,
+    bought: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> Dataset:
     """A user's own table: CSV, Parquet, any SQLAlchemy URL, or a table in memory.
 
@@ -54,13 +57,23 @@ def transactions(
             `recsys.data.cleaning.Cleaning`.
         kinds, ignore: as in `recsys.data.events.EventTable`.
         users, items: tables of attributes.
+        bought: event types that are purchases; empty: all that are not shown.
+        shown: event types that are impressions: they are no purchases, and a model that ranks by
+            what was chosen from what was shown learns from them. Empty: there are none.
     """
     columns = {name: name for name in ID_COLUMNS} | dict(columns)
     source = TableSource(path, separator, table, encoding=encoding, multiline=multiline)
     numerals = Numerals(decimal, thousands)
     events = EventTable(source, columns, kinds or {}, names_of(ignore, "ignore"), numerals)
     events.require_numerals()
-    read = events.read(READ, encode_ids=True)
+    bought, shown = names_of(bought, "data.bought"), names_of(shown, "data.shown")
+    wanted = (*READ, "event_type") if bought or shown else READ
+    read = events.read(wanted, encode_ids=True)
+    left_out = impression_masks(
+        read.column("event_type") if "event_type" in read.column_names else None, bought, shown
+    )
+    if left_out:
+        read = read.drop_columns(["event_type"])
     names: dict[str, str] = {}
     if "name" in read.column_names:
         names = names_of_items(read)
@@ -79,6 +92,7 @@ def transactions(
         read,
         DataReport(events.source.label),
         cleaning,
+        left_out=left_out,
         item_names=names,
         events=events,
         users=users,
