@@ -25,7 +25,7 @@ from recsys.bundle.item_columns import (
     write_item_columns,
 )
 from recsys.bundle.list_columns import left_padded
-from recsys.bundle.manifest import GRAPH, MANIFEST, write_manifest
+from recsys.bundle.manifest import GRAPH, MANIFEST, ValueEntry, write_manifest
 from recsys.bundle.new_items import (
     IS_KNOWN,
     ITEM_ARRAY,
@@ -35,7 +35,7 @@ from recsys.bundle.new_items import (
     Reading,
 )
 from recsys.errors import BundleError, ConfigError, DataError
-from recsys.inference.bundle import Bundle, open_bundle, open_session
+from recsys.inference.bundle import Bundle, open_session
 from recsys.inference.item_table import ITEM_ID
 from recsys.inference.reasons import BECAUSE
 from recsys.inference.verification import SAMPLES, feeds_of, recorded, verify
@@ -108,7 +108,7 @@ def _entry(bundle: Bundle) -> NewItemsEntry:
 
 
 def add_items(
-    path: Path, items: Mapping[str, Sequence[Any]], output: Path, where: str = "the items"
+    bundle: Bundle, items: Mapping[str, Sequence[Any]], output: Path, where: str = "the items"
 ) -> Addition:
     """Writes a bundle whose catalogue has more items; it appears when it is proven.
 
@@ -116,7 +116,7 @@ def add_items(
     last where all that is popular is recommended.
 
     Args:
-        path: folder of the bundle.
+        bundle: an opened one.
         items: by name of the column, a value of each item: `item_id`, and what the manifest names
             under new_items. Text is a category, or the values of a list with | between them, or
             words; None, NaN and "" are missing.
@@ -128,7 +128,6 @@ def add_items(
         ConfigError: the table has none of the columns that the model reads.
         DataError: an id is missing, comes twice or is in the catalogue, or a value cannot be used.
     """
-    bundle = open_bundle(path, "recommender")
     entry, readings = _entry(bundle), columns_of_items(bundle)
     check_replaceable(output)
     given = {str(name): list(items[name]) for name in items}
@@ -373,29 +372,49 @@ def _samples(
     inputs = bundle.manifest["inputs"]
     cases = samples["cases"]
     whole = _whole_ranking(cases[0], known)
-    feeds = feeds_of(inputs, whole, len(whole["user_id"]))
-    before = bundle.session.run(["item_id", "score"], feeds)
-    for case, answer in (*((each, recorded(each)) for each in cases), (whole, before)):
-        feeds = feeds_of(inputs, case, len(case["user_id"]))
-        feeds["k"] = np.array([min(case["k"], len(known))])
-        new = np.broadcast_to(np.array(ids, dtype=object), (len(feeds["exclude"]), len(ids)))
-        feeds["exclude"] = np.concatenate([feeds["exclude"], new], axis=1)
+    answer = bundle.session.run(["item_id", "score"], feeds_of(inputs, whole, _COMPARED))
+    new = set(ids)
+    whole["k"] = len(known) + len(ids)
+    for case, want in [*((case, recorded(case)) for case in cases), (whole, answer)]:
+        _require_unmoved(bundle.path, case["name"], want, _answer(session, inputs, case), new)
+    number = sum(case["name"].startswith(_CASE) for case in cases) + 1
+    added = cases[0] | {"name": f"{_CASE} {number}", "allowed": [ids[:_K]], "k": _K}
+    _answer(session, inputs, added)
+    return samples | {"cases": [*cases, added]}
+
+
+def _answer(
+    session: onnxruntime.InferenceSession, inputs: list[ValueEntry], case: dict[str, Any]
+) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
+    """Writes what a graph answers into a case; items and scores, (B, K) each."""
+    feeds = feeds_of(inputs, case, len(case["user_id"]))
+    items, scores, bases = session.run(["item_id", "score", "answered_from"], feeds)
+    plain = [[None if np.isneginf(each) else each for each in row] for row in scores.tolist()]
+    case.update(item_id=items.tolist(), score=plain, answered_from=bases.tolist())
+    return items, scores
+
+
+def _require_unmoved(
+    path: Path,
+    name: str,
+    want: tuple[NDArray[Any], NDArray[Any]],
+    got: tuple[NDArray[Any], NDArray[Any]],
+    new: set[str],
+) -> None:
+    """Raises BundleError where old items (B, K) do not stand in the order and with the scores that
+    they had, but for new ones between them.
+    """
+    for row in range(len(got[0])):
+        is_old = np.array([item not in new for item in got[0][row].tolist()], dtype=bool)
+        left = min(int(is_old.sum()), want[0].shape[1])
+        now = [each[row][is_old][None, :left] for each in got]
         try:
-            check_same_ranking(*answer, *session.run(["item_id", "score"], feeds))
+            check_same_ranking(*(each[row : row + 1, :left] for each in want), *now)
         except ValueError as error:
             raise BundleError(
-                f"{bundle.path}: answers about old items would move, in the sample"
-                f" {case['name']!r}: {error}; nothing was written"
+                f"{path}: answers about old items would move, in the sample {name!r}: {error};"
+                " nothing was written"
             ) from error
-    chosen = [[*ids[:_K]]]
-    number = sum(case["name"].startswith(_CASE) for case in cases) + 1
-    cases.append(cases[0] | {"name": f"{_CASE} {number}", "allowed": chosen, "k": _K})
-    for case in cases:
-        feeds = feeds_of(inputs, case, len(case["user_id"]))
-        items, scores = session.run(["item_id", "score"], feeds)
-        plain = [[None if np.isneginf(each) else each for each in row] for row in scores.tolist()]
-        case.update({"item_id": items.tolist(), "score": plain})
-    return samples
 
 
 def _whole_ranking(case: Mapping[str, Any], known: NDArray[np.object_]) -> dict[str, Any]:

@@ -260,9 +260,9 @@ def add_command(arguments: Sequence[str], program: str = f"{_COMMAND} add") -> i
     from recsys.inference.batch.new_items import read_new_items
 
     started = time.monotonic()
-    bundle = open_bundle(given.bundle, "recommender", 1)
+    bundle = open_bundle(given.bundle, "recommender")
     items = read_new_items(bundle, given.items, given.dialect())
-    result = add_items(given.bundle, items, given.output, given.items)
+    result = add_items(bundle, items, given.output, given.items)
     for warning in _addition_warnings(result):
         print(f"warning: {warning}", file=sys.stderr)
     seconds = time.monotonic() - started

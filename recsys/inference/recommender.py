@@ -450,9 +450,8 @@ class Recommender:
         """
         from recsys.inference.adding import add_items
 
-        path, threads = self._opened
-        add_items(path, items, Path(output))
-        return Recommender(output, threads)
+        add_items(self._bundle, items, Path(output))
+        return Recommender(output, self._opened[1])
 
     def require_reasons(self, history_given: bool) -> None:
         """Raises a BundleError where `reasons` has nothing to answer from."""

@@ -22,7 +22,7 @@ from recsys.data.splits.presplit import Presplit
 from recsys.errors import BundleError, ConfigError, DataError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender, Rules, adding, verify
-from recsys.inference.adding import add_items, terms_of
+from recsys.inference.adding import terms_of
 from recsys.inference.commands import main
 from recsys.models.inputs import InputVocabulary
 from recsys.models.recommenders.blend import Blend
@@ -272,7 +272,7 @@ def test_items_that_cannot_be_used_are_refused_and_nothing_is_written(
     bundles, tmp_path, items, error, sentence
 ):
     with pytest.raises(error, match=sentence):
-        add_items(bundles["content"], items, tmp_path / "grown")
+        Recommender(bundles["content"]).add_items(items, tmp_path / "grown")
     assert not list(tmp_path.iterdir())
 
 
@@ -285,7 +285,7 @@ def test_a_bundle_that_would_answer_otherwise_is_not_written(bundles, tmp_path, 
 
     monkeypatch.setattr(adding, "_rows", doubled)
     with pytest.raises(BundleError, match="answers about old items would move, in the sample"):
-        add_items(bundles["content"], ADDED, tmp_path / "grown")
+        Recommender(bundles["content"]).add_items(ADDED, tmp_path / "grown")
     assert not list(tmp_path.iterdir())
 
 
@@ -306,7 +306,7 @@ def test_a_model_of_ids_takes_no_new_items(phase, tmp_path):
         provenance={"model": "Popularity", "metrics": {}},
     )
     with pytest.raises(BundleError, match=r"model \(Popularity\) knows items by their ids alone"):
-        add_items(path, ADDED, tmp_path / "grown")
+        Recommender(path).add_items(ADDED, tmp_path / "grown")
 
 
 @pytest.mark.parametrize(
