@@ -389,8 +389,9 @@ def _answer(
     """Writes what a graph answers into a case; items and scores, (B, K) each."""
     feeds = feeds_of(inputs, case, len(case["user_id"]))
     items, scores, bases = session.run(["item_id", "score", "answered_from"], feeds)
-    plain = [[None if np.isneginf(each) else each for each in row] for row in scores.tolist()]
-    case.update(item_id=items.tolist(), score=plain, answered_from=bases.tolist())
+    plain = scores.astype(object)
+    plain[np.isneginf(scores)] = None
+    case.update(item_id=items.tolist(), score=plain.tolist(), answered_from=bases.tolist())
     return items, scores
 
 

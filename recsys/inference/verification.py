@@ -76,11 +76,12 @@ def _replay_recommender(bundle: Bundle, case: Mapping[str, Any]) -> float:
     """Runs the graph on the inputs of a case and compares; the largest difference of two scores."""
     batch = len(case["user_id"])
     feeds = feeds_of(bundle.manifest["inputs"], case, batch)
-    got_items, got_scores = bundle.session.run(["item_id", "score"], feeds)
-    if (told := case.get("answered_from")) is not None:
-        (got,) = bundle.session.run(["answered_from"], feeds)
-        if got.tolist() != told:
-            raise ValueError(f"the answers come from {got.tolist()}, not from {told}")
+    # bundles of before did not tell what answers come from
+    told = {name: case[name] for name in ("answered_from",) if name in case}
+    got_items, got_scores, *others = bundle.session.run(["item_id", "score", *told], feeds)
+    for (name, want), got in zip(told.items(), others, strict=True):
+        if got.tolist() != want:
+            raise ValueError(f"{name} is {got.tolist()}, not {want}")
     return check_same_ranking(*recorded(case), got_items, got_scores)
 
 
