@@ -1,6 +1,6 @@
 """What a bundle says of items that it can take later."""
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 # second graph of a bundle: terms of new items in, their rows of each array out
 ITEM_TOWER = "item_tower.onnx"
@@ -9,8 +9,9 @@ IS_KNOWN = "is_known"
 # what has rows of items in the other graphs: names of constants begin so
 ITEM_ARRAY = "items/"
 
-# what is read of a column: itself, the values of a list, or the words of a text
-Reading = Literal["category", "list", "text"]
+# what is read of a column: itself, the values of a list, the words of a text, their characters, or
+# the range that a number lies in
+Reading = Literal["category", "list", "text", "ngrams", "number"]
 
 
 class ColumnEntry(TypedDict):
@@ -21,12 +22,14 @@ class ColumnEntry(TypedDict):
         column: of the items' table.
         reading: what its terms are.
         references: whether they are ids of items, among which the item's own stands.
+        ranges: of a number, the terms: upper ends of ranges.
     """
 
     name: str
     column: str
     reading: Reading
     references: bool
+    ranges: NotRequired[list[str]]
 
 
 class NewItemsEntry(TypedDict):

@@ -17,7 +17,7 @@ from torch import Tensor
 from recsys.data.dataset import Dataset
 from recsys.data.impressions import Impressions, Shown
 from recsys.data.integer_keys import present_codes, run_starts, stable_order
-from recsys.data.item_terms import TERM_KINDS, terms_of
+from recsys.data.item_terms import TERM_KINDS, ngrams_of, ranges_of, terms_of
 from recsys.data.ragged import Ragged
 from recsys.data.schema import Column, Columns
 from recsys.errors import ConfigError
@@ -25,8 +25,9 @@ from recsys.errors import ConfigError
 CLOCK = ("time.hour", "time.weekday")
 USER_KINDS = ("category", "number")
 _TABLES = {"users": "users", "context": "events"}
-# "items.COLUMN": terms of the items; "references.COLUMN": items that it names, and the item itself
-ITEMS, REFERENCES = "items.", "references."
+# "items.COLUMN": terms of the items; "references.COLUMN": items that it names, and the item itself;
+# "ngrams.COLUMN": characters of its words
+ITEMS, REFERENCES, NGRAMS = "items.", "references.", "ngrams."
 USERS, CONTEXT = "users.", "context."
 
 
@@ -89,7 +90,7 @@ class PhaseColumns:
         Raises:
             ConfigError: there is no such column, or it has no categories.
         """
-        if source not in self._categories and source.startswith((ITEMS, REFERENCES)):
+        if source not in self._categories and source.startswith((ITEMS, REFERENCES, NGRAMS)):
             item, term, terms = self._terms(source)
             fitted = np.isin(item, self.dataset.item[self.fitted_rows()])
             self._categories[source] = terms[present_codes(term[fitted], len(terms))]
@@ -183,8 +184,13 @@ class PhaseColumns:
         """Item of the dataset and term of every pair, and the terms; see `terms_of`."""
         table, _, name = source.partition(".")
         ids = self.dataset.item_ids
-        item, term, terms = terms_of(_named(self.dataset.items, name, "items"))
-        if table == "items":
+        column = _named(self.dataset.items, name, "items")
+        if f"{table}." == NGRAMS:
+            return ngrams_of(column)
+        if f"{table}." == ITEMS and column.kind == "number":
+            return ranges_of(column, np.unique(self.dataset.item[self.fitted_rows()]))
+        item, term, terms = terms_of(column)
+        if f"{table}." == ITEMS:
             return item, term, terms
         index = pd.Index(terms).union(pd.Index(ids), sort=False)
         own = index.get_indexer(pd.Index(ids))

@@ -58,6 +58,7 @@ _ADDED = "## Items that were added"
 _SHOWN = 3
 _WORDS = re.compile(r"[^\W_]+")
 _LIST_SEPARATOR = "|"
+_NGRAM = 3
 
 
 class Addition(NamedTuple):
@@ -85,7 +86,9 @@ def columns_of_items(bundle: Bundle) -> dict[str, str]:
         BundleError: the bundle takes no new items.
     """
     entry = _entry(bundle)
-    found: dict[str, str] = {each["column"]: each["reading"] for each in entry["columns"]}
+    found: dict[str, str] = {}
+    for each in entry["columns"]:  # words come before their characters
+        found.setdefault(each["column"], each["reading"])
     content = bundle.optional_file(ITEM_COLUMNS)
     if content is not None:
         _, columns = read_item_columns(content, bundle.path / ITEM_COLUMNS)
@@ -144,7 +147,7 @@ def add_items(
         graphs[BECAUSE] = _load(bundle, BECAUSE)
     known = _known_ids(graphs[GRAPH])
     _require_new(ids, known, where)
-    rows, has_terms = _rows(bundle, entry, given, ids, len(known))
+    rows, has_terms = _rows(bundle, entry, given, ids, len(known), where)
     added = {name: _appended(each, ids, known, rows, entry) for name, each in graphs.items()}
     session = open_session(added[GRAPH])
     samples = _samples(bundle, session, ids, known)
@@ -221,19 +224,33 @@ def as_text(value: Any) -> str | None:
     return text if text.strip() else None
 
 
-def terms_of(value: Any, reading: Reading) -> list[str]:
-    """The terms of one value, none twice."""
+def terms_of(value: Any, reading: Reading, ranges: Sequence[str] = ()) -> list[str]:
+    """The terms of one value, none twice.
+
+    Raises:
+        ValueError: a number is none.
+    """
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
         parts = [as_text(each) for each in value]
     elif (text := as_text(value)) is None:
         return []
     elif reading == "category":
         return [text]
+    elif reading == "number":
+        place = int(np.searchsorted(np.array(ranges, dtype=np.float64), float(text)))
+        return [*ranges[place : place + 1]]
     elif reading == "list":
         parts = [as_text(each) for each in text.split(_LIST_SEPARATOR)]
     else:
-        parts = list(_WORDS.findall(text.replace("İ", "i").lower()))
+        words = _WORDS.findall(text.replace("İ", "i").lower())
+        parts = words if reading == "text" else [part for word in words for part in _ngrams(word)]
     return list(dict.fromkeys(each for each in parts if each is not None))
+
+
+def _ngrams(word: str) -> list[str]:
+    """Three characters in a row of a word, with marks where it begins and ends."""
+    marked = f"<{word}>"
+    return [marked[place : place + _NGRAM] for place in range(len(marked) - _NGRAM + 1)]
 
 
 def _rows(
@@ -242,13 +259,14 @@ def _rows(
     given: Mapping[str, list[Any]],
     ids: list[str],
     num_items: int,
+    where: str,
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
     """Rows of the new items in every array, by its name; and which have a term, bool (N,)."""
     content = bundle.optional_file(ITEM_TOWER)
     if content is None:
         raise BundleError(f"{bundle.path / MANIFEST} lists no {ITEM_TOWER}: export it again")
     session = open_session(content)
-    texts = {each["name"]: _texts(each, given, ids) for each in entry["columns"]}
+    texts = {each["name"]: _texts(each, given, ids, where) for each in entry["columns"]}
     step = max(1, _BLOCK_FLOATS // max(1, entry["floats_per_item"]))
     names = [output.name for output in session.get_outputs()]
     blocks: list[dict[str, NDArray[Any]]] = []
@@ -265,12 +283,16 @@ def _rows(
     return rows, rows.pop(IS_KNOWN)
 
 
-def _texts(column: ColumnEntry, given: Mapping[str, list[Any]], ids: list[str]) -> NDArray[Any]:
+def _texts(
+    column: ColumnEntry, given: Mapping[str, list[Any]], ids: list[str], where: str
+) -> NDArray[Any]:
     """What a column is to the item tower, object (N, T)."""
-    found = [
-        terms_of(value, column["reading"])
-        for value in given.get(column["column"], [None] * len(ids))
-    ]
+    name, ranges, found = column["column"], column.get("ranges", ()), []
+    for row, value in enumerate(given.get(name, [None] * len(ids))):
+        try:
+            found.append(terms_of(value, column["reading"], ranges))
+        except ValueError as error:
+            raise not_a_number(where, row, name, value) from error
     if column["references"]:
         pairs = zip(found, ids, strict=True)
         found = [list(dict.fromkeys([*terms, item])) for terms, item in pairs]
@@ -477,10 +499,13 @@ def _for_rules(values: list[Any] | None, column: ItemColumn, number: int, where:
         try:
             found.append(_number(value))
         except ValueError as error:
-            raise DataError(
-                f"{where}: row {row + 1} has {column.name}={value!r}, which is no number"
-            ) from error
+            raise not_a_number(where, row, column.name, value) from error
     return found
+
+
+def not_a_number(where: str, row: int, column: str, value: Any) -> DataError:
+    """The error of a cell that holds something else."""
+    return DataError(f"{where}: row {row + 1} has {column}={value!r}, which is no number")
 
 
 def _number(value: Any) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.phase_columns import CONTEXT, ITEMS, REFERENCES, USERS, PhaseColumns
+from recsys.data.phase_columns import CONTEXT, ITEMS, NGRAMS, REFERENCES, USERS, PhaseColumns
 from recsys.errors import ConfigError
 
 Values = TypeVar("Values")
@@ -31,7 +31,8 @@ class ModelInput:
         dims: ("batch",) for a value per user, ("batch", "history") for one per purchase, ("item",
             "term") for terms of every item, which are part of the model and no input of its graph.
         source: "user_id", "history", "history.age", "history.quantity", "users.COLUMN",
-            "context.COLUMN", "time.hour", "time.weekday", "items.COLUMN" or "references.COLUMN".
+            "context.COLUMN", "time.hour", "time.weekday", "items.COLUMN", "references.COLUMN" or
+            "ngrams.COLUMN".
         pad: in the graph, where a history is short or a value is missing.
         meaning: one line for the manifest and the model card.
     """
@@ -116,7 +117,7 @@ def context_number(column: str) -> ModelInput:
 
 def item_terms(column: str) -> ModelInput:
     """The terms of a column of the items' table: a category, the tags of a list, the words of a
-    text.
+    text, the range of a number.
     """
     return ModelInput(
         f"items.{column}", "string", PER_ITEM, f"items.{column}", "", f"{column} of the item"
@@ -133,6 +134,13 @@ def item_references(column: str) -> ModelInput:
         "",
         f"items that {column} of the item names, and the item itself",
     )
+
+
+def item_ngrams(column: str) -> ModelInput:
+    """Three characters in a row of the words of a column of the items' table."""
+    name = f"ngrams.{column}"
+    meaning = f"characters of the words of {column} of the item"
+    return ModelInput(name, "string", PER_ITEM, name, "", meaning)
 
 
 def _category(source: str, meaning: str) -> ModelInput:
@@ -383,7 +391,7 @@ class InputVocabulary(Mapping[str, int]):
         if self._columns is not None:
             return self._columns.item_columns()
         # of a blend one part may read as terms what another reads as references
-        stored = (name for name in self if name.startswith((ITEMS, REFERENCES)))
+        stored = (name for name in self if name.startswith((ITEMS, REFERENCES, NGRAMS)))
         return list(dict.fromkeys(name.partition(".")[2] for name in stored))
 
     def category_columns(self, lists: bool = False) -> list[str]:

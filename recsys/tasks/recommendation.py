@@ -87,7 +87,12 @@ WITHOUT_KNOWN_ITEM = ("truth_users_without_known_item", "truth_users_with_unknow
 
 
 # kinds of columns to how their terms are read
-_READINGS: dict[str, Reading] = {"category": "category", "id": "category", "text": "text"}
+_READINGS: dict[str, Reading] = {
+    "category": "category",
+    "id": "category",
+    "text": "text",
+    "number": "number",
+}
 
 
 class Recommendation:

@@ -15,6 +15,7 @@ import torch
 from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PhaseData, index_phase
 from recsys.data.item_columns import shipped_columns
+from recsys.data.item_terms import ngrams_of
 from recsys.data.item_terms import terms_of as terms_in_training
 from recsys.data.schema import Column
 from recsys.data.sources.presplit import presplit
@@ -74,7 +75,9 @@ def phase(tmp_path_factory: pytest.TempPathFactory) -> PhaseData:
 
 
 def content(phase: PhaseData, inputs: InputVocabulary) -> Any:
-    model = Content(phase.vocabulary.num_users, phase.vocabulary.num_items, inputs)
+    size = phase.vocabulary.num_users, phase.vocabulary.num_items
+    columns = ["kind", "tags", "name", "price"]
+    model = Content(*size, inputs, columns, ngrams=["name"])
     model.fit(phase.interactions)
     return model
 
@@ -136,7 +139,7 @@ def bundles(phase: PhaseData, tmp_path_factory: pytest.TempPathFactory) -> dict[
             inputs=inputs,
             because=name == "content",
             item_columns=shipped_columns(phase.columns.dataset.items, phase.columns.indices.items),
-            readings={"kind": "category", "tags": "list", "name": "text"},
+            readings={"kind": "category", "tags": "list", "name": "text", "price": "number"},
             name_column="name",
         )
     return found
@@ -247,7 +250,11 @@ def test_an_item_of_ten_words_and_one_of_none_leave_no_hole(bundles, tmp_path):
     ("items", "error", "sentence"),
     [
         ({"kind": ["beer"]}, ConfigError, "the items: there is no column item_id, but kind"),
-        ({"item_id": ["x"], "colour": ["red"]}, ConfigError, "the model reads kind, tags, name"),
+        (
+            {"item_id": ["x"], "colour": ["red"]},
+            ConfigError,
+            "the model reads kind, tags",
+        ),
         ({"item_id": [], "kind": []}, DataError, "there is no row, so nothing was added"),
         ({"item_id": ["x", "x"], "kind": ["a", "b"]}, DataError, "two rows are of the item 'x'"),
         ({"item_id": ["x", None], "kind": ["a", "b"]}, DataError, "row 2 has the id None"),
@@ -314,8 +321,17 @@ def test_a_model_of_ids_takes_no_new_items(phase, tmp_path):
 )
 def test_words_are_those_of_training(text):
     values = np.array([text], dtype=object)
-    _, term, terms = terms_in_training(Column("name", "text", values, None, "name"))
+    column = Column("name", "text", values, None, "name")
+    _, term, terms = terms_in_training(column)
     assert terms_of(text, "text") == list(dict.fromkeys(terms[term].tolist()))
+    _, term, terms = ngrams_of(column)
+    assert terms_of(text, "ngrams") == list(dict.fromkeys(terms[term].tolist()))
+
+
+@pytest.mark.parametrize(("number", "range_"), [(1, "2"), (2, "2"), ("2.1", "5"), (7, "inf")])
+def test_a_number_is_the_range_that_it_lies_in(number, range_):
+    assert terms_of(number, "number", ["2", "5", "inf"]) == [range_]
+    assert terms_of(float("nan"), "number", ["2", "5", "inf"]) == []
 
 
 def test_the_command_reads_a_table_as_training_did_and_tells_what_it_did_not_use(

@@ -40,7 +40,7 @@ TRAIN = [("ann", "ale"), ("ann", "tea"), ("bob", "tea"), ("bob", "cup"), ("cid",
 TEST = [("ann", "new"), ("ann", "cup"), ("bob", "odd"), ("cid", "new")]
 
 
-def dataset(folder: Path) -> Dataset:
+def dataset(folder: Path, items: pd.DataFrame | None = None) -> Dataset:
     paths = []
     for name, rows in (("train", TRAIN), ("test", TEST)):
         paths.append(str(folder / f"{name}.csv"))
@@ -48,7 +48,12 @@ def dataset(folder: Path) -> Dataset:
     table = pd.DataFrame(
         {"item_id": list(TAGS), "tags": list(TAGS.values()), "cites": list(CITES.values())}
     )
-    return presplit(*paths, items=AttributeTable(table))
+    return presplit(*paths, items=AttributeTable(table if items is None else items))
+
+
+def phase_of(folder: Path, items: pd.DataFrame) -> PhaseData:
+    read = dataset(folder, items)
+    return index_phase(read, "test", Presplit()(read, 0)["test"], cold_items=True)
 
 
 @pytest.fixture
@@ -103,6 +108,28 @@ def test_an_item_is_like_what_names_it(phase):
     assert scores(phase, model, ["pan"])["new"] > 0  # a cold item that names what was bought
     assert scores(phase, fitted(phase), ["pan"])["new"] == 0
     assert [each.source for each in model.item_inputs()] == ["items.tags", "references.cites"]
+
+
+def test_words_are_alike_by_their_characters_where_that_is_asked(tmp_path):
+    names = {"ale": "Buttermilch", "tea": "Milch", "cup": "Brot", "pan": "Milck"}
+    phase = phase_of(tmp_path, pd.DataFrame({"item_id": [*names], "name": [*names.values()]}))
+    assert scores(phase, fitted(phase), ["tea"])["ale"] == 0
+    found = scores(phase, fitted(phase, ngrams=["name"]), ["tea"])
+    # compound and misspelling have pieces of the word, bread has none
+    assert found["ale"] > 0
+    assert found["pan"] > 0
+    assert found["cup"] == 0
+
+
+def test_numbers_are_ranges_where_they_are_named(tmp_path):
+    prices = {"ale": 1.0, "tea": 1.2, "cup": 8.0, "pan": 30.0, "new": 7.5}
+    table = pd.DataFrame({"item_id": [*prices], "price": [*prices.values()], "kind": "x"})
+    phase = phase_of(tmp_path, table)
+    found = scores(phase, fitted(phase, columns=["price"]), ["cup"])
+    # of four numbers every range up to the next one is one item's; 7.5 lies in that of 8
+    assert found["new"] == pytest.approx(found["cup"])
+    assert found["ale"] == found["pan"] == 0
+    assert [each.name for each in fitted(phase).item_inputs()] == ["items.kind"]
 
 
 def test_candidates_score_as_the_catalogue_does(phase):
@@ -174,6 +201,8 @@ def test_the_graph_answers_as_torch_does_although_it_computes_otherwise(tmp_path
         ({"columns": ["price"]}, "column 'price' of the items, and it has tags, cites"),
         ({"references": ["set"]}, "not among the columns that the model reads, which are tags"),
         ({"columns": "tags"}, "it has to be a list"),
+        ({"ngrams": ["tags"]}, "model.ngrams names the items' column 'tags', and its kind is list"),
+        ({"ngrams": ["name"]}, "not among the columns that the model reads, which are tags"),
         ({"columns": []}, "the data has none with categories, lists or text"),
     ],
 )

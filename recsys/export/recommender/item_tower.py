@@ -30,7 +30,7 @@ from recsys.bundle.new_items import (
     NewItemsEntry,
     Reading,
 )
-from recsys.data.phase_columns import REFERENCES
+from recsys.data.phase_columns import NGRAMS, REFERENCES
 from recsys.errors import ExportError
 from recsys.export.onnx.assembly import GraphValue, Parts, assemble
 from recsys.export.onnx.tracing import checked, trace, translate
@@ -115,15 +115,7 @@ def build_item_tower(
         GraphValue(IS_KNOWN, "bool", ("items",), "whether the model knows a term of the item")
     )
     inputs = dict.fromkeys(each for tower in towers for each in tower.inputs)
-    columns = [
-        ColumnEntry(
-            name=each.name,
-            column=(column := each.name.partition(".")[2]),
-            reading=readings.get(column, "list"),
-            references=each.name.startswith(REFERENCES),
-        )
-        for each in inputs
-    ]
+    columns = [_column_entry(each.name, readings, vocabulary) for each in inputs]
     values = [
         *(
             GraphValue(each.name, "string", ("items", f"terms_of_{each.name}"), each.meaning)
@@ -138,6 +130,19 @@ def build_item_tower(
         name_column=name_column,
     )
     return ItemTowerGraph(assemble(parts, "item_tower", values, outputs), entry)
+
+
+def _column_entry(
+    name: str, readings: Mapping[str, Reading], vocabulary: InputVocabulary
+) -> ColumnEntry:
+    column = name.partition(".")[2]
+    reading = "ngrams" if name.startswith(NGRAMS) else readings.get(column, "list")
+    entry = ColumnEntry(
+        name=name, column=column, reading=reading, references=name.startswith(REFERENCES)
+    )
+    if reading == "number":
+        entry["ranges"] = vocabulary.categories(name).tolist()
+    return entry
 
 
 def _weigh_terms(parts: Parts, prefix: str, tower: ItemTower, vocabulary: InputVocabulary) -> None:

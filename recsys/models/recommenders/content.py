@@ -35,10 +35,13 @@ class Content(nn.Module):
     Args:
         num_users, num_items: size of the vocabularies.
         num_categories: terms of the items' columns.
-        columns: of the items' table; None: all that have terms.
+        columns: of the items' table; None: all that have terms, which numbers have only where they
+            are named: by ten equally frequent ranges.
         references: those of them that name other items by their ids, such as citations or sets; an
             item stands among its own references, so that what names it is like it.
         idf_power: 1: TF-IDF; higher: rare terms count more.
+        ngrams: columns of text whose words are read by their characters too, three in a row, so
+            that compounds and misspellings are like what they come from.
 
     Raises:
         ConfigError: the data has no such columns.
@@ -61,11 +64,12 @@ class Content(nn.Module):
         columns: Sequence[str] | None = None,
         references: Sequence[str] = (),
         idf_power: Power = 2.0,
+        ngrams: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.idf_power = idf_power
-        self._item_inputs = profile_inputs(num_categories, columns, references)
+        self._item_inputs = profile_inputs(num_categories, columns, references, ngrams)
         self.sizes = tuple(num_categories[each.name] for each in self._item_inputs)
         self.num_terms = sum(self.sizes)
         self.register_buffer("item", torch.zeros(0, dtype=torch.int64))

@@ -31,7 +31,7 @@ class ContentIALS(nn.Module):
         num_users, num_items: size of the vocabularies.
         num_categories: terms of the items' columns.
         embedding_dim, epochs, regularization, unobserved_weight: of `IALS`.
-        columns, references, idf_power: of `Content`.
+        columns, references, idf_power, ngrams: of `Content`.
         num_neighbours: fitted items that stand for one that nobody bought.
 
     Raises:
@@ -55,11 +55,14 @@ class ContentIALS(nn.Module):
         references: Sequence[str] = (),
         idf_power: Power = 2.0,
         num_neighbours: Count = 10,
+        ngrams: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.num_neighbours = num_neighbours
-        self.content = Content(num_users, num_items, num_categories, columns, references, idf_power)
+        self.content = Content(
+            num_users, num_items, num_categories, columns, references, idf_power, ngrams
+        )
         self.register_buffer("is_fitted", torch.zeros(num_items, dtype=torch.bool))
         self.factors = IALS(
             num_users, num_items, embedding_dim, epochs, regularization, unobserved_weight

@@ -10,19 +10,29 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.schema import names_of
 from recsys.errors import ConfigError
-from recsys.models.inputs import InputVocabulary, ModelInput, item_references, item_terms
+from recsys.models.inputs import (
+    InputVocabulary,
+    ModelInput,
+    item_ngrams,
+    item_references,
+    item_terms,
+)
 
 
 def profile_inputs(
-    vocabulary: InputVocabulary, columns: Sequence[str] | None, references: Sequence[str]
+    vocabulary: InputVocabulary,
+    columns: Sequence[str] | None,
+    references: Sequence[str],
+    ngrams: Sequence[str] = (),
 ) -> tuple[ModelInput, ...]:
     """What a model reads of items: `model.columns` of their table and, among them,
-    `model.references`.
+    `model.references` and `model.ngrams`.
 
     Args:
         vocabulary: terms of the items' columns.
         columns: of the items' table; None: all that have terms.
         references: those of them that name other items by their ids.
+        ngrams: those of them whose words are read by their characters too.
 
     Raises:
         ConfigError: the data has no such columns.
@@ -36,14 +46,15 @@ def profile_inputs(
             "the model reads attributes of items, and the data has none with categories, lists"
             " or text: set data.items.path to a table of them, or choose another model"
         )
-    if unknown := [name for name in references if name not in chosen]:
-        raise ConfigError(
-            f"model.references={unknown}: it is not among the columns that the model reads,"
-            f" which are {', '.join(chosen)}"
-        )
-    return tuple(
-        item_references(name) if name in references else item_terms(name) for name in chosen
-    )
+    ngrams = names_of(ngrams, "model.ngrams")
+    for setting, names in (("references", references), ("ngrams", ngrams)):
+        if unknown := [name for name in names if name not in chosen]:
+            raise ConfigError(
+                f"model.{setting}={unknown}: it is not among the columns that the model reads,"
+                f" which are {', '.join(chosen)}"
+            )
+    found = (item_references(each) if each in references else item_terms(each) for each in chosen)
+    return (*found, *map(item_ngrams, ngrams))
 
 
 class ItemProfiles(NamedTuple):

@@ -69,8 +69,8 @@ class TwoTower(nn.Module):
         num_users, num_items: size of the vocabularies.
         num_categories: categories of users' and context columns, terms of items' columns.
         embedding_dim: D.
-        columns, references, idf_power: of the items, see `Content`; columns=[]: items by their ids
-            alone.
+        columns, references, idf_power, ngrams: of the items, see `Content`; columns=[]: items by
+            their ids alone.
         user_columns: categories and numbers of the users' table; None: all of them.
         context_columns: columns beside an event, such as channel, "time.hour" or "time.weekday".
         id_dropout: share of the ids of customers and items that are hidden in training.
@@ -114,6 +114,7 @@ class TwoTower(nn.Module):
         num_neighbours: Whole = 10,
         content_weight: NonNegative | None = None,
         init_std: Positive = 0.1,
+        ngrams: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
@@ -125,7 +126,7 @@ class TwoTower(nn.Module):
         self.content: Content | None = None
         if columns or (columns is None and num_categories.item_columns()):
             self.content = Content(
-                num_users, num_items, num_categories, columns, references, idf_power
+                num_users, num_items, num_categories, columns, references, idf_power, ngrams
             )
         has_factors = self.content is not None and min_items is not None
         num_terms = self.content.num_terms if self.content and has_factors else 0
