@@ -105,7 +105,7 @@ def _entry(bundle: Bundle) -> NewItemsEntry:
             f"{bundle.path} takes no new items: its model"
             f" ({bundle.manifest.get('model', 'unknown')}) knows items by their ids alone, or was"
             " trained by an earlier version; train one that reads what items are, such as"
-            " model=content, content_ials, two_tower or a blend with one of them, and export again"
+            " model=content, content_knn, content_ials, two_tower or a blend; export again"
         )
     return cast(NewItemsEntry, entry)
 

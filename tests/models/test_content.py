@@ -21,6 +21,7 @@ from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender as Bundle
 from recsys.models.inputs import InputVocabulary, Query
 from recsys.models.recommenders.content import Content
+from recsys.models.recommenders.content_knn import ContentKNN
 from recsys.models.recommenders.popularity import Popularity
 from recsys.runs.folder import RunFolder
 from recsys.tasks.lifecycle import run_training
@@ -193,6 +194,25 @@ def test_the_graph_answers_as_torch_does_although_it_computes_otherwise(tmp_path
     expected = scores(phase, model, ["pan", "tea"])
     for item, score in zip(items[0], found[0], strict=True):
         assert score == pytest.approx(expected[item], abs=1e-6)
+
+
+def test_neighbours_count_by_their_share_of_what_is_like_the_item(phase):
+    size = phase.vocabulary.num_users, phase.vocabulary.num_items
+    model = ContentKNN(*size, InputVocabulary(columns=phase.columns), ["tags"], idf_power=1.0)
+    model.fit(phase.interactions)
+    # of tea: ale by drink and cup by hot, each tag in two of four items; ale has beer beside
+    two, one = math.log(4 / 2), math.log(4 / 1)
+    of_ale = two / math.hypot(two, one) / math.sqrt(2)
+    of_cup = 1 / math.sqrt(2)
+    assert scores(phase, model, ["cup"])["tea"] == pytest.approx(of_cup / (of_ale + of_cup))
+    assert scores(phase, model, ["cup", "ale", "pan"])["tea"] == pytest.approx(1)
+    # an item is no neighbour of itself, and one without a tag in common has none
+    assert scores(phase, model, ["tea"])["tea"] == 0
+    assert scores(phase, model, ["ale", "tea", "cup"])["pan"] == 0
+    query = Query(torch.tensor([0]), torch.tensor([[1, 0, 1, 6]]))
+    items = torch.arange(6).unsqueeze(0)
+    purchases, rest = model.reasons(query, items)
+    torch.testing.assert_close(purchases.sum(dim=2) + rest, model(query, items))
 
 
 @pytest.mark.parametrize(

@@ -338,24 +338,31 @@ def check_item_tower(
         names = tower.arrays()
         found = session.run([ITEM_ARRAY + name for name in names], feeds)
         wanted = tower.rows(new)
+        kinds = {name: values.dtype for name, values in wanted.items()}
         for name, got in zip(names, found, strict=True):
             want = wanted[name].detach().numpy().astype(np.float32)
             got = got.astype(np.float32)
             same = got.shape == want.shape
-            if same and len(got) == len(sure):
-                same = bool((np.abs(got - want)[sure] <= score_bound(want[sure])).all())
-            elif same:  # pairs, which no neighbour decides
-                same = bool((np.abs(got - want) <= score_bound(want)).all())
-            if not same:
+            if same and len(got) == len(chosen):  # not pairs, which no neighbour decides
+                is_sure = sure.border if kinds[name] == torch.float32 else sure.order
+                got, want = got[is_sure], want[is_sure]
+            if not (same and (np.abs(got - want) <= score_bound(want)).all()):
                 raise ExportError(f"the item tower disagrees with torch in the rows of {name}")
+
+
+class _Sure(NamedTuple):
+    """Whether rounding cannot change which neighbours an item has, and in which order, bool (N,)
+    each.
+    """
+
+    border: NDArray[np.bool_]
+    order: NDArray[np.bool_]
 
 
 def _as_new(
     tower: ItemTower, chosen: Tensor, vocabulary: InputVocabulary
-) -> tuple[NewItems, dict[str, NDArray[np.object_]], NDArray[np.bool_]]:
-    """Some fitted items (N,) as torch and as the graph read them; and whether rounding cannot
-    change which neighbours they have, bool (N,).
-    """
+) -> tuple[NewItems, dict[str, NDArray[np.object_]], _Sure]:
+    """Some fitted items (N,) as torch and as the graph read them."""
     postings, num_terms = tower.postings, len(tower.rarity)
     row = torch.full((int(postings.item.max()) + 1,), -1)
     row[chosen] = torch.arange(len(chosen))
@@ -375,7 +382,8 @@ def _as_new(
     term = torch.from_numpy(np.concatenate(tables, axis=1)).long()
     raw = functional.pad(tower.rarity, (0, 1))[term]
     weight = raw / raw.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
-    zero, sure = torch.zeros(len(chosen), 1), np.ones(len(chosen), dtype=bool)
+    zero, every = torch.zeros(len(chosen), 1), np.ones(len(chosen), dtype=bool)
+    sure = _Sure(every, every)
     alike, share = zero.long(), zero
     if tower.num_neighbours:
         fitted, place = torch.unique(postings.item, return_inverse=True)
@@ -386,8 +394,8 @@ def _as_new(
         k = _width(tower)
         nearest = nearest_rows(others[mine_of], others, min(k + 1, len(fitted)))
         value, column = nearest.similarity.topk(nearest.row.shape[1], dim=1)
-        if value.shape[1] > k:
-            sure = (value[:, k - 1] - value[:, k] > _TIED).numpy()
+        apart = (value[:, :-1] - value[:, 1:] > _TIED) | (value[:, 1:] == 0)
+        sure = _Sure(apart[:, k - 1 :].all(dim=1).numpy(), apart.all(dim=1).numpy())
         alike = fitted[nearest.row.gather(1, column[:, :k])]
         share = value[:, :k] / value[:, :k].sum(dim=1, keepdim=True).clamp(min=1e-9)
     return NewItems(term, weight, alike, share, torch.tensor(_FIRST)), texts, sure

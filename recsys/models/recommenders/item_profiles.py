@@ -17,6 +17,7 @@ from recsys.models.inputs import (
     item_references,
     item_terms,
 )
+from recsys.models.recommenders.neighbours import nearest_rows
 
 
 def profile_inputs(
@@ -75,6 +76,29 @@ class ItemProfiles(NamedTuple):
         """The vectors, float32 (I, F), sparse."""
         pairs = self.item.numpy(), self.term.numpy()
         return csr_array((self.weight.numpy(), pairs), shape=(num_items, len(self.rarity)))
+
+    def nearest(self, is_fitted: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The fitted items that each item is most like, itself left out, and their shares in it by
+        the cosine, which add up to 1, or to 0 where it is like none.
+
+        Args:
+            is_fitted: bool (I,).
+            k: K; fewer where fewer items are fitted.
+
+        Returns:
+            int64 and float32, (I, K) each.
+        """
+        num_items = len(is_fitted)
+        vectors = self.matrix(num_items)
+        fitted = torch.nonzero(is_fitted).squeeze(1)
+        found = nearest_rows(vectors, vectors[fitted.numpy()], min(k + 1, len(fitted)))
+        alike = fitted[found.row]  # (I, K + 1)
+        similarity = found.similarity.masked_fill(
+            alike == torch.arange(num_items).unsqueeze(1), 0.0
+        )
+        similarity, place = similarity.topk(min(k, found.row.shape[1]), dim=1)
+        share = similarity / similarity.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        return alike.gather(1, place), share
 
 
 def item_profiles(

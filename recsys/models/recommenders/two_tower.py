@@ -27,7 +27,6 @@ from recsys.models.item_tower import ItemTower, NewItems
 from recsys.models.recommenders.bag_of_items import bag_of_items
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.item_profiles import of_length_one
-from recsys.models.recommenders.neighbours import nearest_rows
 from recsys.ranges import BelowOne, Count, NonNegative, Positive, Whole, Width
 
 # Values of the inputs that are whole numbers of the clock.
@@ -261,17 +260,9 @@ class TwoTower(nn.Module):
     def _observe_neighbours(self) -> None:
         """The known items that each is most like, itself left out, and their shares."""
         assert self.content is not None
-        vectors = self.content.profiles().matrix(self.num_items)
-        known = torch.nonzero(self.known_items).squeeze(1)
-        k = min(self.num_neighbours + 1, len(known))
-        nearest = nearest_rows(vectors, vectors[known.numpy()], k)
-        alike = known[nearest.row]  # (I, K + 1)
-        similarity = nearest.similarity.masked_fill(
-            alike == torch.arange(self.num_items).unsqueeze(1), 0.0
+        self.alike, self.share = self.content.profiles().nearest(
+            self.known_items, self.num_neighbours
         )
-        similarity, place = similarity.topk(min(self.num_neighbours, k), dim=1)
-        self.alike = alike.gather(1, place)
-        self.share = similarity / similarity.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
     def train(self, mode: bool = True) -> "TwoTower":
         """As of every module; where training ends the vectors of items stay as they are."""
