@@ -34,6 +34,7 @@ BASES = [
     *[["data=transactions", f"model={name}"] for name in ("neumf", "ease", "ials", "content")],
     ["data=transactions", "model=sasrec"],
     ["data=transactions", "model=blend", "model.parts=[ease,ials]"],
+    ["data=transactions", "model=deepfm"],
     *[["data=transactions", "model=next_purchase", f"loss={name}"] for name in ("next_purchases",)],
     *[["data=transactions", f"loss={name}"] for name in ("weighted_squares", "sampled_softmax")],
     *[["data=transactions", f"evaluation={name}"] for name in ("unseen_users", "presplit")],

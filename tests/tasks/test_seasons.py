@@ -177,6 +177,7 @@ def test_one_setting_decides_the_season_of_models_baselines_and_metrics(tmp_path
     assert one["test/wape"] != week["test/wape"]
 
 
+@pytest.mark.slow
 def test_an_experiment_of_hours_runs_on_days_and_its_bundle_has_what_was_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def srun(folder: str) -> list[tuple[int, str]]:
     return [(task.returncode, text) for task, text in zip(tasks, said, strict=True)]
 
 
+@pytest.mark.slow
 def test_two_machines_train_one_model_and_the_first_writes_its_run(shop):
     tasks = srun("run")
     for code, said in tasks:

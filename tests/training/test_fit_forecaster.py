@@ -76,6 +76,7 @@ class StopInEpoch(pl.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["quantile", "student_t"])
 def test_it_learns_what_promotions_do(tmp_path, loss):
     panel = make_panel([200] * 4, promotions=True)

@@ -100,6 +100,7 @@ def test_failed_and_diverged_trials_are_recorded_and_the_rest_goes_on(shop, caps
     assert "<script" not in page
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was_and_repeats_nothing(shop, capsys):
     space = {"train.lr": {"low": 0.001, "high": 0.1, "log": True}}
     command = [write_space(space), *shop, "trials=5", "train.max_epochs=6", "test=false"]
