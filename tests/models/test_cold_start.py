@@ -232,3 +232,25 @@ def test_category_popularity_by_hand(phase):
     assert (found[0, blue], found[0, other]) == (0, 0)
     assert found[0, new] == sum(buyers[place(phase, f"red{i}")] for i in range(6)) / 6
     assert (found[1, red], found[1, new]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", [TwoTower, ContentIALS])
+def test_reasons_add_up_to_the_score_and_fall_on_what_is_like_the_item(phase, kind):
+    if kind is TwoTower:
+        model = tower(phase).eval()
+        torch.nn.init.normal_(model.bias)
+    else:
+        model = built(ContentIALS, phase, embedding_dim=4)
+        model.fit(phase.interactions)
+    asked = query(phase, model, [0, 1, 5], [30.0, 60.0, float("nan")])
+    history = phase.histories.history.padded(torch.tensor([0, 1, 5]), len(TAGS))
+    repeated = torch.cat([history, history[:, :1], torch.full((3, 1), len(TAGS))], dim=1)
+    asked = Query(asked.user, repeated, None, asked.columns)
+    items = torch.tensor([[place(phase, "new1"), place(phase, "blue0"), 3]] * 3)
+    purchases, rest = model.reasons(asked, items)
+    torch.testing.assert_close(purchases.sum(dim=2) + rest, model(asked, items))
+    assert purchases[:, :, -1].eq(0).all()  # padding
+    # what was bought twice is shared among its purchases
+    torch.testing.assert_close(purchases[:, :, 0], purchases[:, :, -2])
+    red, blue = purchases[0, 0].sum(), purchases[1, 0].sum()  # of new1, which is red
+    assert red > blue

@@ -3,6 +3,7 @@ N items that nobody bought, W fitted items, D factors.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.models.inputs import InputVocabulary, ModelInput, Query
 from recsys.models.item_tower import ItemTower, NewItems
+from recsys.models.recommender import Reasons
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.ials import IALS
 from recsys.models.recommenders.neighbours import nearest_rows
@@ -40,6 +42,7 @@ class ContentIALS(nn.Module):
 
     is_fitted: Tensor
     inputs = IALS.inputs
+    reasons_kind = "exact"
     floats_per_pair = IALS.floats_per_pair
 
     def __init__(
@@ -68,6 +71,11 @@ class ContentIALS(nn.Module):
             num_users, num_items, embedding_dim, epochs, regularization, unobserved_weight
         )
 
+    @property
+    def floats_per_reason(self) -> tuple[int, int]:
+        """Those of `IALS`."""
+        return self.factors.floats_per_reason
+
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """Terms of its columns."""
         return self.content.item_inputs()
@@ -92,6 +100,11 @@ class ContentIALS(nn.Module):
         share = alike.similarity / alike.similarity.sum(dim=1, keepdim=True).clamp(min=1e-9)
         table = self.factors.item.weight
         table[new] = torch.einsum("nk,nkd->nd", share, table[fitted[alike.row]])
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """See `IALS.reasons`; items that came after the fit are no purchases to it."""
+        history = query.history.clamp(max=self.factors.num_items)
+        return self.factors.reasons(replace(query, history=history), items)
 
     def item_towers(self) -> tuple[ItemTower, ...]:
         """New items by the fitted ones that they are most like; none where it was fitted by a

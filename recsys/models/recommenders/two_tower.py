@@ -3,6 +3,7 @@ vocabulary, D factors, P pairs of an item and a term, F terms, K categories.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,8 @@ from recsys.models.inputs import (
     user_columns,
 )
 from recsys.models.item_tower import ItemTower, NewItems
-from recsys.models.recommenders.bag_of_items import bag_of_items
+from recsys.models.recommender import Reasons
+from recsys.models.recommenders.bag_of_items import bag_of_items, repeats
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.item_profiles import of_length_one
 from recsys.ranges import BelowOne, Count, NonNegative, Positive, Whole, Width
@@ -86,6 +88,7 @@ class TwoTower(nn.Module):
     """
 
     supported_losses = ("full_softmax", "warp")
+    reasons_kind = "exact"
     starts: Tensor
     term: Tensor
     weight: Tensor
@@ -169,6 +172,12 @@ class TwoTower(nn.Module):
         """The history as a bag, and what `Content` needs."""
         return 2 + (0 if self.content is None else self.content.floats_per_pair)
 
+    @property
+    def floats_per_reason(self) -> tuple[int, int]:
+        """Factors of a candidate and of a purchase, and what `Content` needs."""
+        own, each = self.content.floats_per_reason if self.content else (0, 0)
+        return own + self.item.embedding_dim, each + 2
+
     def item_inputs(self) -> tuple[ModelInput, ...]:
         """Terms of its columns."""
         return () if self.content is None else self.content.item_inputs()
@@ -189,7 +198,10 @@ class TwoTower(nn.Module):
             of_terms = torch.log(self.known_items.sum() / items_with.clamp(min=1))
             rarity[:-1] = torch.where(items_with >= self.min_items, of_terms, 0.0)
         rows = partial(self._new_rows, rarity)
-        return (self.content.tower(rows, self.known_items, self.num_neighbours),)
+        tower = self.content.tower(rows, self.known_items, self.num_neighbours)
+        counts = self._content_weight() is not None
+        pads = {"content.terms": self.content.num_terms} if counts else {}
+        return (replace(tower, pads=pads),)
 
     def _new_rows(self, rarity_of_terms: Tensor, new: NewItems) -> dict[str, Tensor]:
         assert self.content is not None
@@ -298,6 +310,23 @@ class TwoTower(nn.Module):
             of_history = (of_history - bag * own) * (size / (size - 1).clamp(min=1))
         of_user = self._user(query) @ items.T * scale
         return of_history + of_user + self.bias * has_id
+
+    def reasons(self, query: Query, items: Tensor) -> Reasons:
+        """What each purchase adds to the mean of the history, by factors and by content; the rest
+        is of the customer's id, attributes and context, and of the item.
+        """
+        history = query.history
+        known = history.clamp(max=self.num_items - 1)
+        once = (history < self.num_items) / repeats(history, self.num_items)  # (B, L)
+        size = once.sum(dim=1).round().clamp(min=1).view(-1, 1, 1)
+        wanted, scale = self.vectors[items], self.log_scale.exp()  # (B, C, D)
+        purchases = wanted @ self.vectors[known].transpose(1, 2) * once.unsqueeze(1) * scale / size
+        content_weight = self._content_weight()
+        if self.content is not None and content_weight is not None:
+            of_content = self.content.reasons(query, items).purchases
+            purchases = purchases + content_weight * of_content
+        of_user = (wanted @ self._user(query).unsqueeze(2)).squeeze(2) * scale
+        return Reasons(purchases, of_user + (self.bias * self.known_items)[items])
 
     def serves(self, query: Query) -> Tensor:
         """Whether anything of a query is known: the id, a purchase or a column. (B,)."""
