@@ -47,6 +47,8 @@ _COMPARED = 50
 _FIRST = 7
 # Terms that more than this part of the fitted items have are few, and products of matrices faster.
 _COMMON = 8
+# Numbers of these matrices, 64 MB.
+_DENSE_FLOATS = 2**24
 # Cosines that rounding may swap.
 _TIED = 1e-5
 
@@ -188,6 +190,8 @@ def _find_neighbours(parts: Parts, prefix: str, tower: ItemTower) -> int:
     fitted, place = np.unique(item, return_inverse=True)
     counts = np.bincount(term, minlength=len(tower.rarity) + 1)
     is_common = counts > len(fitted) / _COMMON
+    rarer = np.argsort(-counts, kind="stable")[_DENSE_FLOATS // max(1, len(fitted)) :]
+    is_common[rarer] = False
     of_common = is_common[term]
     dense = np.zeros((int(is_common.sum()) + 1, len(fitted)), dtype=np.float32)
     common = np.where(is_common, np.cumsum(is_common) - 1, len(dense) - 1)  # (F + 1,)
