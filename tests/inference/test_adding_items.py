@@ -23,8 +23,8 @@ from recsys.data.splits.presplit import Presplit
 from recsys.errors import BundleError, ConfigError, DataError
 from recsys.export import write_recommender_bundle
 from recsys.inference import Recommender, Rules, adding, verify
-from recsys.inference.adding import terms_of
 from recsys.inference.commands import main
+from recsys.inference.new_items import terms_of
 from recsys.models.inputs import InputVocabulary
 from recsys.models.recommenders.blend import Blend
 from recsys.models.recommenders.content import Content
@@ -293,13 +293,13 @@ def test_items_that_cannot_be_used_are_refused_and_nothing_is_written(
 
 
 def test_a_bundle_that_would_answer_otherwise_is_not_written(bundles, tmp_path, monkeypatch):
-    rows = adding._rows
+    rows = adding.rows_of_items
 
     def doubled(*arguments: Any) -> Any:
         found, known = rows(*arguments)
         return found | {"items/item": np.zeros_like(found["items/item"])}, known
 
-    monkeypatch.setattr(adding, "_rows", doubled)
+    monkeypatch.setattr(adding, "rows_of_items", doubled)
     with pytest.raises(BundleError, match="answers about old items would move, in the sample"):
         Recommender(bundles["content"]).add_items(ADDED, tmp_path / "grown")
     assert not list(tmp_path.iterdir())

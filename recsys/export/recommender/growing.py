@@ -1,6 +1,6 @@
 """Graphs whose items can become more: what has rows of items is no constant inside of the traced
 model but an input of it, and a constant of the bundle's graph under a name, to which
-`recsys.inference.adding` appends rows.
+`recsys.inference.larger_graph` appends rows.
 """
 
 from collections.abc import Iterator, Sequence
