@@ -28,6 +28,12 @@ _NGRAM = 3
 
 
 def checked_ids(given: Mapping[str, list[Any]], where: str) -> list[str]:
+    """Ids of the items (N,).
+
+    Raises:
+        ConfigError: there is no column of ids.
+        DataError: an id is missing or comes twice, or a column has another length.
+    """
     if ITEM_ID not in given:
         raise ConfigError(
             f"{where}: there is no column {ITEM_ID}, but {', '.join(given) or 'none at all'}"
@@ -59,6 +65,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def require_new(ids: list[str], known: NDArray[np.object_], where: str) -> None:
+    """Raises DataError where the catalogue has an item already."""
     there = set(known.tolist())
     if old := [item for item in ids if item in there]:
         named = ", ".join(map(repr, old[:_SHOWN])) + (", …" if len(old) > _SHOWN else "")
