@@ -55,6 +55,9 @@ class ModelInput:
         return self.dims == PER_USER and self.source != "user_id"
 
 
+# one object: inputs that pad with it are equal, as two NaN would not be
+MISSING = float("nan")
+
 USER = ModelInput(
     "user_id",
     "string",
@@ -82,7 +85,7 @@ HOUR = ModelInput(
     "float32",
     PER_USER,
     "time.hour",
-    float("nan"),
+    MISSING,
     "hour of the day on the shop's clock, 0 to 23; NaN where unknown",
 )
 WEEKDAY = ModelInput(
@@ -90,7 +93,7 @@ WEEKDAY = ModelInput(
     "float32",
     PER_USER,
     "time.weekday",
-    float("nan"),
+    MISSING,
     "day of the week on the shop's clock, 0 is Monday; NaN where unknown",
 )
 
@@ -148,7 +151,7 @@ def _category(source: str, meaning: str) -> ModelInput:
 
 
 def _number(source: str, meaning: str) -> ModelInput:
-    return ModelInput(source, "float32", PER_USER, source, float("nan"), meaning)
+    return ModelInput(source, "float32", PER_USER, source, MISSING, meaning)
 
 
 class DeclaresInputs(Protocol):
@@ -355,6 +358,7 @@ class InputVocabulary(Mapping[str, int]):
         categories: name to categories, object of str (K,).
         columns: of a phase, where further categories are looked up.
         numbers: names of inputs that are numbers, where there is no phase to ask.
+        order: names of all inputs that were stored, as the model read them.
     """
 
     def __init__(
@@ -362,11 +366,13 @@ class InputVocabulary(Mapping[str, int]):
         categories: Mapping[str, Sequence[str] | np.ndarray] | None = None,
         columns: PhaseColumns | None = None,
         numbers: Sequence[str] = (),
+        order: Sequence[str] = (),
     ) -> None:
         self._categories = {
             name: np.array(values, dtype=object) for name, values in (categories or {}).items()
         }
         self._columns, self._numbers = columns, frozenset(numbers)
+        self._order = tuple(order) or (*self._categories, *numbers)
 
     def __getitem__(self, name: str) -> int:
         if name not in self._categories:
@@ -411,7 +417,7 @@ class InputVocabulary(Mapping[str, int]):
         if columns is None and self._columns is not None:
             columns = self._columns.user_columns()
         if columns is None:
-            stored = (*self, *self._numbers)
+            stored = self._order
             columns = [name.removeprefix(USERS) for name in stored if name.startswith(USERS)]
         return tuple(
             user_number(name) if self._is_number(f"{USERS}{name}") else user_category(name)
@@ -438,15 +444,13 @@ class InputVocabulary(Mapping[str, int]):
         """Writes the categories of the model's inputs, and the terms of items that it reads, to an
         npz file; no file where it has none.
         """
-        names = [each.name for each in model.inputs if each.is_category]
-        names += [each.name for each in item_inputs(model)]
-        arrays = {name: self.categories(name).astype(np.str_) for name in names}
-        # a number has no categories: an empty array says that it is read
-        arrays |= {
-            each.name: np.empty(0, dtype=np.float32)
-            for each in column_inputs(model)
-            if each.dtype == "float32"
-        }
+        # a number has no categories: an empty array says that it is read; models are built again
+        # with their columns in this order
+        arrays: dict[str, np.ndarray] = {}
+        for each in (*column_inputs(model), *item_inputs(model)):
+            arrays[each.name] = np.empty(0, dtype=np.float32)
+            if each.dtype == "string":
+                arrays[each.name] = self.categories(each.name).astype(np.str_)
         if arrays:
             np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
@@ -456,7 +460,7 @@ class InputVocabulary(Mapping[str, int]):
         if not path.is_file():
             return cls()
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            found = {name: arrays[name] for name in arrays.files}  # in the order of `save`
         numbers = [name for name, values in found.items() if values.dtype.kind == "f"]
         categories = {k: v.astype(object) for k, v in found.items() if k not in numbers}
-        return cls(categories, numbers=numbers)
+        return cls(categories, numbers=numbers, order=[*found])

@@ -578,7 +578,8 @@ def _say_unknown(data: PhaseData) -> None:
     elif unknown:
         say(
             f"{data.name}: {unknown:,} of {rows:,} rows to predict are of items that are not in the"
-            " catalogue: left out of the truth (evaluation.unknown_items=leave_out)"
+            " catalogue, as too few customers bought them before (evaluation.min_buyers): left out"
+            " of the truth (evaluation.unknown_items=leave_out)"
         )
 
 

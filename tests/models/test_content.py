@@ -209,6 +209,10 @@ def test_neighbours_count_by_their_share_of_what_is_like_the_item(phase):
     # an item is no neighbour of itself, and one without a tag in common has none
     assert scores(phase, model, ["tea"])["tea"] == 0
     assert scores(phase, model, ["ale", "tea", "cup"])["pan"] == 0
+    # of whom nothing is known but what nobody had bought: popular items are better than none
+    ids = phase.vocabulary.item_ids.tolist()
+    histories = torch.tensor([[ids.index("new"), 6], [ids.index("ale"), ids.index("new")]])
+    assert model.serves(Query(torch.tensor([0, 0]), histories)).tolist() == [False, True]
     query = Query(torch.tensor([0]), torch.tensor([[1, 0, 1, 6]]))
     items = torch.arange(6).unsqueeze(0)
     purchases, rest = model.reasons(query, items)

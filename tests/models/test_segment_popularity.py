@@ -86,3 +86,31 @@ def test_data_without_attributes_are_told(purchases):
     inputs = InputVocabulary(columns=index_phase(read, "test", Phase(rows, rows[:0])).columns)
     with pytest.raises(ConfigError, match="segment_popularity reads attributes of users.*data.use"):
         SegmentPopularity(40, 3, inputs)
+
+
+def test_a_stored_model_reads_its_columns_in_the_order_in_which_it_was_fitted(tmp_path, phase):
+    # a number between categories, whose kinds alone would put it last
+    people = ["name", "age", "sex"]
+    inputs = InputVocabulary(columns=phase.columns)
+    model = SegmentPopularity(40, 3, inputs, people)
+    model.fit(phase.interactions)
+    inputs.save(tmp_path / "inputs.npz", model)
+    stored = InputVocabulary.load(tmp_path / "inputs.npz")
+    assert stored.user_inputs() == inputs.user_inputs(people) == model.inputs
+    again = SegmentPopularity(40, 3, stored)
+    assert [each.name for each in again.inputs] == ["users.age", "users.sex"]  # a name says who
+    again = SegmentPopularity(40, 3, stored, people)
+    again.load_state_dict(model.state_dict())
+    # two parts of a blend read one column once
+    assert len(set((*again.inputs, *SegmentPopularity(40, 3, stored, people).inputs))) == 3
+    columns = {"name": [3.0, 40.0], "age": [3.0, 30.0], "sex": [0.0, 1.0]}
+    query = Query(
+        torch.full((2,), 40),
+        torch.zeros(2, 0, dtype=torch.int64),
+        None,
+        {
+            f"users.{name}": torch.tensor(values) if name == "age" else torch.tensor(values).long()
+            for name, values in columns.items()
+        },
+    )
+    assert torch.equal(again.eval().score_all(query), model.eval().score_all(query))

@@ -177,7 +177,7 @@ def test_baskets_and_misses_are_said_on_screen_and_in_the_report(tiny_world, cap
         overrides = [*common, f"evaluation.unknown_items={setting}"]
         folders[setting] = run_training(compose(overrides), tiny_world / setting)
         said[setting] = " ".join(capsys.readouterr().err.split())
-    assert "not in the catalogue: left out of the truth" in said["leave_out"]
+    assert "(evaluation.min_buyers): left out of the truth" in said["leave_out"]
     assert "not in the catalogue count as misses (evaluation.unknown_items=miss)" in said["miss"]
     found = {name: json.loads((f / "metrics.json").read_text()) for name, f in folders.items()}
     assert found["miss"]["test/all/recall@10"] < found["leave_out"]["test/all/recall@10"]

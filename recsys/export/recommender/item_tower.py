@@ -394,7 +394,7 @@ def _as_new(
         shape = (len(fitted), num_terms)
         pairs = place.numpy(), postings.term.numpy()
         others = csr_array((postings.weight.numpy(), pairs), shape=shape)
-        mine_of = torch.searchsorted(fitted, chosen).numpy()
+        mine_of = torch.searchsorted(fitted, chosen.contiguous()).numpy()
         k = _width(tower)
         nearest = nearest_rows(others[mine_of], others, min(k + 1, len(fitted)))
         value, column = nearest.similarity.topk(nearest.row.shape[1], dim=1)

@@ -1,13 +1,16 @@
 """New items from a table, for the catalogue of a bundle."""
 
+from pathlib import Path
 from typing import Any
 
+from recsys.errors import DataError
 from recsys.inference.adding import columns_of_items
 from recsys.inference.batch.columns import check_kinds, ids, numbers, row_errors, texts
 from recsys.inference.batch.input_table import Dialect, open_input
 from recsys.inference.bundle import Bundle
 from recsys.inference.item_table import ITEM_ID
 from recsys.tables.cells import NumberColumn, decoded
+from recsys.tables.database import is_url
 
 _ROWS = 2**16  # of a batch
 
@@ -27,6 +30,8 @@ def read_new_items(bundle: Bundle, location: str, dialect: Dialect) -> dict[str,
         ConfigError: it has none of the columns that the model reads.
     """
     readings = columns_of_items(bundle)
+    if not is_url(location) and not Path(location).exists():
+        raise DataError(f"items={location} does not exist")
     table = open_input(location, dialect, bundle.manifest, "items")
     table.require_read([ITEM_ID, *readings])
     numbers_read = [name for name in table.names if readings.get(name) == "number"]

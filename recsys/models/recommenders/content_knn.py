@@ -106,6 +106,13 @@ class ContentKNN(nn.Module):
             self.alike, bag.T.contiguous(), per_sample_weights=self.share, mode="sum"
         ).T
 
+    def serves(self, query: Query) -> Tensor:
+        """Whether anything was bought that can be a neighbour, (B,): items that came after the fit,
+        or that nobody had bought then, are recommended and are no neighbours.
+        """
+        counts = functional.pad(self.is_fitted, (0, 1))
+        return counts[query.history].any(dim=1)
+
     def reasons(self, query: Query, items: Tensor) -> Reasons:
         """The share of each purchase in the item; the rest is 0."""
         batch, candidates = items.shape
@@ -121,7 +128,9 @@ class ContentKNN(nn.Module):
         return (self.content.tower(self._new_rows, self.is_fitted, self.num_neighbours),)
 
     def _new_rows(self, new: NewItems) -> dict[str, Tensor]:
-        return {"alike": torch.where(new.share > 0, new.alike, 0), "share": new.share}
+        nobody = torch.zeros_like(new.share[:, 0], dtype=torch.bool)
+        alike = torch.where(new.share > 0, new.alike, 0)
+        return {"alike": alike, "share": new.share, "is_fitted": nobody}
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
