@@ -110,7 +110,7 @@ class TwoTower(nn.Module):
         idf_power: NonNegative = 2.0,
         user_columns: Sequence[str] | None = None,
         context_columns: Sequence[str] = (),
-        id_dropout: BelowOne = 0.5,
+        id_dropout: BelowOne = 0.25,
         term_dropout: BelowOne = 0.3,
         min_items: Count | None = None,
         num_neighbours: Whole = 10,
