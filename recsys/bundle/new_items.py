@@ -4,8 +4,8 @@ from typing import Literal, NotRequired, TypedDict
 
 # second graph of a bundle: terms of new items in, their rows of each array out
 ITEM_TOWER = "item_tower.onnx"
-# output of it: whether the model knows a term of an item
-IS_KNOWN = "is_known"
+# outputs of it: whether the model knows a term of a column of an item; their names begin so
+KNOWN = "known/"
 # what has rows of items in the other graphs: names of constants begin so
 ITEM_ARRAY = "items/"
 

@@ -54,12 +54,14 @@ class Addition(NamedTuple):
         items: number of them.
         without_terms: ids of those of which the model knows no term, so that it cannot tell whom
             they suit.
+        unknown: columns of which the model knows no value of any of them.
         missing: columns that the model reads and the table lacks.
         unread: columns of the table that nothing reads.
     """
 
     items: int
     without_terms: list[str]
+    unknown: list[str]
     missing: list[str]
     unread: list[str]
 
@@ -133,8 +135,10 @@ def add_items(
         graphs[BECAUSE] = load_graph(bundle, BECAUSE)
     known = known_ids(graphs[GRAPH])
     require_new(ids, known, where)
-    rows, has_terms = rows_of_items(bundle, entry, given, ids, len(known), where)
-    added = {name: with_more_items(each, ids, known, rows, entry) for name, each in graphs.items()}
+    placed = rows_of_items(bundle, entry, given, ids, len(known), where)
+    added = {
+        name: with_more_items(each, ids, known, placed.rows, entry) for name, each in graphs.items()
+    }
     session = open_session(added[GRAPH])
     samples = _samples(bundle, session, ids, known)
     with appearing(output) as partial:
@@ -150,7 +154,8 @@ def add_items(
     used = {ITEM_ID, *readings}
     return Addition(
         len(ids),
-        [item for item, has in zip(ids, has_terms, strict=True) if not has],
+        [item for item, has in zip(ids, placed.has_terms, strict=True) if not has],
+        placed.unknown,
         [name for name in readings if name not in given],
         [name for name in given if name not in used],
     )

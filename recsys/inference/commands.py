@@ -276,6 +276,11 @@ def _addition_warnings(result: "Addition") -> Iterator[str]:
         yield f"the table has no column {', '.join(result.missing)}: they count as missing"
     if result.unread:
         yield f"nothing reads the column {', '.join(result.unread)}"
+    if result.unknown:
+        yield (
+            f"of the column {', '.join(result.unknown)} no value is known from training: is it"
+            " written as there?"
+        )
     if number := len(result.without_terms):
         named = ", ".join(map(repr, result.without_terms[:_NAMED]))
         more = ", …" if number > _NAMED else ""

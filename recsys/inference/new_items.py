@@ -6,7 +6,7 @@ Axes: N new items, T terms of a column of the item that has most.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recsys.bundle.item_columns import ItemColumn
 from recsys.bundle.list_columns import left_padded
 from recsys.bundle.manifest import MANIFEST
-from recsys.bundle.new_items import IS_KNOWN, ITEM_TOWER, ColumnEntry, NewItemsEntry, Reading
+from recsys.bundle.new_items import ITEM_TOWER, KNOWN, ColumnEntry, NewItemsEntry, Reading
 from recsys.errors import BundleError, ConfigError, DataError
 from recsys.inference.bundle import Bundle, open_session
 from recsys.inference.item_table import ITEM_ID
@@ -117,6 +117,20 @@ def _ngrams(word: str) -> list[str]:
     return [marked[place : place + _NGRAM] for place in range(len(marked) - _NGRAM + 1)]
 
 
+class Placed(NamedTuple):
+    """New items in the catalogue.
+
+    Attributes:
+        rows: of every array that has rows of items, by its name.
+        has_terms: of which items the model knows a term, bool (N,).
+        unknown: columns of which it knows no term of any.
+    """
+
+    rows: dict[str, NDArray[Any]]
+    has_terms: NDArray[np.bool_]
+    unknown: list[str]
+
+
 def rows_of_items(
     bundle: Bundle,
     entry: NewItemsEntry,
@@ -124,8 +138,17 @@ def rows_of_items(
     ids: list[str],
     num_items: int,
     where: str,
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
-    """Rows of the new items in every array, by its name; and which have a term, bool (N,)."""
+) -> Placed:
+    """The rows that the item tower gives to new items.
+
+    Args:
+        bundle: that they are for.
+        entry: of its manifest.
+        given: values of the items (N,) by column.
+        ids: of the items (N,).
+        num_items: size of the catalogue without them.
+        where: what errors call the items.
+    """
     content = bundle.optional_file(ITEM_TOWER)
     if content is None:
         raise BundleError(f"{bundle.path / MANIFEST} lists no {ITEM_TOWER}: export it again")
@@ -144,7 +167,14 @@ def rows_of_items(
         name: stacked([block[name] for block in blocks], entry["pads"].get(name, 0))
         for name in names
     }
-    return rows, rows.pop(IS_KNOWN)
+    known = {each["name"]: rows.pop(KNOWN + each["name"]) for each in entry["columns"]}
+    unknown = [
+        each["column"]
+        for each in entry["columns"]
+        if not (each["references"] or known[each["name"]].any())
+        and (texts[each["name"]] != "").any()
+    ]
+    return Placed(rows, np.any([*known.values()], axis=0), list(dict.fromkeys(unknown)))
 
 
 def _texts(

@@ -296,8 +296,9 @@ def test_a_bundle_that_would_answer_otherwise_is_not_written(bundles, tmp_path, 
     rows = adding.rows_of_items
 
     def doubled(*arguments: Any) -> Any:
-        found, known = rows(*arguments)
-        return found | {"items/item": np.zeros_like(found["items/item"])}, known
+        found = rows(*arguments)
+        wrong = found.rows | {"items/item": np.zeros_like(found.rows["items/item"])}
+        return found._replace(rows=wrong)
 
     monkeypatch.setattr(adding, "rows_of_items", doubled)
     with pytest.raises(BundleError, match="answers about old items would move, in the sample"):
@@ -359,6 +360,11 @@ def test_the_command_reads_a_table_as_training_did_and_tells_what_it_did_not_use
         "warning: of 1 of 2 items the model knows no term, so it cannot tell whom they suit: '7'",
     ]
     assert Recommender(tmp_path / "grown").num_items == len(OLD) + 2
+    table.write_text("item_id,kind,tags\na,BEER,drink\nb,WARE,hot\n", encoding="utf-8")
+    assert main(["add", *settings]) == 0
+    said = "of the column kind no value is known from training: is it written as there?"
+    assert said in capsys.readouterr().err
+    table.write_text("sku\nx\n", encoding="utf-8")
     assert main(["add", *settings]) == 2
     assert "item_id" in capsys.readouterr().err
 

@@ -24,8 +24,8 @@ from torch.nn import functional
 from recsys.bundle.agreement import score_bound
 from recsys.bundle.list_columns import left_padded
 from recsys.bundle.new_items import (
-    IS_KNOWN,
     ITEM_ARRAY,
+    KNOWN,
     ColumnEntry,
     NewItemsEntry,
     Reading,
@@ -107,16 +107,8 @@ def build_item_tower(
         _weigh_terms(parts, prefix, tower, vocabulary)
         floats = max(floats, _find_neighbours(parts, prefix, tower))
         outputs += _add_rows(parts, prefix, tower)
-        parts.node("Greater", [f"{prefix}/squared", "nothing"], f"{prefix}/knows")  # (N, 1)
-    knows = [f"tower_{place}/knows" for place in range(len(towers))]
-    parts.node("Concat", knows, "who_knows", axis=1)
-    parts.node("Cast", ["who_knows"], "who_knows/int", to=onnx.TensorProto.INT64)
-    parts.node("ReduceMax", ["who_knows/int", "axis_1"], "any_knows", keepdims=0)
-    parts.node("Cast", ["any_knows"], IS_KNOWN, to=onnx.TensorProto.BOOL)
-    outputs.append(
-        GraphValue(IS_KNOWN, "bool", ("items",), "whether the model knows a term of the item")
-    )
     inputs = dict.fromkeys(each for tower in towers for each in tower.inputs)
+    outputs += [_tell_known(parts, each.name, towers) for each in inputs]
     columns = [_column_entry(each.name, readings, vocabulary) for each in inputs]
     values = [
         *(
@@ -165,6 +157,22 @@ def _weigh_terms(parts: Parts, prefix: str, tower: ItemTower, vocabulary: InputV
     parts.node("Sqrt", [f"{prefix}/squared"], f"{prefix}/root")
     parts.node("Max", [f"{prefix}/root", "tiny"], f"{prefix}/length")
     parts.node("Div", [f"{prefix}/raw", f"{prefix}/length"], f"{prefix}/weight")
+
+
+def _tell_known(parts: Parts, name: str, towers: Sequence[ItemTower]) -> GraphValue:
+    """Strings of a column -> "known/NAME", whether a term of it is known (N,)."""
+    place, tower = next(
+        (place, each)
+        for place, each in enumerate(towers)
+        if name in (column.name for column in each.inputs)
+    )
+    output = KNOWN + name
+    parts.constant(f"{output}/none", len(tower.rarity))
+    parts.node("Less", [f"tower_{place}/{name}", f"{output}/none"], f"{output}/terms")
+    parts.node("Cast", [f"{output}/terms"], f"{output}/ones", to=onnx.TensorProto.INT64)
+    parts.node("ReduceMax", [f"{output}/ones", "axis_1"], f"{output}/most", keepdims=0)
+    parts.node("Cast", [f"{output}/most"], output, to=onnx.TensorProto.BOOL)
+    return GraphValue(output, "bool", ("items",), f"whether a term of {name} is known")
 
 
 def _find_neighbours(parts: Parts, prefix: str, tower: ItemTower) -> int:
