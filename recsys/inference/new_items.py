@@ -36,7 +36,8 @@ def checked_ids(given: Mapping[str, list[Any]], where: str) -> list[str]:
     """
     if ITEM_ID not in given:
         raise ConfigError(
-            f"{where}: there is no column {ITEM_ID}, but {', '.join(given) or 'none at all'}"
+            f"{where}: there is no column {ITEM_ID}, but {', '.join(given) or 'none at all'}: call"
+            " the column of ids so"
         )
     if odd := [name for name, values in given.items() if len(values) != len(given[ITEM_ID])]:
         raise DataError(

@@ -202,7 +202,9 @@ def test_the_new_bundle_is_whole_and_its_samples_hold_new_items(larger, name):
     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["num_items"] == len(OLD) + 3
     assert [each["items"] for each in manifest["added_items"]] == [3]
-    assert "3 items were added to 6" in (path / "README.md").read_text(encoding="utf-8")
+    card = (path / "README.md").read_text(encoding="utf-8")
+    assert "3 items were added to 6" in card
+    assert f"recsys add bundle={name} items=" in card
 
 
 def test_of_whom_nothing_is_known_gets_what_is_popular_and_new_items_last(larger):

@@ -69,7 +69,10 @@ def recommender_card(
         name,
         manifest,
         _summary(manifest),
-        _snippets(name, manifest) + _reasons(manifest) + _rules(item_columns),
+        _snippets(name, manifest)
+        + _reasons(manifest)
+        + _rules(item_columns)
+        + _new_items(name, manifest),
         _FALLBACKS[manifest["fallback"]],
         _personal_data(manifest, holds_seen),
     )
@@ -123,6 +126,19 @@ def _rules(item_columns: Sequence[str]) -> str:
     return (
         "\nRules of the shop (`from recsys.inference import Rules`) read these columns of the"
         f" items, which `item_columns.npz` holds: {names}.\n"
+    )
+
+
+def _new_items(name: str, manifest: Mapping[str, Any]) -> str:
+    """How the catalogue gets items that came after training, where it can."""
+    found = manifest.get("new_items")
+    if found is None:
+        return ""
+    names = dict.fromkeys(f"`{each['column']}`" for each in found["columns"])
+    return (
+        "\nItems that came after training are placed by what they are, from `item_tower.onnx`, with"
+        f" `item_id` and {', '.join(names)}:\n\n"
+        f"```sh\nrecsys add bundle={name} items=new-items.csv output={name}-larger\n```\n"
     )
 
 
