@@ -65,9 +65,7 @@ def test_blocks_of_a_page_run(page, capsys):
         if block.mark != "run":
             continue
         if block.file is not None:
-            file = Path(block.file)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.text, encoding="utf-8")
+            _write(block)
         elif block.language == "python":
             code = compile(block.text, f"{page.name}, line {block.line}", "exec")
             exec(code, names)
@@ -79,9 +77,17 @@ def test_blocks_of_a_page_run(page, capsys):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_that_are_not_run_are_right(page):
     for block in blocks_of(page):
+        if block.file is not None:
+            _write(block)
         if block.mark == "compose":
             for words in block.commands():
                 _check(words)
+
+
+def _write(block):
+    file = Path(block.file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(block.text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
