@@ -260,7 +260,7 @@ def _of_block(blend: Blend, evaluator: RankingEvaluator, view: str, users: Tenso
     has_truth = truth.any(dim=1)
     users, allowed, truth = users[has_truth], allowed[has_truth], truth[has_truth]
     query = evaluator.query(blend, users)
-    scores = [blend.standardised(place, query) for place in range(len(blend.parts))]
+    scores = [blend.of_part(place, query) for place in range(len(blend.parts))]
     popularity = [blend.popularity.expand(len(users), -1)] if blend.stacked else []
     chosen = truth.clone()
     for each in (*scores, *popularity):

@@ -10,9 +10,16 @@ from recsys.models.inputs import USER, DeclaresInputs, Query, reads_history
 from recsys.models.recommender import DecidesWhomItServes, Recommender
 
 
-def served_users(model: DeclaresInputs, query: Query) -> tuple[Query, Tensor]:
+def served_users(
+    model: DeclaresInputs, query: Query, knows_user: Tensor | None = None
+) -> tuple[Query, Tensor]:
     """Whom a model serves: an unknown user (index U) whose id it reads gets the fallback, and one
     without a purchase whose history it reads, where it does not decide itself whom it serves.
+
+    Args:
+        model: fitted.
+        query: of B users.
+        knows_user: which users of the vocabulary it learned anything of, bool (U,); None: all.
 
     Returns:
         The query with user indices that the model takes, and bool (B,).
@@ -24,6 +31,8 @@ def served_users(model: DeclaresInputs, query: Query) -> tuple[Query, Tensor]:
     if USER in model.inputs:
         served = query.user < known.num_users
         query = replace(query, user=torch.where(served, query.user, 0))
+        if knows_user is not None:
+            served = served & knows_user[query.user]
     if reads_history(model):
         served = served & (query.history < known.num_items).any(dim=1)
     return query, served

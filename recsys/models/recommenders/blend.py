@@ -6,6 +6,7 @@ Axes: B users, C candidates, I items, U users of the vocabulary, L length of a h
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
@@ -14,18 +15,16 @@ from torch.nn import functional
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
+from recsys.models.fallback import served_users
 from recsys.models.inputs import (
     HISTORY,
-    USER,
     InputVocabulary,
     ModelInput,
     Query,
     ReadsItems,
     item_inputs,
-    reads_history,
 )
 from recsys.models.item_tower import ItemTower, item_towers
-from recsys.models.recommender import DecidesWhomItServes
 from recsys.ranges import NonNegative
 
 Scale = Literal["standard", "max", "log"]
@@ -144,7 +143,7 @@ class Blend(nn.Module):
         self.knows_user.copy_(interactions.history.lengths() > 0)
         self.knows_item.copy_(buyers > 0)
         log_buyers = torch.log1p(buyers.float())
-        self.popularity.copy_(_standardised(log_buyers[None], self.knows_item)[0])
+        self.popularity.copy_(standardised(log_buyers[None], self.knows_item)[0])
 
     def set_weights(
         self, weight: Tensor, scale: Scale | None = None, length_scale: Tensor | None = None
@@ -167,7 +166,7 @@ class Blend(nn.Module):
 
     def serves(self, query: Query) -> Tensor:
         """False where no part that counts knows the user, bool (B,)."""
-        served = torch.stack([self._serves(part, query) for part in self._parts])  # (P, B)
+        served = torch.stack([self._served(part, query)[1] for part in self._parts])  # (P, B)
         counts = (self.weight[: len(self.parts)] != 0).any(dim=1)
         return (served & counts.unsqueeze(1)).any(dim=0)
 
@@ -180,31 +179,25 @@ class Blend(nn.Module):
         length = self.length(query)  # (B,)
         total: Tensor = torch.zeros(1, device=length.device)
         for place in range(len(self.parts)):
-            scores = self.standardised(place, query)
+            scores = self.of_part(place, query)
             scores = scaled(scores, self.scale, self._compared)  # (B, I)
             total = total + self._of_user(place, length) * scores
         if self.stacked:
             total = total + self._of_user(-1, length) * self._widened(self.popularity)
         return total
 
-    def standardised(self, place: int, query: Query) -> Tensor:
+    def of_part(self, place: int, query: Query) -> Tensor:
         """Scores of one part with mean 0 and deviation 1 over the items that it knows, and 0 for
         all that it does not know: (B, I).
         """
         part = self._parts[place]
-        user = query.user
-        if not isinstance(part, DecidesWhomItServes):
-            user = torch.where(user < self.num_users, user, 0)
-        history = query.history
-        if self._grows:
-            history = history.clamp(max=part.num_items)
-        scores = part.score_all(Query(user, history, query.age, query.columns))
-        served = self._serves(part, query).unsqueeze(1)
+        asked, served = self._served(part, query)
+        scores = part.score_all(asked)
         if isinstance(part, ReadsItems):
-            found = _standardised(scores, None, self._compared)
+            found = standardised(scores, num_fitted=self._compared)
         else:
-            found = _standardised(scores, self.knows_item)
-        return torch.where(served, self._widened(found), 0.0)
+            found = standardised(scores, self.knows_item)
+        return torch.where(served.unsqueeze(1), self._widened(found), 0.0)
 
     def _widened(self, scores: Tensor) -> Tensor:
         """Scores (…, I), 0 for items that came after the fit."""
@@ -226,16 +219,11 @@ class Blend(nn.Module):
         constant, by_length = self.weight[place]
         return (constant + by_length * length).unsqueeze(1)
 
-    def _serves(self, part: Any, query: Query) -> Tensor:
-        if isinstance(part, DecidesWhomItServes):
-            return part.serves(query)
-        served = torch.ones_like(query.user, dtype=torch.bool)
-        if USER in part.inputs:
-            inside = query.user < self.num_users
-            served = inside & self.knows_user[torch.where(inside, query.user, 0)]
-        if reads_history(part):
-            served = served & (query.history < part.num_items).any(dim=1)
-        return served
+    def _served(self, part: Any, query: Query) -> tuple[Query, Tensor]:
+        """What a part is asked, and whom it serves (B,)."""
+        if self._grows:  # items that came after the fit are padding to a part that takes none
+            query = replace(query, history=query.history.clamp(max=part.num_items))
+        return served_users(part, query, self.knows_user)
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
@@ -256,7 +244,9 @@ def scaled(standardised: Tensor, scale: Scale, num_fitted: int | None = None) ->
     return standardised
 
 
-def _standardised(scores: Tensor, known: Tensor | None, num_fitted: int | None = None) -> Tensor:
+def standardised(
+    scores: Tensor, known: Tensor | None = None, num_fitted: int | None = None
+) -> Tensor:
     """Scores (B, I) over those of the items that are known (I,), and 0 for the others; where all
     are, over those of the first `num_fitted`.
     """

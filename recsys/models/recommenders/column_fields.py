@@ -20,9 +20,70 @@ _CLOCK = {HOUR: 24, WEEKDAY: 7}
 _RANGES = 10
 
 
+class QueryValues(nn.Module):
+    """Which value each column of a query has: a category, an hour or weekday, or the one of ten
+    equally frequent ranges that a number lies in.
+
+    Args:
+        columns: the inputs.
+        num_categories: of those that are categories.
+
+    Attributes:
+        inputs: the columns.
+        sizes: number of values of each.
+    """
+
+    edges: Tensor
+
+    def __init__(self, columns: Sequence[ModelInput], num_categories: InputVocabulary) -> None:
+        super().__init__()
+        self.inputs = tuple(columns)
+        self.sizes = tuple(
+            num_categories[each.name] if each.is_category else _CLOCK.get(each, _RANGES)
+            for each in columns
+        )
+        self.register_buffer("edges", torch.zeros(len(self._numbers()), _RANGES - 1))
+
+    def observe(self, interactions: Interactions) -> dict[str, Tensor]:
+        """Takes the ranges of numbers, over users who bought something; values of all users, (U,)
+        each, by the name of the column.
+        """
+        values = user_columns(self, interactions.columns)
+        known = interactions.distinct.lengths() > 0
+        quantiles = torch.arange(1, _RANGES) / _RANGES
+        for place, each in enumerate(self._numbers()):
+            self.edges[place] = torch.nanquantile(values[each.name][known], quantiles)
+        return values
+
+    def forward(self, query: Query) -> list[Tensor]:
+        """Places of the values, the size of the column where one is missing or unknown: (B,) a
+        column.
+        """
+        return [self.places(each, query[each.name]) for each in self.inputs]
+
+    def known(self, query: Query) -> Tensor:
+        """Whether any column has a value that was seen in training, bool (B,)."""
+        found = torch.zeros_like(query.user, dtype=torch.bool)
+        for places, size in zip(self(query), self.sizes, strict=True):
+            found = found | (places != size)
+        return found
+
+    def places(self, each: ModelInput, values: Tensor) -> Tensor:
+        """Places of values of one column, (…) -> int64 (…)."""
+        if each.is_category:
+            return values
+        known = ~values.isnan()
+        if each in _CLOCK:
+            return torch.where(known, values, _CLOCK[each]).long()
+        edges = self.edges[self._numbers().index(each)]
+        return torch.where(known, (values.unsqueeze(-1) > edges).sum(dim=-1), _RANGES)
+
+    def _numbers(self) -> list[ModelInput]:
+        return [each for each in self.inputs if not each.is_category and each not in _CLOCK]
+
+
 class QueryFields(nn.Module):
-    """A field a column of the query: a category, an hour or weekday, or a number, which is read by
-    which of ten equally frequent ranges it lies in. Missing and unknown values are zeros.
+    """A field a column of the query, see `QueryValues`; zeros where it is missing or unknown.
 
     Args:
         columns: the inputs.
@@ -30,8 +91,6 @@ class QueryFields(nn.Module):
         field_dim: D.
         init_std: standard deviation of the initial numbers.
     """
-
-    edges: Tensor
 
     def __init__(
         self,
@@ -41,47 +100,19 @@ class QueryFields(nn.Module):
         init_std: float,
     ) -> None:
         super().__init__()
-        self.inputs = tuple(columns)
-        sizes = [
-            num_categories[each.name] if each.is_category else _CLOCK.get(each, _RANGES)
-            for each in columns
-        ]
+        self.values = QueryValues(columns, num_categories)
+        sizes = self.values.sizes
         self.tables = nn.ModuleList(_table(size, field_dim, init_std) for size in sizes)
-        self.register_buffer("edges", torch.zeros(len(self._numbers()), _RANGES - 1))
 
-    def observe(self, interactions: Interactions) -> None:
-        """Takes the ranges of numbers, over users who bought something."""
-        values = user_columns(self, interactions.columns)
-        known = interactions.distinct.lengths() > 0
-        quantiles = torch.arange(1, _RANGES) / _RANGES
-        for place, each in enumerate(self._numbers()):
-            self.edges[place] = torch.nanquantile(values[each.name][known], quantiles)
+    @property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """The columns."""
+        return self.values.inputs
 
     def forward(self, query: Query) -> list[Tensor]:
         """(B, D) a column."""
-        pairs = zip(self.inputs, self.tables, strict=True)
-        return [table(self._index(each, query)) for each, table in pairs]
-
-    def known(self, query: Query) -> Tensor:
-        """Whether any column has a value that was seen in training, bool (B,)."""
-        found = torch.zeros_like(query.user, dtype=torch.bool)
-        for each, table in zip(self.inputs, self.tables, strict=True):
-            found = found | (self._index(each, query) != table.padding_idx)
-        return found
-
-    def _numbers(self) -> list[ModelInput]:
-        return [each for each in self.inputs if not each.is_category and each not in _CLOCK]
-
-    def _index(self, each: ModelInput, query: Query) -> Tensor:
-        """Which row of its table a column reads, (B,)."""
-        values = query[each.name]
-        if each.is_category:
-            return values
-        known = ~values.isnan()
-        if each in _CLOCK:
-            return torch.where(known, values, _CLOCK[each]).long()
-        edges = self.edges[self._numbers().index(each)]
-        return torch.where(known, (values.unsqueeze(1) > edges).sum(dim=1), _RANGES)
+        pairs = zip(self.tables, self.values(query), strict=True)
+        return [table(places) for table, places in pairs]
 
 
 class ItemFields(nn.Module):

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from recsys.data.interactions import Interactions
 from recsys.data.schema import names_of
 from recsys.errors import ConfigError
-from recsys.models.inputs import InputVocabulary, ModelInput, Query, user_columns
+from recsys.models.inputs import InputVocabulary, ModelInput, Query
+from recsys.models.recommenders.column_fields import QueryValues
 from recsys.ranges import NonNegative
 
 # A column whose categories hold fewer users on average says who somebody is, not what they are
-# like; and a number is read by which of so many equally frequent ranges it lies in.
-_USERS_OF_A_SEGMENT, _RANGES = 10, 10
+# like.
+_USERS_OF_A_SEGMENT = 10
 
 
 class SegmentPopularity(nn.Module):
@@ -41,7 +42,6 @@ class SegmentPopularity(nn.Module):
     """
 
     share: Tensor
-    edges: Tensor
     floats_per_pair = 2
 
     def __init__(
@@ -69,32 +69,25 @@ class SegmentPopularity(nn.Module):
                 " several share: set data.users.path to a table with some, name model.columns, or"
                 " choose model=popularity"
             )
-        self._columns = found
+        self.values = QueryValues(found, num_categories)
         # the last segment of each column: unknown and missing values
-        sizes = [num_categories[each.name] if each.is_category else _RANGES for each in found]
-        self._starts = np.cumsum([0, *(size + 1 for size in sizes)]).tolist()
+        self._starts = np.cumsum([0, *(size + 1 for size in self.values.sizes)]).tolist()
         self.register_buffer("share", torch.zeros(self._starts[-1], num_items))
-        numbers = [each for each in found if not each.is_category]
-        self.register_buffer("edges", torch.zeros(len(numbers), _RANGES - 1))
 
     @property
     def inputs(self) -> tuple[ModelInput, ...]:
         """Its columns."""
-        return self._columns
+        return self.values.inputs
 
     def fit(self, interactions: Interactions) -> None:
         """Counts the buyers of every segment."""
-        values = user_columns(self, interactions.columns)
+        values = self.values.observe(interactions)
         matrix, is_fitted = interactions.matrix(), interactions.distinct.lengths() > 0
-        numbers = [each for each in self._columns if not each.is_category]
-        quantiles = torch.arange(1, _RANGES) / _RANGES
-        for row, each in enumerate(numbers):
-            self.edges[row] = torch.nanquantile(values[each.name][is_fitted], quantiles)
         overall = interactions.buyers / is_fitted.sum()  # (I,)
         user = torch.nonzero(is_fitted).squeeze(1)
-        for place, each in enumerate(self._columns):
+        for place, each in enumerate(self.inputs):
             start, end = self._starts[place : place + 2]
-            segment = self._segment(each, values[each.name])[user]
+            segment = self.values.places(each, values[each.name])[user]
             ones = np.ones(len(user), dtype=np.float32)
             members = csr_array(
                 (ones, (segment.numpy(), user.numpy())), shape=(end - start, self.num_users)
@@ -112,17 +105,5 @@ class SegmentPopularity(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I), in shares of users."""
-        total: Tensor | None = None
-        for place, each in enumerate(self._columns):
-            row = self.share[self._starts[place] + self._segment(each, query[each.name])]
-            total = row if total is None else total + row
-        assert total is not None
-        return total / len(self._columns)
-
-    def _segment(self, each: ModelInput, values: Tensor) -> Tensor:
-        """Segment of a column that each of the users is in, (B,)."""
-        if each.is_category:
-            return values
-        numbers = [other for other in self._columns if not other.is_category]
-        within = (values.unsqueeze(1) > self.edges[numbers.index(each)]).sum(dim=1)
-        return torch.where(values.isnan(), _RANGES, within)
+        pairs = zip(self._starts, self.values(query), strict=False)
+        return torch.stack([self.share[start + places] for start, places in pairs]).mean(dim=0)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from recsys.data.held_out import HeldOut, hold_out
 from recsys.data.interactions import Interactions
 from recsys.data.schema import names_of
+from recsys.models.fallback import served_users
 from recsys.models.inputs import (
     HISTORY,
     USER,
@@ -24,14 +25,13 @@ from recsys.models.inputs import (
     Query,
     item_inputs,
     item_terms,
-    reads_history,
 )
 from recsys.models.recommender import DecidesWhomItServes
+from recsys.models.recommenders.bag_of_items import times_bought
+from recsys.models.recommenders.blend import standardised
 from recsys.models.recommenders.column_fields import ItemFields, QueryFields
 from recsys.ranges import BelowOne, Count, OpenShare, Positive, Width
 
-# a spread below this is none: the first stage gives every item the same score
-_NO_SPREAD = 1e-6
 # below every standardised score, which are at most √I
 _NOWHERE = -1e4
 # Over so many deviations above the border of the candidates the second stage gains its say.
@@ -202,7 +202,7 @@ class TwoStage(nn.Module):
         self.known_users[:-1] = interactions.distinct.lengths() > 0
         popularity = torch.log1p(interactions.buyers.float())
         self.popularity.copy_(standardised(popularity.unsqueeze(0))[0])
-        self.columns.observe(interactions)
+        self.columns.values.observe(interactions)
         self.items.observe(interactions)
         self.train(self.training)
 
@@ -220,8 +220,8 @@ class TwoStage(nn.Module):
 
     def score_all(self, query: Query) -> Tensor:
         """-> (B, I)."""
-        served = self._first_serves(query).unsqueeze(1)
-        first = torch.where(served, first_scores(self.first, query), self.popularity)  # (B, I)
+        asked, served = served_users(self.first, query, self.known_users[:-1])
+        first = torch.where(served.unsqueeze(1), first_scores(self.first, asked), self.popularity)
         times = times_bought(query.history, self.num_items)
         users = self._user_fields(query, _bought(times, self.item_fields))
         size = min(self.num_candidates, self.num_items)
@@ -270,18 +270,7 @@ class TwoStage(nn.Module):
         known = self.known_users[query.user] | (query.history < self.num_items).any(dim=1)
         if isinstance(self.first, DecidesWhomItServes):
             known = known | self.first.serves(query)
-        return known | self.columns.known(query)
-
-    def _first_serves(self, query: Query) -> Tensor:
-        """Whether the first stage knows the user, bool (B,)."""
-        if isinstance(self.first, DecidesWhomItServes):
-            return self.first.serves(query)
-        served = torch.ones_like(query.user, dtype=torch.bool)
-        if USER in self.first.inputs:
-            served = self.known_users[query.user]
-        if reads_history(self.first):
-            served = served & (query.history < self.num_items).any(dim=1)
-        return served
+        return known | self.columns.values.known(query)
 
     def _user_fields(self, query: Query, bought: Tensor) -> Tensor:
         """Id, items bought (B, D), and columns: (B, Fu, D)."""
@@ -305,26 +294,7 @@ class TwoStage(nn.Module):
 
 def first_scores(first: Any, query: Query) -> Tensor:
     """Scores of a first stage, standardised user by user, (B, I); 0 where it scores all alike."""
-    user = query.user
-    if not isinstance(first, DecidesWhomItServes):
-        user = torch.where(user < first.num_users, user, 0)
-    return standardised(first.score_all(Query(user, query.history, query.age, query.columns)))
-
-
-def standardised(scores: Tensor) -> Tensor:
-    """Scores (B, I) with mean 0 and deviation 1 in every row; 0 where all are alike."""
-    centred = scores - scores.mean(dim=1, keepdim=True)
-    spread = centred.square().mean(dim=1, keepdim=True).sqrt()
-    # what differs by rounding alone does not differ
-    least = _NO_SPREAD * scores.abs().amax(dim=1, keepdim=True).clamp(min=_NO_SPREAD)
-    return torch.where(spread > least, centred / spread.clamp(min=least), 0.0)
-
-
-def times_bought(history: Tensor, num_items: int) -> Tensor:
-    """How often each item stands in histories (B, L), padded with I -> float32 (B, I)."""
-    padded = torch.zeros(history.shape[0], num_items + 1, device=history.device)
-    ones = torch.ones_like(history, dtype=padded.dtype)
-    return padded.scatter_add(1, history, ones)[:, :num_items]
+    return standardised(first.score_all(query))
 
 
 def _bought(times: Tensor, fields: Tensor) -> Tensor:

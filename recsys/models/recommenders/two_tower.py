@@ -16,25 +16,19 @@ from recsys.data.schema import names_of
 from recsys.models.buffers import make_room
 from recsys.models.inputs import (
     HISTORY,
-    HOUR,
     USER,
-    WEEKDAY,
     InputVocabulary,
     ModelInput,
     Query,
-    user_columns,
 )
 from recsys.models.item_tower import ItemTower, NewItems
 from recsys.models.recommender import Reasons
 from recsys.models.recommenders.bag_of_items import bag_of_items, repeats
+from recsys.models.recommenders.column_fields import QueryValues
 from recsys.models.recommenders.content import Content
 from recsys.models.recommenders.item_profiles import of_length_one
 from recsys.ranges import BelowOne, Count, NonNegative, Positive, Whole, Width
 
-# Values of the inputs that are whole numbers of the clock.
-_CLOCK = {HOUR: 24, WEEKDAY: 7}
-# A number is read by which of so many equally frequent ranges it lies in.
-_RANGES = 10
 # Weights of content that are tried, and on how many users.
 _WEIGHTS, _SAMPLED_USERS = tuple(2.0**power for power in range(9)), 512
 _OF_DATA = ("term", "weight", "starts", "alike", "share")
@@ -94,7 +88,6 @@ class TwoTower(nn.Module):
     weight: Tensor
     known_users: Tensor
     known_items: Tensor
-    edges: Tensor
     alike: Tensor
     share: Tensor
     vectors: Tensor
@@ -142,7 +135,8 @@ class TwoTower(nn.Module):
         # logarithms: steps of an optimizer multiply them
         self.log_content_weight = nn.Parameter(torch.tensor(content_weight or 1.0).log())
         self.log_scale = nn.Parameter(torch.tensor(_SCALE).log())
-        sizes = [_num_values(each, num_categories) for each in self._columns()]
+        self.values = QueryValues((*self.user_columns, *self.context_columns), num_categories)
+        sizes = self.values.sizes
         tables = [nn.Embedding(size + 1, embedding_dim, padding_idx=size) for size in sizes]
         for table in (self.user, self.item, self.term_factors, *tables):
             nn.init.normal_(table.weight, std=init_std / embedding_dim**0.5)
@@ -151,8 +145,6 @@ class TwoTower(nn.Module):
         self.columns = nn.ModuleList(tables)
         self.register_buffer("known_users", torch.zeros(num_users + 1, dtype=torch.bool))
         self.register_buffer("known_items", torch.zeros(num_items, dtype=torch.bool))
-        numbers = [each for each in self._columns() if _is_range(each)]
-        self.register_buffer("edges", torch.zeros(len(numbers), _RANGES - 1))
         for name, kind in (("starts", torch.int64), ("term", torch.int64), ("weight", None)):
             self.register_buffer(name, torch.zeros(0, dtype=kind))
         self.register_buffer("vectors", torch.zeros(num_items, embedding_dim), persistent=False)
@@ -165,7 +157,7 @@ class TwoTower(nn.Module):
     @property
     def inputs(self) -> tuple[ModelInput, ...]:
         """Id, history, columns of the users' table and of the request."""
-        return (USER, HISTORY, *self._columns())
+        return (USER, HISTORY, *self.values.inputs)
 
     @property
     def floats_per_pair(self) -> int:
@@ -232,14 +224,7 @@ class TwoTower(nn.Module):
         """Takes terms of items, ranges of numbers, and who and what is known."""
         self.known_users[:-1] = interactions.distinct.lengths() > 0
         self.known_items = interactions.buyers > 0
-        values = user_columns(self, interactions.columns)
-        numbers = [values[each.name] for each in self._columns() if _is_range(each)]
-        quantiles = torch.arange(1, _RANGES) / _RANGES
-        if numbers:
-            known = self.known_users[:-1]
-            self.edges = torch.stack(
-                [torch.nanquantile(each[known], quantiles) for each in numbers]
-            )
+        self.values.observe(interactions)
         if self.content is not None:
             self.content.fit(interactions)
             if self.content_weight is None:
@@ -331,9 +316,7 @@ class TwoTower(nn.Module):
     def serves(self, query: Query) -> Tensor:
         """Whether anything of a query is known: the id, a purchase or a column. (B,)."""
         known = self.known_users[query.user] | (query.history < self.num_items).any(dim=1)
-        for each, table in zip(self._columns(), self.columns, strict=True):
-            known = known | (self._index(each, query) != table.padding_idx)
-        return known
+        return known | self.values.known(query)
 
     def _content_weight(self) -> Tensor | None:
         """γ; None where content does not count."""
@@ -362,9 +345,6 @@ class TwoTower(nn.Module):
             losses.append((normaliser - weight * of_purchases).mean())
         return _WEIGHTS[int(torch.stack(losses).argmin())]
 
-    def _columns(self) -> tuple[ModelInput, ...]:
-        return (*self.user_columns, *self.context_columns)
-
     def _items(self, has_id: Tensor) -> Tensor:
         """Vectors of items, whose ids count where `has_id` (I,). (I, D)."""
         ids = self.item.weight * has_id.unsqueeze(1)
@@ -392,25 +372,14 @@ class TwoTower(nn.Module):
         if self.training:
             known = known & (torch.rand(len(known), device=known.device) >= self.id_dropout)
         user = self.user(query.user.clamp(max=self.num_users - 1)) * known.unsqueeze(1)
-        for each, table in zip(self._columns(), self.columns, strict=True):
-            user = user + table(self._index(each, query))
+        for table, places in zip(self.columns, self.values(query), strict=True):
+            user = user + table(places)
         return user
 
-    def _index(self, each: ModelInput, query: Query) -> Tensor:
-        """Which row of its table a column of the query reads, (B,)."""
-        values = query[each.name]
-        if each.is_category:
-            return values
-        known = ~values.isnan()
-        if each in _CLOCK:
-            return torch.where(known, values, _CLOCK[each]).long()
-        numbers = [other for other in self._columns() if _is_range(other)]
-        within = (values.unsqueeze(1) > self.edges[numbers.index(each)]).sum(dim=1)
-        return torch.where(known, within, _RANGES)
-
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # what earlier versions called it
+        if (edges := state_dict.pop(f"{prefix}edges", None)) is not None:
+            state_dict[f"{prefix}values.edges"] = edges
         make_room(self, _OF_DATA, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -418,14 +387,3 @@ class TwoTower(nn.Module):
 def _store_vectors(model: nn.Module, _: object) -> None:
     """Vectors of items follow loaded weights."""
     model.train(model.training)
-
-
-def _is_range(each: ModelInput) -> bool:
-    """Whether an input is a number that is read by the range it lies in."""
-    return not each.is_category and each not in _CLOCK
-
-
-def _num_values(each: ModelInput, num_categories: InputVocabulary) -> int:
-    if each.is_category:
-        return num_categories[each.name]
-    return _CLOCK.get(each, _RANGES)

@@ -29,7 +29,8 @@ from recsys.models.inputs import (
     shown_columns,
     user_columns,
 )
-from recsys.models.recommenders.two_stage import Lesson, first_scores, times_bought
+from recsys.models.recommenders.bag_of_items import times_bought
+from recsys.models.recommenders.two_stage import Lesson, first_scores
 from recsys.ranges import Count
 
 
@@ -246,9 +247,10 @@ class CandidateObjective:
             logits = logits + batch.stands_for
             loss = (logits.logsumexp(dim=1) - logits[:, 0]).mean()
             is_new = batch.times[place.unsqueeze(1), batch.items] == 0  # (P, 1 + N)
-            if bool(is_new[:, 0].any()):
-                logits = logits.masked_fill(~is_new, -torch.inf)[is_new[:, 0]]
-                loss = loss + (logits.logsumexp(dim=1) - logits[:, 0]).mean()
+            counts = is_new[:, 0].float()
+            is_new[:, 0] = True
+            among_new = logits.masked_fill(~is_new, -torch.inf).logsumexp(dim=1) - logits[:, 0]
+            loss = loss + (among_new * counts).sum() / counts.sum().clamp(min=1)
         return loss, batch.items.numel()
 
 
