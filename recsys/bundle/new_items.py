@@ -9,6 +9,10 @@ KNOWN = "known/"
 # what has rows of items in the other graphs: names of constants begin so
 ITEM_ARRAY = "items/"
 
+# between the values of a list that is written as text, as MovieLens writes genres
+LIST_SEPARATOR = "|"
+# characters of a piece of a word, and what stands where a word begins and ends
+NGRAM, BEGIN, END = 3, "<", ">"
 # what is read of a column: itself, the values of a list, the words of a text, their characters, or
 # the range that a number lies in
 Reading = Literal["category", "list", "text", "ngrams", "number"]

@@ -8,16 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.bundle.new_items import BEGIN, END, LIST_SEPARATOR, NGRAM
 from recsys.data.ids import encode_ids
 from recsys.data.schema import Column
 from recsys.errors import ConfigError
 
 # kinds that have terms; a number or a date says how much, not which
 TERM_KINDS = ("category", "id", "list", "text")
-# between the values of a list that is written as text, as MovieLens writes genres
-LIST_SEPARATOR = "|"
-# characters of a piece of a word, and what stands where a word begins and ends
-NGRAM, BEGIN, END = 3, "<", ">"
 # A number is read by which of so many equally frequent ranges it lies in.
 _RANGES = 10
 _NO_WORD = r"[^\pL\pN]+"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.bundle.ids import is_usable_id
 from recsys.errors import ExportError
 from recsys.export.onnx.assembly import ONNXRUNTIME_MIN_VERSION, GraphValue
 from recsys.export.onnx.tracing import IR_VERSION, OPSET
@@ -81,16 +82,6 @@ def checked_ids(ids: NDArray[Any], number: int, what: str, several: str) -> NDAr
     if len(set(values)) != number:
         raise ExportError(f"two {several} have the same id")
     for value in values:
-        # "" pads the inputs of the graph; a NUL at the end is lost in numpy; a surrogate is no
-        # UTF-8.
-        if not value or "\0" in value or not value.isascii() and _is_no_utf8(value):
+        if not is_usable_id(value):
             raise ExportError(f"the {what} id {value!r} cannot be in a graph: rename it")
     return np.array(values, dtype=object)
-
-
-def _is_no_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

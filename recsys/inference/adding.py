@@ -16,15 +16,9 @@ from numpy.typing import NDArray
 
 from recsys.bundle.agreement import check_same_ranking
 from recsys.bundle.folder import appearing, check_replaceable, write_json
-from recsys.bundle.item_columns import (
-    ITEM_COLUMNS,
-    read_item_columns,
-    write_item_columns,
-)
+from recsys.bundle.item_columns import ITEM_COLUMNS, read_item_columns, write_item_columns
 from recsys.bundle.manifest import GRAPH, ValueEntry, write_manifest
-from recsys.bundle.new_items import (
-    NewItemsEntry,
-)
+from recsys.bundle.new_items import NewItemsEntry
 from recsys.errors import BundleError, ConfigError
 from recsys.inference.bundle import Bundle, open_session
 from recsys.inference.item_table import ITEM_ID
@@ -37,9 +31,10 @@ from recsys.inference.new_items import (
     values_for_rules,
 )
 from recsys.inference.reasons import BECAUSE
+from recsys.inference.recommender import ITEM_NAMES
 from recsys.inference.verification import SAMPLES, feeds_of, recorded, verify
 
-CARD, ITEM_NAMES = "README.md", "items.json"
+_CARD = "README.md"
 # users whose whole rankings are compared, and the length of their made-up histories
 _COMPARED, _BOUGHT = 4, 8
 _K = 10
@@ -123,12 +118,11 @@ def add_items(
     check_replaceable(output)
     given = {str(name): list(items[name]) for name in items}
     ids = checked_ids(given, where)
-    columns = [each for each in entry["columns"] if each["column"] in given]
-    if not columns:
-        wanted = ", ".join(dict.fromkeys(each["column"] for each in entry["columns"]))
+    wanted = dict.fromkeys(each["column"] for each in entry["columns"])
+    if not wanted.keys() & given.keys():
         raise ConfigError(
-            f"{where}: the columns are {', '.join(given)}, and the model reads {wanted}: name one"
-            " of them so"
+            f"{where}: the columns are {', '.join(given)}, and the model reads"
+            f" {', '.join(wanted)}: name one of them so"
         )
     graphs = {GRAPH: load_graph(bundle, GRAPH)}
     if BECAUSE in bundle.manifest["files"]:
@@ -269,7 +263,7 @@ def _write_columns(
 
 
 def _write_card(partial: Path, added: int, before: int) -> None:
-    path = partial / CARD
+    path = partial / _CARD
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8").rstrip()

@@ -11,10 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.bundle.ids import is_usable_id
 from recsys.bundle.item_columns import ItemColumn
 from recsys.bundle.list_columns import left_padded
 from recsys.bundle.manifest import MANIFEST
-from recsys.bundle.new_items import ITEM_TOWER, KNOWN, ColumnEntry, NewItemsEntry, Reading
+from recsys.bundle.new_items import (
+    BEGIN,
+    END,
+    ITEM_TOWER,
+    KNOWN,
+    LIST_SEPARATOR,
+    NGRAM,
+    ColumnEntry,
+    NewItemsEntry,
+    Reading,
+)
 from recsys.errors import BundleError, ConfigError, DataError
 from recsys.inference.bundle import Bundle, open_session
 from recsys.inference.item_table import ITEM_ID
@@ -23,8 +34,6 @@ from recsys.inference.item_table import ITEM_ID
 _BLOCK_FLOATS = 2**25
 _SHOWN = 3  # ids in an error
 _WORDS = re.compile(r"[^\W_]+")
-_LIST_SEPARATOR = "|"
-_NGRAM = 3
 
 
 def checked_ids(given: Mapping[str, list[Any]], where: str) -> list[str]:
@@ -47,22 +56,15 @@ def checked_ids(given: Mapping[str, list[Any]], where: str) -> list[str]:
     ids = [as_text(value) for value in given[ITEM_ID]]
     if not ids:
         raise DataError(f"{where}: there is no row, so nothing was added")
+    found: dict[str, int] = {}
     for row, item in enumerate(ids):
-        if item is None or "\0" in item or not item.isascii() and not _is_utf8(item):
+        if item is None or not is_usable_id(item):
             raise DataError(f"{where}: row {row + 1} has the id {item!r}, which cannot be used")
-    found = [item for item in ids if item is not None]
-    if len(set(found)) < len(found):
-        twice = next(item for place, item in enumerate(found) if item in set(found[:place]))
-        raise DataError(f"{where}: two rows are of the item {twice!r}; keep one of each")
-    return found
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        if (first := found.setdefault(item, row)) != row:
+            raise DataError(
+                f"{where}: rows {first + 1} and {row + 1} are of the item {item!r}; keep one"
+            )
+    return [*found]
 
 
 def require_new(ids: list[str], known: NDArray[np.object_], where: str) -> None:
@@ -105,7 +107,7 @@ def terms_of(value: Any, reading: Reading, ranges: Sequence[str] = ()) -> list[s
         place = int(np.searchsorted(np.array(ranges, dtype=np.float64), float(text)))
         return [*ranges[place : place + 1]]
     elif reading == "list":
-        parts = [as_text(each) for each in text.split(_LIST_SEPARATOR)]
+        parts = [as_text(each) for each in text.split(LIST_SEPARATOR)]
     else:
         words = _WORDS.findall(text.replace("İ", "i").lower())
         parts = words if reading == "text" else [part for word in words for part in _ngrams(word)]
@@ -114,8 +116,8 @@ def terms_of(value: Any, reading: Reading, ranges: Sequence[str] = ()) -> list[s
 
 def _ngrams(word: str) -> list[str]:
     """Three characters in a row of a word, with marks where it begins and ends."""
-    marked = f"<{word}>"
-    return [marked[place : place + _NGRAM] for place in range(len(marked) - _NGRAM + 1)]
+    marked = f"{BEGIN}{word}{END}"
+    return [marked[place : place + NGRAM] for place in range(len(marked) - NGRAM + 1)]
 
 
 class Placed(NamedTuple):

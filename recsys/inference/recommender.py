@@ -374,15 +374,8 @@ class Recommender:
                 " earlier version; export it again"
             )
         names = as_strings(users, "users")
-        rows = None if history is None else as_rows(history, "history", len(names))
-        items = None if rows is None else as_id_lists(rows, "history")
         given = self._given(inputs, history_age)
-        query = _Query(
-            values=self._values(names, given, at),
-            purchases=self._purchases(names, rows, items, given, _basket(basket, len(names))),
-            exclude=[],
-            exclude_all=np.empty(0, dtype=object),
-        )
+        query = self._who(names, history, given, at, basket=_basket(basket, len(names)))
         found = np.empty(len(names), dtype=object)
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
@@ -421,15 +414,7 @@ class Recommender:
         self.require_reasons(history is not None)
         names = as_strings(users, "users")
         recommended = as_item_rows(item_ids, len(names))
-        rows = None if history is None else as_rows(history, "history", len(names))
-        given = self._given(inputs, history_age)
-        items = None if rows is None else as_id_lists(rows, "history")
-        query = _Query(
-            values=self._values(names, given, at),
-            purchases=self._purchases(names, rows, items, given, always=True),
-            exclude=[],
-            exclude_all=np.empty(0, dtype=object),
-        )
+        query = self._who(names, history, self._given(inputs, history_age), at, always=True)
         return self._explained(query, recommended, max(operator.index(top), 1))
 
     def add_items(self, items: Mapping[str, Sequence[Any]], output: str | Path) -> "Recommender":
@@ -452,6 +437,26 @@ class Recommender:
 
         add_items(self._bundle, items, Path(output))
         return Recommender(output, self._opened[1])
+
+    def _who(
+        self,
+        users: list[str],
+        history: Iterable[Iterable[str] | None] | None,
+        given: Mapping[str, Iterable[Any]],
+        at: Any,
+        *,
+        basket: ListColumn | None = None,
+        always: bool = False,
+    ) -> _Query:
+        """What is known of users, for an answer that chooses no items; see `_purchases`."""
+        rows = None if history is None else as_rows(history, "history", len(users))
+        items = None if rows is None else as_id_lists(rows, "history")
+        return _Query(
+            values=self._values(users, given, at),
+            purchases=self._purchases(users, rows, items, given, basket, always),
+            exclude=[],
+            exclude_all=np.empty(0, dtype=object),
+        )
 
     def require_reasons(self, history_given: bool) -> None:
         """Raises a BundleError where `reasons` has nothing to answer from."""

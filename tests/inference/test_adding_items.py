@@ -267,7 +267,11 @@ def test_an_item_of_ten_words_and_one_of_none_leave_no_hole(bundles, tmp_path):
             "the model reads kind, tags",
         ),
         ({"item_id": [], "kind": []}, DataError, "there is no row, so nothing was added"),
-        ({"item_id": ["x", "x"], "kind": ["a", "b"]}, DataError, "two rows are of the item 'x'"),
+        (
+            {"item_id": ["x", "x"], "kind": ["a", "b"]},
+            DataError,
+            "rows 1 and 2 are of",
+        ),
         ({"item_id": ["x", None], "kind": ["a", "b"]}, DataError, "row 2 has the id None"),
         (
             {"item_id": ["x", "tea"], "kind": ["a", "b"]},
